@@ -1,0 +1,70 @@
+# Every verb of this repository; CI calls the same ones (.ci/run).
+
+VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null)
+FUZZTIME   ?= 20s
+CONCURRENT := ./workflow/... ./supervisor/... ./actors/... $(if $(wildcard cluster),./cluster/...)
+TOOL       := go tool -modfile=tools/go.mod
+
+# The race detector links against the C library, so it needs its headers too.
+C_COMPILES := printf '\043include <stdlib.h>\nint main(void) { return 0; }\n' | $$(go env CC) -x c -o /dev/null - 2>/dev/null
+
+.PHONY: help setup build run test race bench fuzz format vet lint check generate verify
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Install what the tests need beyond Go, make and git: gcc, for race
+	@if $(C_COMPILES); then \
+		echo "setup: gcc is there, nothing to do"; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends gcc libc6-dev; \
+	else \
+		echo >&2 "setup: install gcc and the headers of the C library (on Debian, as root: apt-get install gcc libc6-dev)"; \
+		exit 1; \
+	fi
+
+build: ## Build bin/singularity
+	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/singularity ./cmd/singularity
+
+run: ## Run one node, with its store in .singularity
+	go run ./cmd/singularity dev
+
+test: build ## Run all tests; Go is enough
+	go test ./...
+
+race: ## Run the tests of what is concurrent under the race detector
+	@$(C_COMPILES) || { echo >&2 "race: the race detector needs gcc and the headers of the C library; make setup installs them"; exit 1; }
+	CGO_ENABLED=1 go test -race $(CONCURRENT)
+
+bench: build ## Measure: the Go benchmarks, then singularity bench
+	go test -run '^$$' -bench . -benchmem ./...
+	bin/singularity bench
+
+fuzz: ## Run each fuzz target for FUZZTIME (20s)
+	@grep -ro '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' . | sed 's|/[^/]*:func | |' | sort | \
+	while read -r package target; do \
+		echo "$$package $$target"; \
+		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
+	done
+
+format: ## Format the code
+	$(TOOL) golangci-lint fmt
+
+vet: ## Run go vet
+	go vet ./...
+
+lint: ## Run the linters; they check the format, too
+	$(TOOL) golangci-lint run
+
+check: format vet lint test ## Do all that a change must pass
+
+generate: ## Write the code that is generated from protobuf
+	go generate ./...
+
+verify: generate ## Check that generated code and module files are up to date
+	go mod tidy -diff
+	cd tools && go mod tidy -diff
+	@if git status --short -- '*.pb.go' '*.connect.go' | grep .; then \
+		echo >&2 "verify: make generate wrote these; commit them"; \
+		exit 1; \
+	fi

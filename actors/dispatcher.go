@@ -1,0 +1,956 @@
+package actors
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"singularity/persistence"
+	"singularity/supervisor"
+	"singularity/workflow"
+)
+
+const (
+	// maxWaiting is how many ephemeral runs may wait in memory for a slot of
+	// one queue.
+	maxWaiting = 10_000
+	// claimsAtOnce bounds one claim.
+	claimsAtOnce = 256
+	// The sweep asks the store what the messages may have missed, at first each
+	// minSweep, less and less often while it finds nothing.
+	minSweep = time.Second
+	maxSweep = 30 * time.Second
+	// musterPatience is how long a restarted dispatcher waits for the answers of
+	// the runs in memory. An actor answers at once unless it is on its way out.
+	musterPatience = time.Second
+	// The tries to start an actor whose predecessor is on its way out.
+	firstRespawn = 10 * time.Millisecond
+	lastRespawn  = time.Second
+)
+
+// dispatcher gives runs their slots. A start that finds a free slot runs at
+// once; what waits in the store is claimed in batches when slots come free. It
+// is answerable for every run that its boot owns: those without an actor are
+// activated again.
+type dispatcher struct {
+	node     *Node
+	log      *slog.Logger
+	self     *actor.PID
+	start    int // of the dispatcher, from 0; marks what is late
+	life     *actorLife
+	queues   map[string]*queue
+	live     map[workflow.RunID]*liveRun
+	muster   map[workflow.RunID]bool      // of an earlier start, and not counted yet
+	orphans  map[workflow.RunID]time.Time // owned and without an actor, since
+	adopting map[workflow.RunID]bool
+
+	solo       soloState
+	soloRun    workflow.RunID
+	leaving    event // what runs are told that start now, while the node drains
+	emptied    []chan<- struct{}
+	informed   bool // by a survey of this start
+	surveying  bool
+	outdated   bool // the survey under way: something has changed since it began
+	sweepEvery time.Duration
+	sweep      *time.Timer
+	due        *time.Timer
+	look       *time.Timer // nil when no early sweep is due
+}
+
+// liveRun is a run that has a slot.
+type liveRun struct {
+	launch
+	queue     *queue
+	before    int           // slots of earlier actors of the run that are on their way out
+	started   bool          // its actor is there
+	cancelled *rowCancelled // said before that
+	respawn   time.Duration // until the next try to start it
+}
+
+// waitingRoom holds the ephemeral runs of a queue that wait for a slot. It
+// outlives the dispatcher's restarts, since no row remembers them.
+type waitingRoom struct{ launches []launch }
+
+// soloState is how far the dispatcher is with a run that has to run alone,
+// since its process died twice in the same step: whatever else ends with the
+// process the next time should be that run's own doing only.
+type soloState int
+
+const (
+	noSolo      soloState = iota
+	soloClears            // the other runs are leaving
+	soloClaims            // the claim is under way
+	soloRunning           // until its next commit
+)
+
+// queue is a queue's slots on this node.
+type queue struct {
+	name  string
+	limit int
+	used  int
+	lost  int // slots of steps that ignore their cancelled context
+	// more: the store may hold due runs that are not claimed yet. New runs line
+	// up behind them.
+	more     bool
+	claiming bool
+	missed   bool // more was said while a claim was under way, which may have been too early
+	hasSolo  bool
+	next     time.Time // the earliest that something becomes due, as far as known
+	waiting  *waitingRoom
+}
+
+func (q *queue) free() int { return q.limit - q.used - q.lost }
+
+// expect says that the store may hold due runs.
+func (q *queue) expect() { q.more, q.missed = true, q.claiming }
+
+// Messages to the dispatcher.
+type (
+	// admit asks for a run to be stored or, when ephemeral, to be started.
+	admit struct {
+		insert persistence.Insert
+		chosen bool // the id, by the caller: it may have been used before
+		launch launch
+		reply  chan<- admitted // has room for one
+	}
+	admitted struct {
+		existing *workflow.Run
+		owned    bool
+		err      error
+	}
+	// inserted is the journal's answer to an admit.
+	inserted struct {
+		start    int
+		admit    admit
+		reserved bool
+		verdict  persistence.Verdict
+	}
+	// claimed is the journal's answer to a claim.
+	claimed struct {
+		start   int
+		queue   string
+		limit   int
+		solo    bool
+		verdict persistence.Verdict
+	}
+	// adopted is the journal's answer to an adoption.
+	adopted struct {
+		id      workflow.RunID
+		verdict persistence.Verdict
+	}
+	// released: a run waits in the store for a slot of the queue, from now on
+	// or after the delay.
+	released struct {
+		queue string
+		delay time.Duration
+	}
+	// runLeft comes from a run's actor, last of all.
+	runLeft struct {
+		id    workflow.RunID
+		queue string
+		epoch int64
+		state workflow.State
+		delay time.Duration // of Retryable
+		err   error
+	}
+	// spawnAgain asks for another try to start a run's actor.
+	spawnAgain struct{ run *liveRun }
+	// cancelRun: a run was cancelled, by its row unless it is ephemeral.
+	cancelRun struct {
+		id workflow.RunID
+		rowCancelled
+	}
+	// runAlive answers a rollCall.
+	runAlive struct{ run workflow.Run }
+	// rollCall asks a run's actor to answer with runAlive.
+	rollCall struct{}
+	// musterOver: who has not answered by now will not.
+	musterOver struct{ start int }
+	// gaveUp: a run's actor crashed too often.
+	gaveUp struct {
+		id  workflow.RunID
+		err error
+	}
+	soloPassed struct{ id workflow.RunID }
+	slotLost   struct{ queue string }
+	slotBack   struct{ queue string }
+	dueNow     struct{}
+	sweepNow   struct{}
+	// surveyed is what a sweep read.
+	surveyed struct {
+		start   int
+		backlog []persistence.Backlog
+		owned   []workflow.RunID
+		err     error
+	}
+	// lookNow asks for a sweep out of turn, lookAgain for one after a failure.
+	lookNow   struct{}
+	lookAgain struct{}
+	// findRun asks for a run that has a slot, or an ephemeral one that waits for
+	// a slot; the answer is zero when there is none.
+	findRun struct {
+		id    workflow.RunID
+		reply chan<- workflow.Run
+	}
+	// drainAll makes all runs leave memory, at their next checkpoint or now, and
+	// closes empty when they have.
+	drainAll struct {
+		now   bool
+		empty chan<- struct{}
+	}
+)
+
+// newDispatcherProps returns what the supervisor needs to start the dispatcher,
+// and to start it again.
+func newDispatcherProps(node *Node) func(start int) *actor.Props {
+	waiting := map[string]*waitingRoom{}
+	for name := range node.cfg.Queues {
+		waiting[name] = &waitingRoom{}
+	}
+	return func(start int) *actor.Props {
+		return actor.PropsFromProducer(func() actor.Actor {
+			d := &dispatcher{
+				node:     node,
+				log:      node.log,
+				start:    start,
+				queues:   map[string]*queue{},
+				live:     map[workflow.RunID]*liveRun{},
+				muster:   map[workflow.RunID]bool{},
+				orphans:  map[workflow.RunID]time.Time{},
+				adopting: map[workflow.RunID]bool{},
+			}
+			for name, limit := range node.cfg.Queues {
+				d.queues[name] = &queue{name: name, limit: limit, more: true, waiting: waiting[name]}
+			}
+			return d
+		})
+	}
+}
+
+// Receive implements [actor.Actor].
+func (d *dispatcher) Receive(ctx actor.Context) {
+	switch message := ctx.Message().(type) {
+	case *actor.Started:
+		d.self = ctx.Self()
+		d.started()
+	case *actor.Stopping:
+		d.stopping()
+	case admit:
+		d.admit(message)
+	case inserted:
+		d.inserted(message)
+	case claimed:
+		d.claimed(message)
+	case adopted:
+		d.adopted(message)
+	case released:
+		d.released(message)
+	case runLeft:
+		d.runLeft(message)
+	case spawnAgain:
+		if id := message.run.activation.Run.ID; d.live[id] == message.run {
+			d.spawn(id, message.run)
+		}
+	case cancelRun:
+		d.cancelRun(message)
+	case runAlive:
+		d.runAlive(message)
+	case musterOver:
+		if message.start == d.start {
+			clear(d.muster)
+			d.fillAll()
+		}
+	case gaveUp:
+		d.gaveUp(message)
+	case soloPassed:
+		if message.id == d.soloRun {
+			d.soloOver()
+		}
+	case slotLost:
+		d.slotLost(message)
+	case slotBack:
+		q := d.queues[message.queue]
+		q.lost = max(q.lost-1, 0)
+		d.fill(q)
+	case dueNow:
+		d.dueNow()
+	case sweepNow:
+		d.survey()
+		d.sweep = d.later(d.sweepEvery, sweepNow{})
+	case surveyed:
+		d.takeStock(message)
+	case lookNow:
+		d.survey()
+	case lookAgain:
+		d.look = nil
+		d.survey()
+	case findRun:
+		message.reply <- d.find(message.id)
+	case drainAll:
+		d.drainAll(message)
+	case supervisor.ChildStarted:
+		d.childStarted(message)
+	}
+	if d.leaving != nil {
+		d.tellEmpty()
+	}
+}
+
+// started takes up the work: it also comes after a crash of the dispatcher,
+// when runs are in memory that it has to learn of. Until they have answered
+// nothing is started beside them.
+func (d *dispatcher) started() {
+	if d.node.draining.Load() {
+		d.leaving = drained{}
+	}
+	if d.start > 0 {
+		for _, id := range d.node.runsInMemory() {
+			d.muster[id] = true
+			d.tellRun(id, rollCall{})
+		}
+		d.later(musterPatience, musterOver{d.start})
+	}
+	d.sweepEvery = minSweep
+	d.survey()
+	d.sweep = d.later(d.sweepEvery, sweepNow{})
+	d.life = d.node.dispatcherLife.begin()
+}
+
+func (d *dispatcher) stopping() {
+	for _, timer := range []*time.Timer{d.due, d.sweep, d.look} {
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+	if d.life != nil {
+		d.life.end()
+	}
+}
+
+func (d *dispatcher) send(message any) { d.node.system.Root.Send(d.self, message) }
+
+func (d *dispatcher) later(delay time.Duration, message any) *time.Timer {
+	return time.AfterFunc(delay, func() { d.send(message) })
+}
+
+// lookSoon arms an early sweep, after something went wrong.
+func (d *dispatcher) lookSoon() {
+	if d.look == nil {
+		d.look = d.later(minSweep, lookAgain{})
+	}
+}
+
+// closed reports whether no run may start now beside those that are live.
+func (d *dispatcher) closed() bool { return d.solo != noSolo || len(d.muster) > 0 }
+
+// admit starts a new run at once if it can, and stores it otherwise.
+func (d *dispatcher) admit(m admit) {
+	q := d.queues[m.insert.Queue]
+	switch {
+	case d.leaving != nil:
+		m.reply <- admitted{err: workflow.ErrDraining}
+	case m.launch.program.Durability == workflow.Ephemeral:
+		m.reply <- d.admitEphemeral(m, q)
+	default:
+		dueNow := !m.insert.Due.After(time.Now())
+		reserved := dueNow && q.free() > 0 && !q.more && !d.closed()
+		if reserved {
+			q.used++
+			m.insert.Owner = d.node.boot.ID
+		}
+		d.node.journal.Append(m.insert, func(verdict persistence.Verdict) {
+			m.reply <- admitted{existing: verdict.Existing, owned: verdict.Owned, err: verdict.Err}
+			d.send(inserted{d.start, m, reserved, verdict})
+		})
+	}
+}
+
+func (d *dispatcher) admitEphemeral(m admit, q *queue) admitted {
+	if there, found := d.findEphemeral(m); found {
+		if there.Workflow != m.insert.Workflow || !bytes.Equal(there.Input, m.insert.Input) {
+			return admitted{err: &workflow.KeyConflictError{Workflow: m.insert.Workflow, Run: there.ID}}
+		}
+		return admitted{existing: &there}
+	}
+	switch {
+	case q.free() > 0 && !d.closed():
+		d.run(q, m.launch)
+	case len(q.waiting.launches) < maxWaiting:
+		q.waiting.launches = append(q.waiting.launches, m.launch)
+	default:
+		return admitted{err: fmt.Errorf("%w: %d ephemeral runs wait in queue %s, the most that may", workflow.ErrQueueFull, maxWaiting, q.name)}
+	}
+	return admitted{owned: true}
+}
+
+// findEphemeral finds the run that an earlier start with the same id made. Only
+// an id that the caller chose can be there already.
+func (d *dispatcher) findEphemeral(m admit) (workflow.Run, bool) {
+	if !m.chosen {
+		return workflow.Run{}, false
+	}
+	if run := d.find(m.insert.Run); !run.ID.IsZero() {
+		return run, true
+	}
+	return d.node.watchers.endedEphemeral(m.insert.Run)
+}
+
+// find returns a run that has a slot, or waits for one in memory; zero for none.
+func (d *dispatcher) find(id workflow.RunID) workflow.Run {
+	if live := d.live[id]; live != nil {
+		return live.activation.Run
+	}
+	for _, q := range d.queues {
+		for _, l := range q.waiting.launches {
+			if run := l.activation.Run; run.ID == id {
+				run.State = workflow.Available
+				return run
+			}
+		}
+	}
+	return workflow.Run{}
+}
+
+func (d *dispatcher) inserted(m inserted) {
+	q := d.queues[m.admit.insert.Queue]
+	if m.reserved && m.start == d.start {
+		q.used--
+	}
+	existing := m.verdict.Existing
+	switch {
+	case errors.Is(m.verdict.Err, workflow.ErrOutcomeUnknown):
+		d.lookSoon()
+	case m.verdict.Err != nil:
+	case existing != nil && existing.ID == m.admit.insert.Run && existing.State == workflow.Running && d.live[existing.ID] == nil:
+		// This very insert landed before, and nobody here heard of it.
+		d.adopt(existing.ID)
+	case existing != nil:
+	case m.verdict.Owned:
+		d.run(q, m.admit.launch)
+	default:
+		d.released(released{q.name, time.Until(m.admit.insert.Due)})
+	}
+	d.fill(q)
+}
+
+// run takes a slot for a run and starts its actor. An earlier actor of the same
+// run may still be on its way out, as when the run was cancelled and retried
+// while a step did not return.
+func (d *dispatcher) run(q *queue, l launch) {
+	id := l.activation.Run.ID
+	live := &liveRun{launch: l, queue: q, respawn: firstRespawn}
+	if live.life == nil {
+		live.life = &runLife{}
+	}
+	if earlier := d.live[id]; earlier != nil {
+		live.before = earlier.before + 1
+	}
+	q.used++
+	d.live[id] = live
+	d.spawn(id, live)
+}
+
+func (d *dispatcher) spawn(id workflow.RunID, live *liveRun) {
+	child := supervisor.Child{
+		Name:    id.String(),
+		PID:     runPID(id),
+		Props:   newRunProps(d.node, live.launch),
+		Restart: supervisor.Transient,
+	}
+	d.node.system.Root.RequestWithCustomSender(d.node.runs, supervisor.StartChild{Child: child}, d.self)
+}
+
+func (d *dispatcher) childStarted(m supervisor.ChildStarted) {
+	id, err := workflow.ParseRunID(m.Name)
+	if err != nil {
+		panic(err) // the name was made by spawn
+	}
+	live := d.live[id]
+	switch {
+	case live == nil || errors.Is(m.Err, supervisor.ErrStopping):
+	case errors.Is(m.Err, supervisor.ErrChildExists):
+		d.later(live.respawn, spawnAgain{live})
+		live.respawn = min(2*live.respawn, lastRespawn)
+	case m.Err != nil:
+		d.log.Error("a run's actor was not started; the sweep tries again", "run", id, "error", m.Err)
+		d.forget(id, live)
+		d.lookSoon()
+		d.fill(live.queue)
+	default:
+		d.actorStarted(m.PID, live)
+	}
+}
+
+// actorStarted tells a new actor what was said before it could hear.
+func (d *dispatcher) actorStarted(pid *actor.PID, live *liveRun) {
+	live.started = true
+	root := d.node.system.Root
+	switch {
+	case live.cancelled != nil:
+		root.Send(pid, *live.cancelled)
+	case d.leaving != nil:
+		root.Send(pid, d.leaving)
+	case d.solo == soloClears:
+		root.Send(pid, drained{})
+	}
+}
+
+// forget gives a run's slot back.
+func (d *dispatcher) forget(id workflow.RunID, live *liveRun) {
+	delete(d.live, id)
+	live.queue.used -= 1 + live.before
+}
+
+func (d *dispatcher) tellRun(id workflow.RunID, message any) {
+	d.node.system.Root.Send(d.node.pid(runPID(id)), message)
+}
+
+// cancelRun ends an ephemeral run that waits for a slot, and sees to it that an
+// actor hears of the cancellation that was not there when it happened.
+func (d *dispatcher) cancelRun(m cancelRun) {
+	if live := d.live[m.id]; live != nil && !live.started {
+		live.cancelled = &m.rowCancelled
+	}
+	for _, q := range d.queues {
+		for i, l := range q.waiting.launches {
+			if l.activation.Run.ID == m.id {
+				q.waiting.launches = slices.Delete(q.waiting.launches, i, i+1)
+				d.endWaiting(l, workflow.Cancelled, errCancelled)
+				return
+			}
+		}
+	}
+}
+
+// endWaiting ends an ephemeral run that has not begun.
+func (d *dispatcher) endWaiting(l launch, state workflow.State, err error) {
+	run, now := l.activation.Run, time.Now()
+	run.State, run.Error, run.FinishedAt = state, err.Error(), &now
+	d.node.watchers.endEphemeral(run)
+	l.life.over(&run)
+}
+
+// fill gives free slots to what waits: first in memory, then in the store.
+func (d *dispatcher) fill(q *queue) {
+	switch {
+	case d.leaving != nil:
+		return
+	case d.closed():
+		d.goSolo()
+		return
+	}
+	d.fillFromMemory(q)
+	if q.more && !q.claiming && q.free() > 0 {
+		d.claim(q, min(q.free(), claimsAtOnce), false)
+	}
+}
+
+func (d *dispatcher) fillAll() {
+	for _, q := range d.queues {
+		d.fill(q)
+	}
+}
+
+func (d *dispatcher) fillFromMemory(q *queue) {
+	for len(q.waiting.launches) > 0 && q.free() > 0 {
+		next := q.waiting.launches[0]
+		q.waiting.launches[0] = launch{}
+		q.waiting.launches = q.waiting.launches[1:]
+		d.run(q, next)
+	}
+}
+
+// claim asks for runs and takes their slots beforehand.
+func (d *dispatcher) claim(q *queue, limit int, solo bool) {
+	q.claiming, q.missed = true, false
+	q.used += limit
+	claim := persistence.Claim{
+		ID: workflow.NewRunID().String(), Boot: d.node.boot.ID, Queue: q.name,
+		Limit: limit, Known: d.node.catalog.known(), Solo: solo,
+	}
+	d.node.journal.Append(claim, func(verdict persistence.Verdict) {
+		d.send(claimed{d.start, q.name, limit, solo, verdict})
+	})
+}
+
+func (d *dispatcher) claimed(m claimed) {
+	q := d.queues[m.queue]
+	current := m.start == d.start
+	if current {
+		q.claiming = false
+		q.used -= m.limit
+	}
+	if m.verdict.Err != nil {
+		// What the claim may have taken all the same, the sweep finds.
+		d.log.Warn("claim failed; the next sweep repeats it", "queue", q.name, "error", m.verdict.Err)
+		if m.solo && current {
+			d.solo = soloClears
+		}
+		if !d.closed() && d.leaving == nil {
+			d.fillFromMemory(q)
+		}
+		d.lookSoon()
+		return
+	}
+	activations := m.verdict.Activations
+	for _, activation := range activations {
+		program := d.node.catalog.version(activation.Run.Workflow, activation.Run.Version)
+		d.run(q, launch{activation: activation, program: program})
+	}
+	switch {
+	case !current:
+	case m.solo && len(activations) == 0:
+		q.hasSolo = false
+		d.soloOver()
+	case m.solo:
+		d.solo, d.soloRun = soloRunning, activations[0].Run.ID
+	case len(activations) < m.limit:
+		q.more = q.missed
+	}
+	d.sweepEvery = minSweep
+	d.fill(q)
+}
+
+func (d *dispatcher) released(m released) {
+	q := d.queues[m.queue]
+	if q == nil {
+		return // of a node with other queues
+	}
+	if m.delay <= 0 {
+		q.expect()
+		d.fill(q)
+		return
+	}
+	d.wake(q, time.Now().Add(m.delay))
+}
+
+// wake makes the dispatcher look at a queue at the given time.
+func (d *dispatcher) wake(q *queue, at time.Time) {
+	if at.IsZero() || !q.next.IsZero() && !at.Before(q.next) {
+		return
+	}
+	q.next = at
+	d.armDue()
+}
+
+func (d *dispatcher) armDue() {
+	var first time.Time
+	for _, q := range d.queues {
+		if !q.next.IsZero() && (first.IsZero() || q.next.Before(first)) {
+			first = q.next
+		}
+	}
+	if d.due != nil {
+		d.due.Stop()
+	}
+	if !first.IsZero() {
+		d.due = d.later(time.Until(first), dueNow{})
+	}
+}
+
+func (d *dispatcher) dueNow() {
+	now := time.Now()
+	for _, q := range d.queues {
+		if !q.next.IsZero() && !q.next.After(now) {
+			q.next = time.Time{}
+			q.expect()
+			d.fill(q)
+			d.survey() // when is the next one due?
+		}
+	}
+	d.armDue()
+}
+
+func (d *dispatcher) runLeft(m runLeft) {
+	delete(d.muster, m.id)
+	live := d.live[m.id]
+	switch {
+	case live == nil:
+		d.fillAll() // of an earlier start of the dispatcher; there may be nobody left to answer
+		return
+	case m.epoch < live.activation.Run.Epoch: // it made way for the one that is live now
+		live.before--
+		live.queue.used--
+		d.fill(live.queue)
+		return
+	}
+	d.forget(m.id, live)
+	if m.id == d.soloRun {
+		d.soloOver()
+	}
+	q := live.queue
+	switch m.state {
+	case workflow.Running:
+		d.runLost(m)
+	case workflow.Available:
+		q.expect()
+	case workflow.Retryable:
+		d.wake(q, time.Now().Add(m.delay))
+	}
+	d.fill(q)
+}
+
+// runLost sees to a run whose actor ended without knowing how the row stands.
+func (d *dispatcher) runLost(m runLeft) {
+	if errors.Is(m.err, persistence.ErrBadWrite) {
+		d.lookSoon() // not even its failure can be stored; at once would be again and again
+		return
+	}
+	d.adopt(m.id)
+}
+
+// adopt activates a run that this boot owns, if it still does, and that has no
+// actor.
+func (d *dispatcher) adopt(id workflow.RunID) {
+	if d.adopting[id] {
+		return
+	}
+	d.adopting[id] = true
+	d.node.journal.Append(persistence.Reactivate{Run: id, Boot: d.node.boot.ID}, func(verdict persistence.Verdict) {
+		d.send(adopted{id, verdict})
+	})
+}
+
+func (d *dispatcher) adopted(m adopted) {
+	delete(d.adopting, m.id)
+	switch {
+	case errors.Is(m.verdict.Err, persistence.ErrFenced):
+		d.node.recheck(m.id) // it is not ours any more: cancelled, ended or given away
+	case m.verdict.Err != nil:
+		d.lookSoon()
+	default:
+		activation := m.verdict.Activations[0]
+		q := d.queues[activation.Run.Queue]
+		program := d.node.catalog.version(activation.Run.Workflow, activation.Run.Version)
+		if q != nil && program != nil && d.live[m.id] == nil {
+			d.run(q, launch{activation: activation, program: program}) // beyond the limit, if need be: it is ours
+		}
+	}
+	d.fillAll()
+}
+
+// gaveUp fails a run whose actor crashes again and again.
+func (d *dispatcher) gaveUp(m gaveUp) {
+	d.log.Error("a run's actor keeps crashing; the run fails", "run", m.id, "error", m.err)
+	if live := d.live[m.id]; live != nil {
+		d.forget(m.id, live)
+		live.life.over(nil)
+		d.fill(live.queue)
+	}
+	boot, journal := d.node.boot.ID, d.node.journal
+	journal.Append(persistence.Reactivate{Run: m.id, Boot: boot}, func(verdict persistence.Verdict) {
+		if verdict.Err != nil {
+			return
+		}
+		activation := verdict.Activations[0]
+		journal.Append(persistence.Advance{
+			Fence:   persistence.Fence{Run: m.id, Boot: boot, Epoch: activation.Run.Epoch, Seq: activation.Seq},
+			State:   workflow.Failed,
+			Step:    activation.Run.Step,
+			Turn:    activation.Run.Turn,
+			Attempt: activation.Run.Attempt,
+			Error:   errorText(fmt.Errorf("the run's actor keeps crashing: %w", m.err)),
+			Summary: activation.Summary,
+		}, func(persistence.Verdict) { d.node.recheck(m.id) })
+	})
+}
+
+func (d *dispatcher) slotLost(m slotLost) {
+	d.queues[m.queue].lost++
+	lost, slots := 0, 0
+	for _, q := range d.queues {
+		lost += q.lost
+		slots += q.limit
+	}
+	if 4*lost > slots {
+		d.node.fail(fmt.Errorf("%d of %d slots are lost to steps that ignore their cancelled context", lost, slots))
+	}
+}
+
+// survey reads what waits in the store, and what this boot owns there.
+func (d *dispatcher) survey() {
+	switch {
+	case d.leaving != nil && d.informed && len(d.orphans) == 0:
+		return
+	case d.surveying:
+		d.outdated = true
+		return
+	}
+	d.surveying = true
+	node, start := d.node, d.start
+	known := node.catalog.known()
+	go func() {
+		ctx, cancel := context.WithTimeout(node.stepContext, 10*time.Second)
+		defer cancel()
+		found := surveyed{start: start}
+		if found.owned, found.err = node.store.Owned(ctx, node.boot.ID); found.err == nil {
+			found.backlog, found.err = node.store.Backlog(ctx, known)
+		}
+		d.send(found)
+	}()
+}
+
+func (d *dispatcher) takeStock(m surveyed) {
+	if m.start != d.start {
+		return
+	}
+	d.surveying = false
+	d.sweepEvery = min(2*d.sweepEvery, maxSweep)
+	if m.err != nil {
+		d.log.Warn("sweep failed", "error", m.err)
+		d.lookSoon()
+		return
+	}
+	d.informed = true
+	d.adoptOrphans(m.owned)
+	// What the sweep did not see may have come since; only a claim that comes
+	// back short says that there is nothing more.
+	for _, backlog := range m.backlog {
+		if q := d.queues[backlog.Queue]; q != nil {
+			if backlog.Due {
+				q.expect()
+			}
+			q.hasSolo = q.hasSolo || backlog.Solo
+			d.wake(q, backlog.Next)
+		}
+	}
+	if d.solo == soloClears {
+		d.clearForSolo() // an actor that was about to be restarted did not hear it
+	}
+	d.goSolo()
+	d.fillAll()
+	if d.outdated {
+		d.outdated = false
+		d.survey()
+	}
+}
+
+// adoptOrphans takes up owned runs that have had no actor for a while: of those
+// seen for the first time a claim or an insert may have landed whose answer is
+// on its way. A node that drains has claimed and inserted its last.
+func (d *dispatcher) adoptOrphans(owned []workflow.RunID) {
+	orphans := map[workflow.RunID]time.Time{}
+	now := time.Now()
+	for _, id := range owned {
+		since, seen := d.orphans[id]
+		switch {
+		case d.live[id] != nil || d.adopting[id] || d.muster[id]:
+		case seen && now.Sub(since) >= minSweep, d.leaving != nil && d.start == 0:
+			d.adopt(id)
+		case seen:
+			orphans[id] = since
+		default:
+			orphans[id] = now
+			d.tellRun(id, rollCall{})
+		}
+	}
+	d.orphans = orphans
+	if len(orphans) > 0 {
+		d.lookSoon()
+	}
+}
+
+// runAlive counts a run in whose actor this dispatcher, restarted, does not know.
+func (d *dispatcher) runAlive(m runAlive) {
+	delete(d.muster, m.run.ID)
+	delete(d.orphans, m.run.ID)
+	if q := d.queues[m.run.Queue]; d.live[m.run.ID] == nil {
+		q.used++
+		d.live[m.run.ID] = &liveRun{
+			launch:  launch{activation: persistence.Activation{Run: m.run}, life: &runLife{}},
+			queue:   q,
+			started: true,
+		}
+		if d.leaving != nil {
+			d.tellRun(m.run.ID, d.leaving)
+		}
+	}
+	d.fillAll()
+}
+
+// goSolo makes room for a run that has to run alone, once one is due: the
+// others leave memory at their next checkpoint.
+func (d *dispatcher) goSolo() {
+	var candidate *queue
+	for _, q := range d.queues {
+		if q.hasSolo {
+			candidate = q
+		}
+	}
+	if d.leaving != nil || candidate == nil {
+		return
+	}
+	if d.solo == noSolo {
+		d.solo = soloClears
+		d.clearForSolo()
+	}
+	if d.solo == soloClears && !d.busy() {
+		d.solo = soloClaims
+		d.log.Warn("a run whose process died twice in the same step runs alone until its next checkpoint", "queue", candidate.name)
+		d.claim(candidate, 1, true)
+	}
+}
+
+func (d *dispatcher) clearForSolo() {
+	for id := range d.live {
+		d.tellRun(id, drained{})
+	}
+}
+
+// busy reports whether a run is in memory, or may be soon.
+func (d *dispatcher) busy() bool {
+	for _, q := range d.queues {
+		if q.used > 0 {
+			return true
+		}
+	}
+	return len(d.adopting) > 0 || len(d.muster) > 0 || len(d.orphans) > 0
+}
+
+// soloOver lets the others run again.
+func (d *dispatcher) soloOver() {
+	if d.solo == noSolo {
+		return
+	}
+	d.solo, d.soloRun = noSolo, workflow.RunID{}
+	for _, q := range d.queues {
+		q.hasSolo = false
+		q.expect()
+	}
+	d.fillAll()
+	d.survey() // is there another one?
+}
+
+func (d *dispatcher) drainAll(m drainAll) {
+	d.leaving = drained{}
+	if m.now {
+		d.leaving = evicted{}
+	}
+	for id := range d.live {
+		d.tellRun(id, d.leaving)
+	}
+	for _, q := range d.queues {
+		for _, l := range q.waiting.launches {
+			d.endWaiting(l, workflow.Failed, errEvicted)
+		}
+		q.waiting.launches = nil
+	}
+	d.emptied = append(d.emptied, m.empty)
+}
+
+// tellEmpty answers those who wait for the last run to leave memory.
+func (d *dispatcher) tellEmpty() {
+	if d.busy() || !d.informed {
+		return
+	}
+	for _, empty := range d.emptied {
+		close(empty)
+	}
+	d.emptied = nil
+}

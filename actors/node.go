@@ -1,0 +1,336 @@
+package actors
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"singularity/persistence"
+	"singularity/supervisor"
+	"singularity/workflow"
+)
+
+// Config is how a [Node] is set up.
+type Config struct {
+	// Instance is the label that people know this process by. Defaults to
+	// host:pid.
+	Instance string
+	// Version of the program, for the registry of boots.
+	Version string
+	// Queues are the names of the queues and how many of their runs may run at
+	// once here. Defaults to default 10, metrics 5, training 2, pattern_mining 3.
+	Queues map[string]int
+	// Retention says how long ended runs are kept.
+	Retention persistence.RetentionPolicy
+	// Journal tunes the journal.
+	Journal JournalConfig
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	hostname, _ := os.Hostname()
+	c.Instance = cmp.Or(c.Instance, fmt.Sprintf("%s:%d", cmp.Or(hostname, "localhost"), os.Getpid()))
+	if c.Queues == nil {
+		c.Queues = map[string]int{"default": 10, "metrics": 5, "training": 2, "pattern_mining": 3}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Journal.Logger == nil {
+		c.Journal.Logger = c.Logger
+	}
+	c.Retention = c.Retention.WithDefaults()
+	return c
+}
+
+func (c Config) validate() error {
+	var errs []error
+	for name, limit := range c.Queues {
+		if limit < 1 {
+			errs = append(errs, fmt.Errorf("queue %s: limit %d is not positive", name, limit))
+		}
+		if !workflow.ValidName(name) {
+			errs = append(errs, fmt.Errorf("queue %q: expected a name of letters, digits, _, - or .", name))
+		}
+	}
+	if len(c.Queues) == 0 {
+		errs = append(errs, errors.New("no queues are configured"))
+	}
+	return errors.Join(errs...)
+}
+
+// Node runs runs: the supervised actors of one process around one store. Its
+// methods are safe for concurrent use.
+type Node struct {
+	cfg      Config
+	log      *slog.Logger
+	store    persistence.Store
+	boot     persistence.Boot
+	journal  *Journal
+	watchers *watchers
+	catalog  *catalog
+	agents   *directory
+
+	system         *actor.ActorSystem
+	tree           *supervisor.Tree
+	dispatcher     *actor.PID
+	dispatcherLife *lifeline
+	runs           *actor.PID
+	marks          atomic.Int64 // given to the actors of runs
+
+	// stepContext is above the contexts of all steps; it ends after the last
+	// chance that a stopping node gives them.
+	stepContext context.Context
+	endSteps    context.CancelFunc
+
+	draining atomic.Bool
+	failOnce sync.Once
+	failure  error
+	failed   chan struct{}
+	stopOnce sync.Once
+	stopErr  error
+}
+
+// NewNode makes a node on a store. Register workflows, then call Start.
+func NewNode(store persistence.Store, cfg Config) (*Node, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	hostname, _ := os.Hostname()
+	n := &Node{
+		cfg:      cfg,
+		log:      cfg.Logger,
+		store:    store,
+		journal:  NewJournal(store, cfg.Journal),
+		watchers: newWatchers(),
+		catalog:  newCatalog(),
+		failed:   make(chan struct{}),
+
+		dispatcherLife: newLifeline(),
+
+		boot: persistence.Boot{
+			ID: persistence.BootID(workflow.NewRunID().String()), Instance: cfg.Instance,
+			Hostname: hostname, PID: os.Getpid(), Version: cfg.Version,
+		},
+	}
+	n.agents = newDirectory(n)
+	n.stepContext, n.endSteps = context.WithCancel(context.Background())
+	return n, nil
+}
+
+// reassignAtOnce is how many runs of dead boots are released in one transaction.
+const reassignAtOnce = 500
+
+// Start joins the store, takes back the runs that dead boots left and starts
+// the actors. It returns when they are up; runs go on by themselves.
+func (n *Node) Start(ctx context.Context) error {
+	if err := n.store.Join(ctx, n.boot); err != nil {
+		return fmt.Errorf("join the store: %w", err)
+	}
+	if err := n.startActors(ctx); err != nil {
+		return errors.Join(err, n.store.Leave(context.WithoutCancel(ctx), n.boot.ID))
+	}
+	return nil
+}
+
+func (n *Node) startActors(ctx context.Context) error {
+	if err := n.takeBack(ctx); err != nil {
+		return err
+	}
+	n.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(warnings{n.log.Handler()})
+	}))
+	n.dispatcher = n.pid("dispatcher")
+	n.runs = n.pid("runs")
+	tree, err := supervisor.Start(ctx, n.system, "singularity", supervisor.Config{Logger: n.log},
+		supervisor.Child{Name: "journal", PID: "journal", Props: newJournalProps(n.journal)},
+		supervisor.Child{Name: "runs", PID: "runs", Props: func(int) *actor.Props {
+			return supervisor.PoolProps(supervisor.PoolConfig{Logger: n.log, OnGaveUp: n.runGaveUp})
+		}},
+		supervisor.Child{Name: "agents", PID: "agents", Props: func(int) *actor.Props {
+			return supervisor.PoolProps(supervisor.PoolConfig{Logger: n.log})
+		}},
+		supervisor.Child{Name: "dispatcher", PID: "dispatcher", Props: newDispatcherProps(n)},
+		supervisor.Child{Name: "retention", PID: "retention", Props: func(int) *actor.Props { return newRetentionProps(n) }},
+	)
+	if err != nil {
+		return fmt.Errorf("start the actors: %w", err)
+	}
+	n.tree = tree
+	go n.guard()
+	return nil
+}
+
+// guard fails the node when its tree gives up. It ends with the tree.
+func (n *Node) guard() {
+	<-n.tree.Done()
+	n.journal.close()
+	if err := n.tree.Err(); err != nil {
+		n.fail(fmt.Errorf("the supervision tree gave up: %w", err))
+	}
+}
+
+func (n *Node) takeBack(ctx context.Context) error {
+	var all persistence.Reassigned
+	for {
+		some, err := n.store.Reassign(ctx, reassignAtOnce)
+		if err != nil {
+			return fmt.Errorf("take back the runs of dead processes: %w", err)
+		}
+		if some == (persistence.Reassigned{}) {
+			break
+		}
+		all.Released += some.Released
+		all.Quarantined += some.Quarantined
+	}
+	if all != (persistence.Reassigned{}) {
+		n.log.Info("took back the runs of dead processes", "released", all.Released, "quarantined", all.Quarantined)
+	}
+	return nil
+}
+
+// Register adds all versions of a workflow; its stored runs go on.
+func (n *Node) Register(newest workflow.Definition, older ...workflow.Definition) error {
+	if err := n.catalog.register(newest, older...); err != nil {
+		return err
+	}
+	if n.tree != nil {
+		n.tellDispatcher(lookNow{})
+	}
+	return nil
+}
+
+// Stop drains the node: it takes no more starts, lets the steps under way
+// finish until ctx ends, hands over the runs that have not ended, and stops
+// the actors in order. It may be called twice.
+func (n *Node) Stop(ctx context.Context) error {
+	n.stopOnce.Do(func() { n.stopErr = n.stop(ctx) })
+	return n.stopErr
+}
+
+func (n *Node) stop(ctx context.Context) error {
+	defer n.endSteps()
+	if n.tree == nil {
+		return nil
+	}
+	n.draining.Store(true)
+	if !n.drain(ctx, false) {
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace+2*time.Second)
+		defer cancel()
+		n.drain(late, true)
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	return errors.Join(n.tree.Stop(last), n.store.Leave(last, n.boot.ID))
+}
+
+// drain makes all runs leave memory and waits until they have.
+func (n *Node) drain(ctx context.Context, now bool) bool {
+	for {
+		lost, err := n.dispatcherLife.reach(ctx, n.tree.Done())
+		if err != nil {
+			return errors.Is(err, errNodeStopped) // nobody is left to wait for
+		}
+		empty := make(chan struct{})
+		n.tellDispatcher(drainAll{now, empty})
+		select {
+		case <-empty:
+			return true
+		case <-lost:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// Done is closed when the node gave up by itself; Err says why. What it held
+// goes on in the next process.
+func (n *Node) Done() <-chan struct{} { return n.failed }
+
+// Err is nil until Done is closed.
+func (n *Node) Err() error {
+	select {
+	case <-n.failed:
+		return n.failure
+	default:
+		return nil
+	}
+}
+
+func (n *Node) fail(err error) {
+	n.failOnce.Do(func() {
+		n.log.Error("the node gives up", "error", err)
+		n.failure = err
+		close(n.failed)
+	})
+}
+
+// Ready returns nil when the node takes and runs work, and else why not.
+func (n *Node) Ready(context.Context) error {
+	switch {
+	case n.Err() != nil:
+		return n.Err()
+	case n.draining.Load():
+		return workflow.ErrDraining
+	default:
+		return n.journal.Outage()
+	}
+}
+
+// Journal returns the counts of the node's journal.
+func (n *Node) Journal() JournalStats { return n.journal.Stats() }
+
+func (n *Node) pid(name string) *actor.PID { return actor.NewPID(n.system.Address(), name) }
+
+func (n *Node) tellDispatcher(message any) { n.system.Root.Send(n.dispatcher, message) }
+
+func (n *Node) runGaveUp(g supervisor.GaveUp) {
+	if id, err := workflow.ParseRunID(g.Name); err == nil {
+		n.tellDispatcher(gaveUp{id, g.Err})
+	}
+}
+
+// Tree describes the node's supervision tree.
+func (n *Node) Tree(ctx context.Context) (supervisor.Node, error) { return n.tree.Describe(ctx) }
+
+// runsInMemory lists the runs that have an actor.
+func (n *Node) runsInMemory() []workflow.RunID {
+	var ids []workflow.RunID
+	for _, bucket := range n.system.ProcessRegistry.LocalPIDs.LocalPIDs {
+		for _, name := range bucket.Keys() {
+			text, isRun := strings.CutPrefix(name, runPrefix)
+			if id, err := workflow.ParseRunID(text); isRun && err == nil {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
+// warnings leaves out what protoactor says below the level of a warning: that
+// its parts start and stop, and each late message, with all that is in it.
+type warnings struct{ slog.Handler }
+
+// Enabled implements [slog.Handler].
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+// WithAttrs implements [slog.Handler].
+func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return warnings{w.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements [slog.Handler].
+func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }

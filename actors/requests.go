@@ -1,0 +1,425 @@
+package actors
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"singularity/persistence"
+	"singularity/workflow"
+)
+
+// rereadEvery is how often those who wait for a run read its row, in case a
+// push was missed.
+const rereadEvery = 5 * time.Second
+
+// StartRun implements [workflow.Engine].
+func (n *Node) StartRun(ctx context.Context, req workflow.StartRequest) (workflow.Pending, error) {
+	pending, err := n.startRun(ctx, req)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", req.Workflow, err)
+	}
+	return pending, nil
+}
+
+func (n *Node) startRun(ctx context.Context, req workflow.StartRequest) (*pendingRun, error) {
+	if n.draining.Load() {
+		return nil, workflow.ErrDraining
+	}
+	program, err := n.catalog.find(req.Workflow)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.checkOptions(req.Options, program); err != nil {
+		return nil, err
+	}
+	admission, err := program.Admit(req.Input)
+	if err != nil {
+		return nil, err
+	}
+	m, ended := n.admission(req, program, admission)
+	answer, err := n.ask(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	return n.pending(m, answer, ended), nil
+}
+
+// ask puts a start to the dispatcher, again if that crashes over it: with the
+// same id it finds what came of it before.
+func (n *Node) ask(ctx context.Context, m admit) (admitted, error) {
+	unknown := func(err error) error {
+		return fmt.Errorf("%w: %w; the run may have started as %s", workflow.ErrOutcomeUnknown, err, m.insert.Run)
+	}
+	for again := false; ; again = true {
+		lost, err := n.dispatcherLife.reach(ctx, n.tree.Done())
+		if err != nil && !again {
+			return admitted{}, fmt.Errorf("%w: %w", workflow.ErrUnavailable, err)
+		}
+		if err != nil {
+			return admitted{}, unknown(err)
+		}
+		reply := make(chan admitted, 1)
+		m.reply, m.chosen = reply, m.chosen || again
+		n.tellDispatcher(m)
+		select {
+		case answer := <-reply:
+			if answer.err != nil && again {
+				answer.err = unknown(answer.err)
+			}
+			return answer, answer.err
+		case <-lost:
+		case <-ctx.Done():
+			return admitted{}, unknown(context.Cause(ctx))
+		}
+	}
+}
+
+func (n *Node) checkOptions(o workflow.Options, program *workflow.Program) error {
+	if queue := cmp.Or(o.Queue, "default"); n.cfg.Queues[queue] == 0 {
+		return workflow.Invalidf("queue", "is %q; this node has %v", queue, n.queueNames())
+	}
+	if o.Priority < 0 || o.Priority > 9 {
+		return workflow.Invalidf("priority", "is %d; expected 0 (first) to 9 (last)", o.Priority)
+	}
+	if len(o.Key) > workflow.MaxKey {
+		return &workflow.LimitError{What: "key", Size: len(o.Key), Limit: workflow.MaxKey}
+	}
+	if storedText(o.Key) != o.Key {
+		return workflow.Invalid("key", "is not text: it holds a zero byte or is not UTF-8")
+	}
+	if program.Durability != workflow.Ephemeral {
+		return nil
+	}
+	if o.Key != "" {
+		return workflow.Invalid("key", "cannot be given for an ephemeral workflow: nothing is stored that it could find")
+	}
+	if !o.Due.IsZero() {
+		return workflow.Invalid("due", "cannot be given for an ephemeral workflow: nothing is stored that could wait")
+	}
+	return nil
+}
+
+func (n *Node) queueNames() []string {
+	names := make([]string, 0, len(n.cfg.Queues))
+	for name := range n.cfg.Queues {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// admission makes the dispatcher's message of an accepted input. The channel
+// hears how the run ended, if it begins at once.
+func (n *Node) admission(req workflow.StartRequest, program *workflow.Program, admission workflow.Admission) (admit, chan workflow.Run) {
+	id := req.ID
+	if id.IsZero() {
+		id = workflow.NewRunID()
+	}
+	now := time.Now()
+	insert := persistence.Insert{
+		Run:       id,
+		Workflow:  program.Name,
+		Version:   program.Version,
+		Step:      program.Steps[0].Name,
+		Queue:     cmp.Or(req.Queue, "default"),
+		Priority:  req.Priority,
+		Key:       cmp.Or(req.Key, admission.Key),
+		Input:     admission.Input,
+		InputHash: admission.Hash,
+		Due:       req.Due,
+	}
+	ended := make(chan workflow.Run, 1)
+	run := workflow.Run{
+		ID: id, Workflow: insert.Workflow, Version: insert.Version, State: workflow.Running,
+		Queue: insert.Queue, Priority: insert.Priority, Key: insert.Key, Step: insert.Step,
+		Epoch: 1, Owner: n.cfg.Instance, Input: insert.Input, CreatedAt: now, DueAt: now, StartedAt: &now,
+	}
+	return admit{
+		insert: insert,
+		chosen: !req.ID.IsZero(),
+		launch: launch{
+			activation: persistence.Activation{Run: run},
+			program:    program,
+			first:      admission.State,
+			life:       &runLife{ended: ended},
+		},
+	}, ended
+}
+
+func (n *Node) pending(m admit, answer admitted, ended chan workflow.Run) *pendingRun {
+	switch existing := answer.existing; {
+	case existing != nil:
+		return &pendingRun{node: n, id: existing.ID, attached: m.chosen || existing.ID != m.insert.Run}
+	case answer.owned:
+		return &pendingRun{node: n, id: m.insert.Run, ended: ended}
+	default:
+		return &pendingRun{node: n, id: m.insert.Run}
+	}
+}
+
+// PendingRun implements [workflow.Engine].
+func (n *Node) PendingRun(ctx context.Context, id workflow.RunID) (workflow.Pending, error) {
+	if _, err := n.Run(ctx, id); err != nil {
+		return nil, err
+	}
+	return &pendingRun{node: n, id: id, attached: true}, nil
+}
+
+// pendingRun implements [workflow.Pending].
+type pendingRun struct {
+	node     *Node
+	id       workflow.RunID
+	attached bool
+	// ended holds how the run ended, from the actor that the start made, or is
+	// closed when only the row can say so; nil if there was no such actor.
+	ended chan workflow.Run
+}
+
+// ID implements [workflow.Pending].
+func (p *pendingRun) ID() workflow.RunID { return p.id }
+
+// Attached implements [workflow.Pending].
+func (p *pendingRun) Attached() bool { return p.attached }
+
+// Wait implements [workflow.Pending].
+func (p *pendingRun) Wait(ctx context.Context) (workflow.Run, error) {
+	watcher := p.node.watchers.subscribe(p.id, false)
+	defer p.node.watchers.unsubscribe(watcher)
+	ended, look := p.ended, p.ended == nil
+	reread := time.NewTicker(rereadEvery)
+	defer reread.Stop()
+	for {
+		if look {
+			look = false
+			run, err := p.node.Run(ctx, p.id)
+			gone := errors.Is(err, workflow.ErrRunNotFound) && ended == nil
+			if gone || err == nil && run.State.Terminal() {
+				return run, err
+			}
+		}
+		select {
+		case run, told := <-ended:
+			if told {
+				ended <- run // for the next Wait
+				return run, nil
+			}
+			ended, look = nil, true
+		case run := <-watcher.ended:
+			return run, nil
+		case <-reread.C:
+			look = true
+		case <-ctx.Done():
+			return workflow.Run{}, fmt.Errorf("wait for run %s: %w", p.id, context.Cause(ctx))
+		case <-p.node.tree.Done():
+			if run, told := lastWord(ended, watcher.ended); told {
+				return run, nil
+			}
+			return workflow.Run{}, fmt.Errorf("wait for run %s: %w; the run goes on when the engine is opened again", p.id, workflow.ErrDraining)
+		}
+	}
+}
+
+// lastWord is how a run ended, if one of the channels says so by now.
+func lastWord(ended chan workflow.Run, pushed <-chan workflow.Run) (workflow.Run, bool) {
+	select {
+	case run, told := <-ended:
+		if told {
+			ended <- run
+			return run, true
+		}
+	default:
+	}
+	select {
+	case run := <-pushed:
+		return run, true
+	default:
+		return workflow.Run{}, false
+	}
+}
+
+// Run reads one run.
+func (n *Node) Run(ctx context.Context, id workflow.RunID) (workflow.Run, error) {
+	run, err := n.store.Run(ctx, id)
+	if !errors.Is(err, workflow.ErrRunNotFound) {
+		return run, err
+	}
+	if run, ok := n.watchers.endedEphemeral(id); ok {
+		return run, nil
+	}
+	run, live := n.ephemeralRun(ctx, id)
+	// It may have ended between the two looks.
+	if ended, ok := n.watchers.endedEphemeral(id); ok {
+		return ended, nil
+	}
+	if live {
+		return run, nil
+	}
+	return workflow.Run{}, err
+}
+
+// ephemeralRun finds an ephemeral run that has not ended: with its actor, or
+// with the dispatcher, where it waits for a slot or is about to be started.
+func (n *Node) ephemeralRun(ctx context.Context, id workflow.RunID) (workflow.Run, bool) {
+	reply := make(chan workflow.Run, 2)
+	if !n.sendLive(runPID(id), queryRun{reply}) {
+		n.tellDispatcher(findRun{id, reply})
+	}
+	patience := time.NewTimer(time.Second) // an actor may stop with the question unread
+	defer patience.Stop()
+	select {
+	case run := <-reply:
+		return run, !run.ID.IsZero()
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+	return workflow.Run{}, false
+}
+
+// sendLive sends a message to an actor of this node, if there is one.
+func (n *Node) sendLive(name string, message any) bool {
+	pid := n.pid(name)
+	if _, live := n.system.ProcessRegistry.GetLocal(name); !live {
+		return false
+	}
+	n.system.Root.Send(pid, message)
+	return true
+}
+
+// Runs lists runs, newest first, without their documents.
+func (n *Node) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
+	return n.store.Runs(ctx, filter)
+}
+
+// Steps returns a run's history.
+func (n *Node) Steps(ctx context.Context, id workflow.RunID) ([]workflow.StepRun, error) {
+	return n.store.Steps(ctx, id)
+}
+
+// Workflows returns the newest version of each registered workflow, by name.
+func (n *Node) Workflows() []*workflow.Program { return n.catalog.list() }
+
+// Cancel ends a run. The row says so when Cancel returns; a step under way has
+// its context cancelled.
+func (n *Node) Cancel(ctx context.Context, id workflow.RunID, reason string) (workflow.Run, error) {
+	verdict, err := n.journal.Commit(ctx, persistence.Cancel{Run: id, Reason: storedText(reason)})
+	if errors.Is(err, workflow.ErrRunNotFound) {
+		return n.cancelEphemeral(ctx, id)
+	}
+	if err != nil {
+		return workflow.Run{}, fmt.Errorf("cancel run %s: %w", id, err)
+	}
+	n.watchers.end(*verdict.Changed)
+	n.tellCancelled(id, verdict.Changed.Epoch)
+	return *verdict.Changed, nil
+}
+
+// tellCancelled stops the run's actor: at once, if it is there, or as soon as
+// it is.
+func (n *Node) tellCancelled(id workflow.RunID, epoch int64) {
+	row := rowCancelled{epoch}
+	n.sendLive(runPID(id), row)
+	n.tellDispatcher(cancelRun{id, row})
+}
+
+func (n *Node) cancelEphemeral(ctx context.Context, id workflow.RunID) (workflow.Run, error) {
+	run, err := n.Run(ctx, id)
+	switch {
+	case err != nil:
+		return workflow.Run{}, fmt.Errorf("cancel run %s: %w", id, err)
+	case run.State.Terminal():
+		return workflow.Run{}, fmt.Errorf("cancel run %s: %w: it %s before", id, workflow.ErrWrongState, run.State)
+	}
+	n.tellCancelled(id, run.Epoch+1)
+	run.State = workflow.Cancelled
+	return run, nil
+}
+
+// Retry makes a run that has ended without completing, or that waits for an
+// unknown step, available again at the step where it stands.
+func (n *Node) Retry(ctx context.Context, id workflow.RunID) (workflow.Run, error) {
+	verdict, err := n.journal.Commit(ctx, persistence.Retry{Run: id})
+	if err != nil {
+		return workflow.Run{}, fmt.Errorf("retry run %s: %w", id, err)
+	}
+	n.tellDispatcher(released{queue: verdict.Changed.Queue})
+	return *verdict.Changed, nil
+}
+
+// Watch returns what happens to a run from now on, until it has ended or ctx
+// ends. RunEnded comes last, at once for a run that has ended before. A reader
+// that lags behind loses events, but not that one.
+func (n *Node) Watch(ctx context.Context, id workflow.RunID) (<-chan workflow.Event, error) {
+	watcher := n.watchers.subscribe(id, true)
+	run, err := n.Run(ctx, id)
+	if err != nil {
+		n.watchers.unsubscribe(watcher)
+		return nil, err
+	}
+	events := make(chan workflow.Event)
+	go func() {
+		defer close(events)
+		defer n.watchers.unsubscribe(watcher)
+		n.watch(ctx, run, watcher, events)
+	}()
+	return events, nil
+}
+
+func (n *Node) watch(ctx context.Context, run workflow.Run, watcher *watcher, events chan<- workflow.Event) {
+	reread := time.NewTicker(rereadEvery)
+	defer reread.Stop()
+	for !run.State.Terminal() {
+		select {
+		case event := <-watcher.events:
+			if !offer(ctx, events, event) {
+				return
+			}
+		case run = <-watcher.ended:
+		case <-reread.C:
+			if read, err := n.Run(ctx, run.ID); err == nil {
+				run = read
+			}
+		case <-ctx.Done():
+			return
+		case <-n.tree.Done():
+			last, told := lastWord(nil, watcher.ended)
+			if !told {
+				return
+			}
+			run = last
+		}
+	}
+	for len(watcher.events) > 0 {
+		if !offer(ctx, events, <-watcher.events) {
+			return
+		}
+	}
+	offer(ctx, events, workflow.Event{Run: run.ID, Kind: workflow.RunEnded, Ended: &run})
+}
+
+func offer(ctx context.Context, events chan<- workflow.Event, event workflow.Event) bool {
+	select {
+	case events <- event:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// recheck reads a run's row for those who wait for its end, when this node
+// lost the run without hearing how it ended.
+func (n *Node) recheck(id workflow.RunID) {
+	if !n.watchers.waitedFor(id) {
+		return
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(n.stepContext, rereadEvery)
+		defer cancel()
+		if run, err := n.Run(ctx, id); err == nil && run.State.Terminal() {
+			n.watchers.end(run)
+		}
+	}()
+}

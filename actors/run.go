@@ -1,0 +1,604 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"singularity/persistence"
+	"singularity/workflow"
+)
+
+// grace is how long an interrupted step may take to return before its slot
+// counts as lost.
+const grace = 5 * time.Second
+
+// runActor runs one run: the shell around [runState]. A step's body runs
+// outside Receive, as a task with a context. When the actor crashes its
+// supervisor starts it anew, and it goes on from its row under a new epoch.
+type runActor struct {
+	node      *Node
+	queue     string
+	solo      bool  // tell the dispatcher of the first commit
+	restarted bool  // by its supervisor, after a crash
+	mark      int64 // of this actor, among all of the node; tells what is late
+	life      *runLife
+	self      *actor.PID
+
+	activation persistence.Activation
+	program    *workflow.Program
+	state      runState
+	current    any // the run's state after its last finished step
+	summary    *workflow.Summary
+	carried    workflow.Report    // of finished steps that no commit has stored yet
+	sent       []workflow.Message // in the commit under way
+	task       *task              // the attempt under way, or the last one
+	answer     stepAnswer         // of that attempt
+}
+
+// runLife outlives the actor's restarts. It is safe for concurrent use.
+type runLife struct {
+	mu    sync.Mutex
+	task  *task               // the last one, of whichever start
+	ended chan<- workflow.Run // has room for how the run ends; nil when nobody asked, or was told
+}
+
+func (l *runLife) begin(t *task) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.task = t
+}
+
+// interrupt cancels the attempt that an earlier start may have under way, and
+// returns it.
+func (l *runLife) interrupt() *task {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.task != nil {
+		l.task.cancel()
+	}
+	return l.task
+}
+
+// over tells who started the run how it ended, or, by nil, that only its row
+// can say so.
+func (l *runLife) over(run *workflow.Run) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.ended == nil:
+	case run != nil:
+		l.ended <- *run
+	default:
+		close(l.ended)
+	}
+	l.ended = nil
+}
+
+// task is one attempt, running on a goroutine of its own.
+type task struct {
+	cancel    context.CancelFunc
+	startedAt time.Time
+	over      atomic.Bool // set by who is first: the body that returns, or who gives it up
+}
+
+// stepAnswer is what an attempt left.
+type stepAnswer struct {
+	state      any
+	document   []byte // the encoded state; nil where no commit follows
+	output     []byte // of the run, after its last step
+	report     workflow.Report
+	done       bool
+	err        error
+	finishedAt time.Time
+}
+
+// Messages that the actor gets beside the events of run_state.go.
+type (
+	// stepAnswered comes from the task.
+	stepAnswered struct {
+		mark   int64
+		token  int64
+		answer stepAnswer
+	}
+	// journalled comes from the journal.
+	journalled struct {
+		mark    int64
+		verdict persistence.Verdict
+	}
+	// timed wraps an event of a timer.
+	timed struct {
+		mark  int64
+		event event
+	}
+	// rowCancelled says that the run's row is cancelled, and has been since the
+	// given epoch.
+	rowCancelled struct{ epoch int64 }
+	// queryRun asks for the run as its actor knows it.
+	queryRun struct{ reply chan<- workflow.Run }
+)
+
+const runPrefix = "run/"
+
+// runPID is the name under which a run's actor is found.
+func runPID(id workflow.RunID) string { return runPrefix + id.String() }
+
+// launch is all that a run's actor begins with.
+type launch struct {
+	activation persistence.Activation
+	program    *workflow.Program
+	first      any // the state made from the input just now; nil to make it again
+	life       *runLife
+}
+
+// newRunProps returns what the supervisor needs to start the run's actor, and
+// to start it again.
+func newRunProps(node *Node, l launch) func(start int) *actor.Props {
+	activation := l.activation
+	return func(start int) *actor.Props {
+		return actor.PropsFromProducer(func() actor.Actor {
+			return &runActor{
+				node:       node,
+				queue:      activation.Run.Queue,
+				solo:       activation.Run.Crashes >= persistence.MaxCrashes-1,
+				restarted:  start > 0,
+				mark:       node.marks.Add(1),
+				life:       l.life,
+				activation: activation,
+				program:    l.program,
+				current:    l.first,
+			}
+		})
+	}
+}
+
+// Receive implements [actor.Actor].
+func (r *runActor) Receive(ctx actor.Context) {
+	switch message := ctx.Message().(type) {
+	case *actor.Started:
+		r.self = ctx.Self()
+		if r.restarted {
+			r.recover()
+		} else {
+			r.activate(r.activation)
+		}
+	case *actor.Stopping:
+		r.life.interrupt()
+	case stepAnswered:
+		if message.mark != r.mark || message.token != r.state.token {
+			return
+		}
+		r.answer = message.answer
+		r.carry(r.answer)
+		r.handle(stepReturned{message.token, r.answer.done, r.answer.err, rand.Float64()})
+	case journalled:
+		if message.mark == r.mark {
+			r.journalled(message.verdict)
+		}
+	case timed:
+		if message.mark == r.mark {
+			r.handle(message.event)
+		}
+	case rowCancelled:
+		if message.epoch > r.activation.Run.Epoch { // else the row was retried since
+			r.handle(cancelled{})
+		}
+	case event:
+		r.handle(message)
+	case rollCall:
+		r.node.tellDispatcher(runAlive{r.reading()})
+	case queryRun:
+		message.reply <- r.reading()
+	}
+}
+
+// recover takes the run over from the crashed actor of this process.
+func (r *runActor) recover() {
+	if t := r.life.interrupt(); t != nil {
+		time.AfterFunc(grace, func() { r.node.abandon(t, r.queue) })
+	}
+	if r.program.Durability == workflow.Ephemeral {
+		r.leave(leave{workflow.Failed, errors.New("the actor of this ephemeral run crashed")})
+		return
+	}
+	r.state.phase = loading
+	r.append(persistence.Reactivate{Run: r.activation.Run.ID, Boot: r.node.boot.ID})
+}
+
+func (r *runActor) journalled(verdict persistence.Verdict) {
+	switch {
+	case r.state.phase == loading && verdict.Err != nil:
+		r.leave(leave{workflow.Running, verdict.Err})
+	case r.state.phase == loading:
+		r.activate(verdict.Activations[0])
+	case verdict.Err != nil:
+		r.handle(refused{verdict.Err})
+	default:
+		for _, message := range r.sent {
+			r.node.agents.arrived(message.Agent)
+		}
+		r.sent = nil
+		r.handle(committed{})
+		if r.solo && r.state.phase != ended {
+			r.solo = false
+			r.node.tellDispatcher(soloPassed{r.activation.Run.ID})
+		}
+	}
+}
+
+// activate begins, or goes on, where the activation says.
+func (r *runActor) activate(activation persistence.Activation) {
+	run := activation.Run
+	r.activation = activation
+	r.summary = activation.Summary
+	at := position{step: r.program.StepIndex(run.Step), turn: run.Turn, attempt: run.Attempt}
+	r.state = runState{
+		steps:      r.program.Steps,
+		durability: r.program.Durability,
+		phase:      idle,
+		seq:        activation.Seq,
+		position:   at,
+		stored:     at,
+		draining:   r.state.draining || r.node.draining.Load(), // it may have been said before the actor was there
+		evicting:   r.state.evicting,
+		gone:       r.state.gone,
+	}
+	current, err := r.restore(activation)
+	r.current = current
+	r.handle(began{err})
+}
+
+// restore makes the run's state from its last checkpoint, or from its input.
+func (r *runActor) restore(activation persistence.Activation) (any, error) {
+	if activation.State != nil {
+		return r.program.Decode(activation.State)
+	}
+	if !r.restarted && r.current != nil {
+		return r.current, nil // just admitted
+	}
+	admission, err := r.program.Admit(activation.Run.Input)
+	if err != nil {
+		return nil, fmt.Errorf("the stored input is refused: %w", err)
+	}
+	return admission.State, nil
+}
+
+func (r *runActor) handle(e event) {
+	for _, effect := range r.state.apply(e) {
+		r.perform(effect)
+	}
+}
+
+func (r *runActor) perform(e effect) {
+	switch e := e.(type) {
+	case runStep:
+		r.startTask(e)
+	case interrupt:
+		r.task.cancel()
+	case armGrace:
+		r.after(grace, graceOver{e.token, rand.Float64()})
+	case armBackoff:
+		r.after(e.delay, backoffOver{e.token})
+	case commit:
+		r.commit(e)
+	case keep:
+		r.current = r.answer.state
+	case attemptFailed:
+		r.tellFailed(e)
+	case attemptFinished:
+		r.tell(workflow.StepFinished, e.ran, func(event *workflow.Event) {
+			event.Elapsed = r.answer.finishedAt.Sub(r.task.startedAt)
+		})
+	case abandon:
+		r.answer = stepAnswer{finishedAt: time.Now()}
+		r.node.log.Warn("a step ignores its cancelled context; its slot is lost until it returns",
+			"run", r.activation.Run.ID, "step", r.stepName(r.state.position))
+		r.node.abandon(r.task, r.queue)
+	case leave:
+		r.leave(e)
+	}
+}
+
+// abandon gives up a body that goes on after its context was cancelled: its
+// slot is lost until it returns.
+func (n *Node) abandon(t *task, queue string) {
+	// Before the mark, so that the answer of the body does not overtake it.
+	n.tellDispatcher(slotLost{queue})
+	if !t.over.CompareAndSwap(false, true) {
+		n.tellDispatcher(slotBack{queue}) // it returned just now
+	}
+}
+
+func (r *runActor) after(delay time.Duration, e event) {
+	root, self, mark := r.node.system.Root, r.self, r.mark
+	time.AfterFunc(delay, func() { root.Send(self, timed{mark, e}) })
+}
+
+func (r *runActor) append(write persistence.Write) {
+	root, self, mark := r.node.system.Root, r.self, r.mark
+	r.node.journal.Append(write, func(verdict persistence.Verdict) {
+		root.Send(self, journalled{mark, verdict})
+	})
+}
+
+// commit appends what a commit effect says. A state that cannot be encoded is
+// refused before the journal could.
+func (r *runActor) commit(c commit) {
+	write, err := r.advance(c)
+	if err != nil {
+		r.handle(refused{err})
+		return
+	}
+	r.append(write)
+}
+
+// startTask runs an attempt. The task copies the state, calls the body and
+// encodes what it left, so that Receive stays free.
+func (r *runActor) startTask(e runStep) {
+	info := r.program.Steps[e.step]
+	attempt := &workflow.Attempt{
+		Run:      r.activation.Run.ID,
+		Workflow: r.program.Name,
+		Version:  r.program.Version,
+		Step:     info.Name,
+		Turn:     e.turn,
+		Name:     info.TurnName(e.turn),
+		Number:   e.attempt + 1,
+		Epoch:    r.activation.Run.Epoch,
+	}
+	attempt.OnProgress = func(doc json.RawMessage) {
+		r.node.watchers.publish(workflow.Event{
+			Run: attempt.Run, Kind: workflow.StepProgress, Step: attempt.Name, Attempt: attempt.Number, Progress: doc,
+		})
+	}
+	ctx, cancel := context.WithTimeoutCause(
+		workflow.NewContext(r.node.stepContext, attempt), info.Timeout, &workflow.TimeoutError{Timeout: info.Timeout})
+	root, self, mark, queue, node := r.node.system.Root, r.self, r.mark, r.queue, r.node
+	t := &task{cancel: cancel, startedAt: time.Now()}
+	r.task = t
+	r.life.begin(t)
+	expired := context.AfterFunc(ctx, func() { root.Send(self, timed{mark, stepExpired{e.token}}) })
+	r.tell(workflow.StepStarted, e.position, nil)
+	program, state := r.program, r.current
+	go func() {
+		answer := stepAnswer{err: errGoexit}
+		defer func() {
+			expired()
+			cancel()
+			if answer.finishedAt.IsZero() {
+				answer.finishedAt = time.Now()
+			}
+			if !t.over.CompareAndSwap(false, true) {
+				node.tellDispatcher(slotBack{queue})
+			}
+			root.Send(self, stepAnswered{mark, e.token, answer})
+		}()
+		answer = execute(ctx, program, e.step, state, attempt)
+	}()
+}
+
+var errGoexit = errors.New("the step ended its goroutine (runtime.Goexit); a step must return")
+
+// execute makes one attempt, on the task's goroutine.
+func execute(ctx context.Context, program *workflow.Program, step int, state any, attempt *workflow.Attempt) (answer stepAnswer) {
+	working, err := program.Copy(state)
+	if err != nil {
+		err = workflow.Permanent(fmt.Errorf("the state before step %s cannot be encoded as JSON: %w", attempt.Name, err))
+		return stepAnswer{err: err, finishedAt: time.Now()}
+	}
+	answer.state = working
+	answer.done, err = program.Execute(ctx, step, working)
+	answer.finishedAt = time.Now()
+	if err != nil && isContextError(err) && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = context.Cause(ctx) // says how long the step had
+	}
+	report, reportErr := attempt.Report()
+	if err == nil {
+		err = reportErr
+	}
+	answer.report = report
+	last := answer.done && step == len(program.Steps)-1
+	switch {
+	case err != nil:
+	case program.Durability == workflow.Ephemeral && len(report.Messages) > 0:
+		err = workflow.Permanent(errors.New("an ephemeral workflow stores nothing and cannot send messages to agents"))
+	case program.Durability == workflow.Checkpointed || last && program.Durability == workflow.Restartable:
+		answer.document, err = program.Encode(working, attempt.Name)
+	}
+	if err == nil && last {
+		answer.output, err = program.Output(working)
+	}
+	answer.err = err
+	return answer
+}
+
+// carry keeps what an attempt reported until a commit stores it; a restartable
+// run's commit is long after. Messages are sent by successful attempts only.
+func (r *runActor) carry(answer stepAnswer) {
+	if r.program.Durability == workflow.Ephemeral {
+		return
+	}
+	r.carried.Facts = append(r.carried.Facts, answer.report.Facts...)
+	if answer.err == nil {
+		r.carried.Messages = append(r.carried.Messages, answer.report.Messages...)
+	}
+	if answer.report.Summary != nil {
+		merged := r.summary.Merge(*answer.report.Summary)
+		r.summary = &merged
+	}
+}
+
+// advance writes a commit effect out.
+func (r *runActor) advance(c commit) (persistence.Advance, error) {
+	run := r.activation.Run
+	write := persistence.Advance{
+		Fence:   persistence.Fence{Run: run.ID, Boot: r.node.boot.ID, Epoch: run.Epoch, Seq: r.state.seq},
+		State:   c.state,
+		Step:    r.stepName(c.next),
+		Turn:    c.next.turn,
+		Attempt: c.next.attempt,
+		Delay:   c.delay,
+		Reason:  c.reason,
+	}
+	if c.state == workflow.Waiting {
+		write.Step = run.Step // the name that nobody here knows
+	}
+	if c.failure != nil {
+		write.Error = errorText(c.failure)
+	}
+	if c.state == workflow.Completed || c.state == workflow.Failed {
+		write.Summary = r.summary
+	}
+	if c.entry == noEntry {
+		return write, nil
+	}
+	entry, err := r.entry(c)
+	write.Entry = entry
+	return write, err
+}
+
+func (r *runActor) entry(c commit) (_ *persistence.Entry, err error) {
+	entry := &persistence.Entry{
+		Step:       r.stepName(c.ran),
+		Turn:       c.ran.turn,
+		Attempt:    c.ran.attempt + 1,
+		Outcome:    workflow.StepCompleted,
+		StartedAt:  r.task.startedAt,
+		FinishedAt: r.answer.finishedAt,
+	}
+	if c.failure != nil {
+		entry.Outcome, entry.Error = workflow.StepFailed, errorText(c.failure)
+	}
+	switch c.entry {
+	case checkpoint:
+		entry.State, entry.Output = r.answer.document, r.answer.output
+		if entry.State == nil {
+			entry.State, err = r.program.Encode(r.answer.state, entry.Step)
+		}
+	case savedState, failedSaving:
+		entry.State, err = r.program.Encode(r.current, entry.Step)
+	case failedAttempt, noEntry:
+	}
+	if err != nil {
+		return nil, err
+	}
+	entry.Summary, entry.Facts, entry.Messages = r.summary, r.carried.Facts, r.carried.Messages
+	r.sent = r.carried.Messages
+	r.carried = workflow.Report{}
+	return entry, nil
+}
+
+func (r *runActor) stepName(at position) string {
+	if at.step < 0 || at.step >= len(r.program.Steps) {
+		return ""
+	}
+	return r.program.Steps[at.step].Name
+}
+
+// errorText is an error as it is stored.
+func errorText(err error) string { return storedText(err.Error()) }
+
+// storedText is a text as it is stored: valid, of limited size.
+func storedText(text string) string {
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "\uFFFD"), "\uFFFD")
+	if len(text) <= workflow.MaxError {
+		return text
+	}
+	const note = "… (cut)"
+	cut := workflow.MaxError - len(note)
+	for !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + note
+}
+
+func (r *runActor) tellFailed(e attemptFailed) {
+	level := slog.LevelWarn
+	if panicked := (*workflow.PanicError)(nil); errors.As(e.err, &panicked) {
+		level = slog.LevelError
+	}
+	attributes := []any{"run", r.activation.Run.ID, "workflow", r.program.Name,
+		"step", r.program.Steps[e.ran.step].TurnName(e.ran.turn), "attempt", e.ran.attempt + 1, "error", e.err}
+	if e.retry >= 0 {
+		attributes = append(attributes, "retry_in", e.retry)
+	}
+	r.node.log.Log(context.Background(), level, "attempt failed", attributes...)
+	r.tell(workflow.StepAttemptFailed, e.ran, func(event *workflow.Event) {
+		event.Error, event.Retry = errorText(e.err), max(e.retry, 0)
+		event.Elapsed = r.answer.finishedAt.Sub(r.task.startedAt)
+	})
+}
+
+// tell publishes an event, if anybody watches.
+func (r *runActor) tell(kind workflow.EventKind, at position, fill func(*workflow.Event)) {
+	if !r.node.watchers.watched(r.activation.Run.ID) {
+		return
+	}
+	event := workflow.Event{
+		Run: r.activation.Run.ID, Kind: kind, Step: r.program.Steps[at.step].TurnName(at.turn), Attempt: at.attempt + 1,
+	}
+	if fill != nil {
+		fill(&event)
+	}
+	r.node.watchers.publish(event)
+}
+
+// reading is the run as its actor knows it.
+func (r *runActor) reading() workflow.Run {
+	run := r.activation.Run
+	run.State = workflow.Running
+	run.Step = r.stepName(r.state.position)
+	run.Turn, run.Attempt = r.state.position.turn, r.state.position.attempt
+	return run
+}
+
+// leave ends the activation: it tells who waits for the run, and the
+// dispatcher, which stops the actor.
+func (r *runActor) leave(e leave) {
+	r.state.phase = ended
+	run := r.reading()
+	run.State = e.state
+	if e.err != nil {
+		run.Error = errorText(e.err)
+	}
+	var told *workflow.Run
+	if e.state.Terminal() {
+		now := time.Now()
+		run.FinishedAt = &now
+		told = &run
+	}
+	switch {
+	case told == nil:
+	case r.program.Durability == workflow.Ephemeral:
+		run.Output = r.output(e.state)
+		r.node.watchers.endEphemeral(run)
+	case e.state == workflow.Cancelled:
+		told = nil // who cancelled it has said so, and the row says why
+	default:
+		run.Output = r.output(e.state)
+		r.node.watchers.end(run)
+	}
+	r.life.over(told)
+	r.node.tellDispatcher(runLeft{
+		id: run.ID, queue: r.queue, epoch: run.Epoch, state: e.state, delay: r.state.pending.delay, err: e.err,
+	})
+	r.node.system.Root.Stop(r.self)
+}
+
+// output is what a run that ended in the given state gives back.
+func (r *runActor) output(state workflow.State) []byte {
+	if state != workflow.Completed {
+		return nil
+	}
+	return r.answer.output
+}

@@ -1,0 +1,286 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"singularity/messages"
+	"singularity/server"
+	"singularity/server/servertest"
+	"singularity/workflow"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const (
+	completedRun = "01930000-0000-0000-0000-000000000000"
+	failedRun    = "01940000-0000-0000-0000-000000000000"
+	runningRun   = "01950000-0000-0000-0000-000000000000"
+	newRun       = "01960000-0000-0000-0000-000000000000"
+	missingRun   = "01970000-0000-0000-0000-000000000000"
+)
+
+type greeting struct {
+	Name string `json:"name"`
+	Text string `json:"text,omitempty"`
+}
+
+var greeter = workflow.Compile(workflow.New("greet",
+	workflow.Do("compose", func(context.Context, *greeting) error { return nil }).Timeout(90*time.Second).Retry(workflow.Retry{Attempts: 2}),
+	workflow.Loop("polish", func(context.Context, *greeting) (bool, error) { return true, nil }),
+))
+
+func id(text string) workflow.RunID {
+	parsed, err := workflow.ParseRunID(text)
+	if err != nil {
+		panic(err)
+	}
+	return parsed
+}
+
+// engineWithAll has something of everything that the program shows.
+func engineWithAll() *servertest.Engine {
+	later := servertest.Epoch.Add(1500 * time.Millisecond)
+	engine := &servertest.Engine{
+		Programs: []*workflow.Program{greeter},
+		History: []workflow.StepRun{
+			{Seq: 1, Step: "compose", Attempt: 1, Outcome: workflow.StepFailed, Epoch: 1, Owner: "node-1", Error: "no ink\nat all",
+				Facts:     []workflow.Fact{{Kind: "ink", Doc: json.RawMessage(`{"left":0.10}`), At: servertest.Epoch}},
+				StartedAt: servertest.Epoch, FinishedAt: later},
+			{Seq: 2, Step: "polish", Turn: 3, Attempt: 2, Outcome: workflow.StepCompleted, Epoch: 1, Owner: "node-1",
+				State: json.RawMessage(`{"name":"Ada","text":"Hello, <Ada>"}`), StartedAt: servertest.Epoch, FinishedAt: later},
+		},
+		Reply: json.RawMessage(`{"pong":12345678901234567890}`),
+		AgentList: []workflow.Agent{
+			{Name: "echo", Kind: "go", Home: "node-1", Live: true, RegisteredAt: servertest.Epoch},
+			{Name: "scribe", Kind: "attached", Home: "node-1", Waiting: 2, RegisteredAt: servertest.Epoch},
+		},
+		Tree: &messages.Actor{Name: "root", Pid: "root", Strategy: "one_for_one", State: "running", Children: []*messages.Actor{
+			{Name: "journal", Pid: "root/journal", State: "running", Restarts: 1, Mailbox: 4,
+				LastFailure: "panic: out of ink\ngoroutine 1", LastFailureAt: timestamppb.New(servertest.Epoch)},
+			{Name: "runs", Pid: "root/runs", Strategy: "one_for_one", State: "running", More: 17, Children: []*messages.Actor{
+				{Name: "run/" + runningRun, Pid: "run/" + runningRun, State: "running"},
+			}},
+			{Name: "agents", Pid: "root/agents", Strategy: "rest_for_one", State: "running", Children: []*messages.Actor{
+				{Name: "echo", Pid: "agent/echo", State: "running"},
+				{Name: "scribe", Pid: "agent/scribe", State: "running"},
+			}},
+		}},
+	}
+	engine.Put(
+		workflow.Run{
+			ID: id(completedRun), Workflow: "greet", Version: 1, State: workflow.Completed, Queue: "default", Priority: 3, Key: "ada", Epoch: 2,
+			Owner: "node-1", Input: json.RawMessage(`{"name":"Ada","seen":12345678901234567890}`), Output: json.RawMessage(`{"text":"Hello, <Ada> & \u2028 \u00e9","score":1.0,"big":1e400}`),
+			CreatedAt: servertest.Epoch, DueAt: servertest.Epoch, StartedAt: &servertest.Epoch, FinishedAt: &later,
+		},
+		workflow.Run{
+			ID: id(failedRun), Workflow: "greet", Version: 1, State: workflow.Failed, Queue: "metrics", Step: "polish", Turn: 7, Attempt: 5,
+			Epoch: 3, Crashes: 1, Error: "step polish, attempt 5: no ink", Input: json.RawMessage(`{}`), CreatedAt: servertest.Epoch, DueAt: later,
+		},
+		workflow.Run{
+			ID: id(runningRun), Workflow: "greet", Version: 1, State: workflow.Waiting, Queue: "default", Step: "compose", Reason: "step unknown",
+			Epoch: 1, Error: "\x1b]0;hostile\x07 \u202etext", Input: json.RawMessage(`{"name":"Eve"}`), CreatedAt: servertest.Epoch, DueAt: servertest.Epoch,
+		},
+	)
+	return engine
+}
+
+func serve(t *testing.T, engine server.Engine) (address string) {
+	t.Helper()
+	listening := httptest.NewServer(server.Handler(engine, server.Config{Logger: slog.New(slog.DiscardHandler)}))
+	t.Cleanup(listening.Close)
+	return listening.URL
+}
+
+// call is one call of the program.
+type call struct {
+	args  []string
+	stdin string
+	env   map[string]string
+}
+
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+func (c call) run(ctx context.Context) result {
+	var stdout, stderr bytes.Buffer
+	env := func(name string) (string, bool) {
+		value, found := c.env[name]
+		return value, found
+	}
+	code := run(ctx, c.args, strings.NewReader(c.stdin), &stdout, &stderr, env)
+	return result{code, stdout.String(), stderr.String()}
+}
+
+func at(address string, args ...string) call {
+	return call{args: args, env: map[string]string{"SINGULARITY_ADDRESS": address}}
+}
+
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	tests := map[string]string{
+		"workflow_list":            "workflow list",
+		"workflow_list_json":       "workflow list -o json",
+		"workflow_show":            "workflow show greet",
+		"workflow_show_json":       "workflow show greet -o json",
+		"workflow_show_unknown":    "workflow show great",
+		"run_start":                `run start greet --input {"name":"Bob"} --key bob --queue metrics --priority 7 --id ` + newRun,
+		"run_start_json":           `run start greet --input {"name":"Bob"} -o json --id ` + newRun,
+		"run_start_wait":           `run start greet --input {"name":"Bob"} --wait --id ` + newRun,
+		"run_start_wait_json":      `run start greet --input {"name":"Bob"} --wait -o json --id ` + newRun,
+		"run_start_attached":       `run start greet --input {"name":"Bob"} --wait -o json --id ` + completedRun,
+		"run_start_attached_fails": `run start greet --wait -o json --id ` + failedRun,
+		"run_start_unknown":        "run start great",
+		"run_start_bad_field":      `run start greet --input {"nome":"Bob"}`,
+		"run_start_not_json":       `run start greet --input {"name":`,
+		"run_start_no_file":        "run start greet --input @/no/such/file",
+		"run_start_no_name":        "run start",
+		"run_start_bad_id":         "run start greet --id seventeen",
+		"run_start_bad_priority":   "run start greet --priority 10",
+		"run_list":                 "run list",
+		"run_list_json":            "run list -o json",
+		"run_list_filtered":        "run list --workflow greet --queue default --state completed,cancelled --limit 5",
+		"run_list_none":            "run list --workflow nothing",
+		"run_list_none_json":       "run list --workflow nothing -o json",
+		"run_list_bad_state":       "run list --state executing",
+		"run_list_bad_limit":       "run list --limit 0",
+		"run_get":                  "run get " + completedRun,
+		"run_get_json":             "run get -o json " + completedRun,
+		"run_get_failed":           "run get " + failedRun,
+		"run_get_hostile":          "run get " + runningRun,
+		"run_get_missing":          "run get " + missingRun,
+		"run_get_bad_id":           "run get seventeen",
+		"run_wait":                 "run wait " + completedRun,
+		"run_wait_json":            "run wait -o json " + completedRun,
+		"run_wait_failed":          "run wait " + failedRun,
+		"run_wait_missing":         "run wait " + missingRun,
+		"run_cancel":               "run cancel --reason enough " + runningRun,
+		"run_cancel_too_late":      "run cancel " + completedRun,
+		"run_retry":                "run retry " + failedRun,
+		"run_retry_json":           "run retry -o json " + failedRun,
+		"run_steps":                "run steps " + failedRun,
+		"run_steps_json":           "run steps -o json " + failedRun,
+		"send":                     `send run/x ping --payload {"n":1}`,
+		"agent_list":               "agent list",
+		"agent_list_json":          "agent list -o json",
+		"cluster_actors":           "cluster actors",
+		"cluster_actors_json":      "cluster actors -o json",
+		"no_verb":                  "run",
+		"unknown_command":          "ran",
+		"unknown_verb":             "run sing",
+		"unknown_flag":             "run list --color",
+		"unknown_format":           "run list -o xml",
+		"too_many_arguments":       "agent list all",
+		"bad_address":              "agent list --address ftp://localhost",
+	}
+	for name, line := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address := serve(t, engineWithAll())
+			got := at(address, strings.Fields(line)...).run(t.Context())
+			transcript := "$ singularity " + line + "\n" + got.stdout +
+				"--- stderr\n" + got.stderr + "--- exit code " + strconv.Itoa(got.code) + "\n"
+			golden(t, name, strings.ReplaceAll(transcript, address, "http://127.0.0.1:4000"))
+		})
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; run the test with -update to write it", err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	var all strings.Builder
+	var describe func(*cobra.Command)
+	describe = func(command *cobra.Command) {
+		args := strings.Fields(command.CommandPath() + " --help")[1:]
+		got := call{args: args}.run(t.Context())
+		if got.code != exitDone || got.stderr != "" {
+			t.Errorf("%v: got exit code %d, stderr %q", args, got.code, got.stderr)
+		}
+		all.WriteString("$ singularity " + strings.Join(args, " ") + "\n" + got.stdout + "\n")
+		for _, child := range command.Commands() {
+			describe(child)
+		}
+	}
+	describe(newCLI(nil, nil, nil, nil).root())
+	golden(t, "help", all.String())
+}
+
+func TestCompletionIsPrinted(t *testing.T) {
+	t.Parallel()
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if got := (call{args: []string{"completion", shell}}).run(t.Context()); got.code != exitDone || !strings.Contains(got.stdout, "singularity") {
+			t.Errorf("%s: got exit code %d, stderr %q", shell, got.code, got.stderr)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	got := call{args: []string{"version", "-o", "json"}}.run(t.Context())
+	var b build
+	if err := json.Unmarshal([]byte(got.stdout), &b); err != nil || b != thisBuild() {
+		t.Errorf("got %q (%v), want %+v", got.stdout, err, thisBuild())
+	}
+	if got := (call{args: []string{"version"}}).run(t.Context()); !strings.HasPrefix(got.stdout, "singularity ") {
+		t.Errorf("got %q, want a line", got.stdout)
+	}
+}
+
+func TestFlagsHaveEnvironmentTwins(t *testing.T) {
+	t.Parallel()
+	address := serve(t, engineWithAll())
+	tests := []struct {
+		name, line string
+		env        map[string]string
+		code       int
+		stdout     string
+		stderr     string
+	}{
+		{"set", "run list --workflow nothing", map[string]string{"SINGULARITY_OUTPUT": "json"}, exitDone, "[]\n", ""},
+		{"overruled by the flag", "run list --workflow nothing -o json", map[string]string{"SINGULARITY_OUTPUT": "table"}, exitDone, "[]\n", ""},
+		{"of a command", "run start greet -o json", map[string]string{"SINGULARITY_WAIT": "true", "SINGULARITY_INPUT": `{"name":"Ada"}`}, exitDone, `{"name":"Ada"}` + "\n", ""},
+		{"bad", "run list", map[string]string{"SINGULARITY_LIMIT": "many"}, exitUsage, "", "SINGULARITY_LIMIT"},
+		{"of another command", "run list --workflow nothing -o json", map[string]string{"SINGULARITY_PRIORITY": "many"}, exitDone, "[]\n", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.env["SINGULARITY_ADDRESS"] = address
+			got := call{args: strings.Fields(test.line), env: test.env}.run(t.Context())
+			if got.code != test.code || got.stdout != test.stdout || !strings.Contains(got.stderr, test.stderr) {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"singularity/messages/messagesconnect"
+)
+
+// client calls the services of a node.
+type client struct {
+	runs      messagesconnect.RunServiceClient
+	workflows messagesconnect.WorkflowServiceClient
+	actors    messagesconnect.ActorServiceClient
+	agents    messagesconnect.AgentServiceClient
+}
+
+func (c *cli) client() (*client, error) {
+	if !strings.Contains(c.address, "://") {
+		c.address = "http://" + c.address
+	}
+	c.address = strings.TrimRight(c.address, "/")
+	if parsed, err := url.Parse(c.address); err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+		return nil, usagef("--address %q is not the address of a node; expected one such as http://127.0.0.1:4000", c.address)
+	}
+	caller := &http.Client{
+		// A node does not send its clients elsewhere; what does is no node.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return &client{
+		runs:      messagesconnect.NewRunServiceClient(caller, c.address),
+		workflows: messagesconnect.NewWorkflowServiceClient(caller, c.address),
+		actors:    messagesconnect.NewActorServiceClient(caller, c.address),
+		agents:    messagesconnect.NewAgentServiceClient(caller, c.address),
+	}, nil
+}

@@ -1,0 +1,434 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"singularity/llm"
+	"singularity/server"
+	"singularity/server/servertest"
+	"singularity/workflow"
+)
+
+// devNode is a dev that is ready.
+type devNode struct {
+	URL     string
+	PID     int
+	stop    context.CancelFunc
+	results <-chan result
+}
+
+// startDev runs dev in this process until the test ends.
+func startDev(t *testing.T, env map[string]string, args ...string) devNode {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	stdout, stdoutWriter := io.Pipe()
+	results := make(chan result, 1)
+	go func() {
+		var stderr bytes.Buffer
+		args := append([]string{"dev", "-o", "json", "--http", "127.0.0.1:0"}, args...)
+		code := run(ctx, args, strings.NewReader(""), stdoutWriter, &stderr, lookup(env))
+		_ = stdoutWriter.Close()
+		results <- result{code: code, stderr: stderr.String()}
+	}()
+	node := devNode{stop: stop, results: results}
+	if err := json.NewDecoder(stdout).Decode(&node); err != nil {
+		t.Fatalf("dev is not ready: %v, %+v", err, <-results)
+	}
+	go func() { _, _ = io.Copy(io.Discard, stdout) }()
+	return node
+}
+
+func lookup(env map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		value, found := env[name]
+		return value, found
+	}
+}
+
+func TestDevRunsTheBuiltInWorkflows(t *testing.T) {
+	t.Parallel()
+	node := startDev(t, nil, "--ephemeral")
+	tests := []struct {
+		workflow, input string
+		want            map[string]func(any) bool
+	}{
+		{"llm_request", `{"request_id":"r1","task_type":"classifier","messages":[{"role":"user","content":"Is this spam?"}]}`,
+			map[string]func(any) bool{"request_id": is("r1"), "response": isText, "model": isText, "tokens_used": isNumber, "cost_cents": isNumber, "provider": is("simulated")}},
+		{"embedding", `{"query_id":"q1","query":"What is a checkpoint?"}`,
+			map[string]func(any) bool{"query_id": is("q1"), "embedding": hasLength(2560), "embedding_dim": is(2560.0), "timestamp": isText}},
+		{"agent_coordination", `{"message_id":"m1","source_agent":"echo","target_agent":"scribe","message_type":"note","payload":{"text":"hello"}}`,
+			map[string]func(any) bool{"message_id": is("m1"), "routed": is(true), "timestamp": isText}},
+	}
+	for _, test := range tests {
+		got := at(node.URL, "run", "start", test.workflow, "--wait", "-o", "json", "--input", test.input).run(t.Context())
+		var output map[string]any
+		if err := json.Unmarshal([]byte(got.stdout), &output); err != nil || got.code != exitDone {
+			t.Errorf("%s: got %+v (%v)", test.workflow, got, err)
+			continue
+		}
+		if len(output) != len(test.want) {
+			t.Errorf("%s: got fields %v, want %v", test.workflow, sorted(output), sorted(test.want))
+		}
+		for name, good := range test.want {
+			if !good(output[name]) {
+				t.Errorf("%s: got %s %v", test.workflow, name, output[name])
+			}
+		}
+	}
+
+	node.stop()
+	if got := <-node.results; got.code != exitDone {
+		t.Errorf("dev ended with %+v", got)
+	}
+}
+
+func sorted[V any](fields map[string]V) []string {
+	var names []string
+	for name := range maps.Keys(fields) {
+		names = append(names, name)
+	}
+	return names
+}
+
+func is(want any) func(any) bool { return func(got any) bool { return got == want } }
+
+func isText(got any) bool {
+	text, ok := got.(string)
+	return ok && text != ""
+}
+
+func isNumber(got any) bool {
+	number, ok := got.(float64)
+	return ok && number > 0
+}
+
+func hasLength(n int) func(any) bool {
+	return func(got any) bool {
+		list, ok := got.([]any)
+		return ok && len(list) == n
+	}
+}
+
+func TestDevKeepsItsDataAndLetsNobodyElseIn(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	node := startDev(t, nil, "--data-dir", dir)
+	started := at(node.URL, "run", "start", "embedding", "--wait", "-o", "json", "--id", newRun, "--input", `{"query_id":"q1","query":"hello"}`).run(t.Context())
+	if started.code != exitDone {
+		t.Fatalf("got %+v", started)
+	}
+
+	second := call{args: []string{"dev", "--http", "127.0.0.1:0", "--data-dir", dir}}.run(withTimeout(t))
+	if second.code != exitRefused || !strings.Contains(second.stderr, "--data-dir") || second.stdout != "" {
+		t.Errorf("a second dev got %+v, want exit code 1 and advice", second)
+	}
+
+	node.stop()
+	if got := <-node.results; got.code != exitDone {
+		t.Fatalf("dev ended with %+v", got)
+	}
+	node = startDev(t, nil, "--data-dir", dir)
+	if got := at(node.URL, "run", "wait", newRun, "-o", "json").run(t.Context()); got != started {
+		t.Errorf("after a restart got %.200v, want the same output", got)
+	}
+}
+
+func TestDevDeliversToItsAgents(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	node := startDev(t, nil, "--data-dir", dir)
+	got := at(node.URL, "run", "start", "agent_coordination", "--wait", "--input",
+		`{"message_id":"m1","source_agent":"echo","target_agent":"scribe","message_type":"note","payload":{"text":"hello"}}`).run(t.Context())
+	if got.code != exitDone {
+		t.Fatalf("got %+v", got)
+	}
+	node.stop()
+	<-node.results // the message is written before its agent ends, or after the next start
+
+	node = startDev(t, nil, "--data-dir", dir)
+	eventually(t, func() bool {
+		written, err := os.ReadFile(filepath.Join(dir, "scribe.jsonl"))
+		return err == nil && strings.Contains(string(written), `"message_id":"m1"`)
+	})
+}
+
+// eventually waits for what happens in another process or actor and tells
+// nobody.
+func eventually(t *testing.T, done func() bool) {
+	t.Helper()
+	for pause := (&cli{patience: 30 * time.Second}).pauses(); !done(); {
+		if !pause.next(t.Context()) {
+			t.Fatal("it did not happen")
+		}
+	}
+}
+
+func TestDevUsesAnOpenAICompatibleServer(t *testing.T) {
+	t.Parallel()
+	var authorizations []string
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		authorizations = append(authorizations, r.Header.Get("Authorization"))
+		switch r.URL.Path {
+		case "/v1/chat/completions":
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = fmt.Fprint(w, `data: {"model":"gpt-test","choices":[{"index":0,"delta":{"content":"No."},"finish_reason":"stop"}]}`, "\n\n",
+				`data: {"model":"gpt-test","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12}}`, "\n\n", "data: [DONE]\n\n")
+		case "/v1/embeddings":
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = fmt.Fprint(w, `{"data":[{"index":0,"embedding":[0.6,0.8]}],"model":"e","usage":{"prompt_tokens":3,"total_tokens":3}}`)
+		}
+	}))
+	defer provider.Close()
+	env := map[string]string{"OPENAI_BASE_URL": provider.URL + "/v1", "OPENAI_API_KEY": "sk-canary"}
+	node := startDev(t, env, "--ephemeral")
+
+	answer := at(node.URL, "run", "start", "llm_request", "--wait", "-o", "json", "--input",
+		`{"request_id":"r1","task_type":"classifier","messages":[{"role":"user","content":"Is this spam?"}]}`).run(t.Context())
+	if !strings.Contains(answer.stdout, `"response":"No."`) || !strings.Contains(answer.stdout, `"tokens_used":12`) {
+		t.Errorf("got %+v, want the server's answer", answer)
+	}
+	embedding := at(node.URL, "run", "start", "embedding", "--wait", "-o", "json", "--input", `{"query_id":"q1","query":"hello"}`).run(t.Context())
+	if !strings.Contains(embedding.stdout, `"embedding":[0.6,0.8]`) {
+		t.Errorf("got %+v, want the server's vector", embedding)
+	}
+	node.stop()
+	log := (<-node.results).stderr
+	if len(authorizations) != 2 || authorizations[0] != "Bearer sk-canary" {
+		t.Errorf("the server saw authorizations %q", authorizations)
+	}
+	if strings.Contains(log+answer.stdout+embedding.stdout, "sk-canary") {
+		t.Error("the key is in the log or in an output")
+	}
+}
+
+func TestProviderIsChosen(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		flag  string
+		env   map[string]string
+		want  string
+		fault string
+	}{
+		{"nothing set", "", nil, "simulated", ""},
+		{"empty variables", "", map[string]string{"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}, "simulated", ""},
+		{"key", "", map[string]string{"OPENAI_API_KEY": "sk-x"}, "openai", ""},
+		{"base URL", "", map[string]string{"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "openai", ""},
+		{"flag against the key", "simulated", map[string]string{"OPENAI_API_KEY": "sk-x"}, "simulated", ""},
+		{"flag without a key", "openai", nil, "", "OPENAI_API_KEY"},
+		{"unknown", "oracle", nil, "", "--provider"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := newCLI(nil, nil, nil, lookup(test.env))
+			got, err := c.models(modelFlags{provider: test.flag}, slog.New(slog.DiscardHandler))
+			if got.provider != test.want && err == nil || test.fault != "" && (err == nil || !strings.Contains(err.Error(), test.fault)) || test.fault == "" && err != nil {
+				t.Errorf("got %q, %v", got.provider, err)
+			}
+		})
+	}
+}
+
+func TestEmbeddersAreChosen(t *testing.T) {
+	t.Parallel()
+	openaiEnv := map[string]string{"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+	tests := []struct {
+		model string
+		env   map[string]string
+		want  string // the models, the default first
+	}{
+		{"", nil, "hashed-ngram-2560"},
+		{"hashed-ngram-2560", nil, "hashed-ngram-2560"},
+		{"nomic", nil, "error"},
+		{"", openaiEnv, "text-embedding-3-large hashed-ngram-2560"},
+		{"text-embedding-3-large", openaiEnv, "text-embedding-3-large hashed-ngram-2560"},
+		{"hashed-ngram-2560", openaiEnv, "hashed-ngram-2560 text-embedding-3-large"},
+		{"nomic", openaiEnv, "nomic text-embedding-3-large hashed-ngram-2560"},
+	}
+	for _, test := range tests {
+		c := newCLI(nil, nil, nil, lookup(test.env))
+		chosen, err := c.models(modelFlags{embeddingModel: test.model}, slog.New(slog.DiscardHandler))
+		got := "error"
+		if err == nil {
+			var names []string
+			for _, embedder := range append([]llm.Embedder{chosen.embedder}, chosen.others...) {
+				names = append(names, embedder.Model())
+			}
+			got = strings.Join(names, " ")
+		}
+		if got != test.want {
+			t.Errorf("--embedding-model %q with %v: got %s (%v), want %s", test.model, test.env, got, err, test.want)
+		}
+	}
+}
+
+func TestModelsComeFromAFile(t *testing.T) {
+	t.Parallel()
+	good := filepath.Join(t.TempDir(), "models.json")
+	table := `{"date":"2026-01-02","models":[{"provider":"simulated","model":"mine","tier":"small","usd_per_mtok_in":1,"usd_per_mtok_out":2}]}`
+	if err := os.WriteFile(good, []byte(table), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	node := startDev(t, nil, "--ephemeral", "--models", good)
+	got := at(node.URL, "run", "start", "llm_request", "--wait", "-o", "json", "--input",
+		`{"request_id":"r1","task_type":"classifier","messages":[{"role":"user","content":"Hi"}]}`).run(t.Context())
+	if !strings.Contains(got.stdout, `"model":"mine"`) {
+		t.Errorf("got %+v, want the model of the file", got)
+	}
+
+	bad := filepath.Join(t.TempDir(), "bad.json")
+	if err := os.WriteFile(bad, []byte(`[]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{bad, "/no/such/file"} {
+		if got := (call{args: []string{"dev", "--ephemeral", "--models", file}}).run(t.Context()); got.code == exitDone || !strings.Contains(got.stderr, file) {
+			t.Errorf("%s: got %+v, want an error that names the file", file, got)
+		}
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	t.Parallel()
+	taken, err := server.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+
+	listener, replaced, err := listen(t.Context(), taken.Addr().String(), false)
+	if err != nil || !replaced {
+		t.Fatalf("a default port in use: got %v, replaced %t", err, replaced)
+	}
+	_ = listener.Close()
+	listener, replaced, err = listen(t.Context(), "127.0.0.1:0", false)
+	if err != nil || replaced {
+		t.Fatalf("a free default port: got %v, replaced %t", err, replaced)
+	}
+	_ = listener.Close()
+
+	got := call{args: []string{"dev", "--ephemeral", "--http", taken.Addr().String()}}.run(t.Context())
+	if got.code != exitRefused || !strings.Contains(got.stderr, "--http") || !strings.Contains(got.stderr, "in use") {
+		t.Errorf("got %+v, want exit code 1 and the flag", got)
+	}
+}
+
+func TestDevRefusesToBeReachable(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"0.0.0.0:0", ":0", "192.0.2.1:4000"} {
+		got := call{args: []string{"dev", "--ephemeral", "--http", address}}.run(t.Context())
+		if got.code != exitRefused || !strings.Contains(got.stderr, "--http") || !strings.Contains(got.stderr, "loopback") {
+			t.Errorf("%s: got %+v, want exit code 1 and the flag", address, got)
+		}
+	}
+}
+
+func TestQueueLimits(t *testing.T) {
+	t.Parallel()
+	var limits queueLimits
+	if err := limits.Set("default=10,metrics=5"); err != nil || !maps.Equal(limits, queueLimits{"default": 10, "metrics": 5}) {
+		t.Errorf("got %v, %v", limits, err)
+	}
+	if got := limits.String(); got != "default=10,metrics=5" {
+		t.Errorf("got %q", got)
+	}
+	for _, bad := range []string{"", "default", "default=", "=3", "default=0", "default=-1", "default=ten", "default=10,"} {
+		if err := limits.Set(bad); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+}
+
+// quitter is a node that gives up at once.
+type quitter struct {
+	servertest.Engine
+	err    error
+	closed bool
+}
+
+func (q *quitter) Done() <-chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+
+func (q *quitter) Err() error { return q.err }
+
+func (q *quitter) Close(context.Context) error {
+	q.closed = true
+	return nil
+}
+
+func TestDevEndsWhenTheEngineGivesUp(t *testing.T) {
+	t.Parallel()
+	listener, err := server.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := &quitter{err: errors.New("too many lost slots")}
+	err = serveUntilDone(t.Context(), engine, listener, slog.New(slog.DiscardHandler), func() error { return nil })
+	if !errors.Is(err, engine.err) || exitCode(err) != exitRefused || !engine.closed {
+		t.Errorf("got %v, closed %t; want the engine's error, and it closed", err, engine.closed)
+	}
+}
+
+func TestWatchersHearOfTheEndWhileTheNodeDrains(t *testing.T) {
+	t.Parallel()
+	listener, err := server.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := &drainer{watched: runningEngine()}
+	engine.Put(workflow.Run{ID: id(newRun), Workflow: "greet", State: workflow.Running})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serveUntilDone(ctx, engine, listener, slog.New(slog.DiscardHandler), func() error { return nil })
+	}()
+	results := background(t.Context(), at("http://"+listener.Addr().String(), "run", "wait", newRun, "-o", "json"))
+	<-engine.watching
+
+	stop()
+
+	if got := <-results; got != (result{exitDone, "\"drained\"\n", ""}) {
+		t.Errorf("got %+v", got)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// drainer is a node whose run ends while it drains.
+type drainer struct{ watched }
+
+func (*drainer) Done() <-chan struct{} { return nil }
+
+func (*drainer) Err() error { return nil }
+
+func (d *drainer) Close(ctx context.Context) error {
+	d.Put(workflow.Run{ID: id(newRun), Workflow: "greet", State: workflow.Completed, Output: json.RawMessage(`"drained"`)})
+	return ctx.Err()
+}
+
+// withTimeout is for calls that would go on for ever if they went wrong.
+func withTimeout(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"singularity/llm/openai"
+)
+
+// finding is what one look of the doctor found.
+type finding struct {
+	Check  string `json:"check"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"` // what is wrong, or how it stands
+}
+
+func (c *cli) doctor() *cobra.Command {
+	var flags devFlags
+	command := &cobra.Command{
+		Use:   "doctor",
+		Short: "Look for what would keep a node from working",
+		Long: `Look for what would keep a node from working. Give it the flags that "singularity
+dev" gets. It changes nothing; the exit code is 1 when something is wrong.`,
+		Args: arguments(),
+	}
+	set := command.Flags()
+	flags.registerPlaces(set)
+	flags.models.register(set)
+	command.RunE = c.act(func(ctx context.Context, _ []string) error {
+		findings := []finding{
+			look("data directory", func() (string, error) { return checkDirectory(flags.dataDir) }),
+			look("database", func() (string, error) { return checkDatabase(ctx, flags.dataDir) }),
+			look("address", func() (string, error) { return checkAddress(ctx, flags.http) }),
+			look("provider", func() (string, error) { return c.checkProvider(flags.models) }),
+			look("clock", func() (string, error) { return checkClock(flags.dataDir, time.Now()) }),
+		}
+		err := c.print(findings, func(t *table) {
+			t.row("CHECK", "RESULT", "DETAIL")
+			for _, found := range findings {
+				result := "ok"
+				if !found.OK {
+					result = "FAULT"
+				}
+				t.row(found.Check, result, found.Detail)
+			}
+		})
+		return errors.Join(err, faultsOf(findings))
+	})
+	return command
+}
+
+func look(check string, at func() (detail string, fault error)) finding {
+	detail, fault := at()
+	if fault != nil {
+		return finding{check, false, fault.Error()}
+	}
+	return finding{check, true, detail}
+}
+
+// faultsOf names each fault.
+func faultsOf(findings []finding) error {
+	var faults []error
+	for _, found := range findings {
+		if !found.OK {
+			faults = append(faults, fmt.Errorf("%s: %s", found.Check, found.Detail))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// checkProvider looks whether models can be asked. It does not ask them: that
+// may cost money.
+func (c *cli) checkProvider(flags modelFlags) (string, error) {
+	models, err := c.models(flags, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return "", err
+	}
+	if models.provider != openai.Name {
+		return models.provider + "; OPENAI_API_KEY or OPENAI_BASE_URL would make it " + openai.Name, nil
+	}
+	return fmt.Sprintf("%s, OPENAI_API_KEY is %s, OPENAI_BASE_URL is %s", models.provider, c.whetherSet("OPENAI_API_KEY"), c.whetherSet("OPENAI_BASE_URL")), nil
+}
+
+// whetherSet says so without showing the value.
+func (c *cli) whetherSet(variable string) string {
+	if value, _ := c.env(variable); value != "" {
+		return "set"
+	}
+	return "not set"
+}

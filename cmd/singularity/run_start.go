@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"singularity/messages"
+	"singularity/workflow"
+)
+
+func (c *cli) runStart() *cobra.Command {
+	var (
+		request = &messages.StartRunRequest{}
+		input   string
+		wait    bool
+	)
+	command := &cobra.Command{
+		Use:   "start NAME",
+		Short: "Start a run of a workflow",
+		Long: `Start a run of a workflow, and print it; with --wait, wait for its end and
+print its output.
+
+A start with the key or id of an earlier run, and with the same input, attaches
+to that run. Ctrl-C ends the waiting, not the run.`,
+		Example: `  singularity run start greet --input '{"name":"Ada"}' --wait
+  singularity run start greet --input @input.json --key ada --wait -o json`,
+		Args: arguments("NAME"),
+	}
+	flags := command.Flags()
+	flags.StringVar(&input, "input", "{}", "the input: JSON, @ and the name of a file, or - for stdin")
+	flags.BoolVar(&wait, "wait", false, "wait for the end of the run; prints its output")
+	flags.StringVar(&request.Key, "key", "", "makes the run unique in its workflow (default: what the workflow makes of the input)")
+	flags.StringVar(&request.Queue, "queue", "", "where the run waits for a free slot (default \"default\")")
+	flags.Var(&priority{&request.Priority}, "priority", "0 (first) to 9 (last)")
+	flags.StringVar(&request.Id, "id", "", "the id of the run, a UUID (default: a fresh one)")
+
+	command.RunE = c.call(func(ctx context.Context, node *client, args []string) error {
+		document, err := c.document(input)
+		if err != nil {
+			return usagef("--input: %w", err)
+		}
+		if len(document) > workflow.MaxInput {
+			return &workflow.LimitError{What: "input", Size: len(document), Limit: workflow.MaxInput}
+		}
+		if request.GetId() == "" {
+			request.Id = workflow.NewRunID().String()
+		} else if _, err := workflow.ParseRunID(request.GetId()); err != nil {
+			return usagef("--id: %w", err)
+		}
+		request.Workflow, request.InputJson = args[0], string(document)
+
+		id, err := c.start(ctx, node, request)
+		if err != nil {
+			return err
+		}
+		if wait {
+			return c.waitAndPrint(ctx, node, id, true)
+		}
+		response, err := node.runs.GetRun(ctx, &messages.GetRunRequest{Id: id})
+		if err != nil {
+			return fmt.Errorf("run %s is started; reading it: %w", id, err)
+		}
+		return c.printRun(response.GetRun())
+	})
+	return command
+}
+
+// start starts a run and returns its id, which is another one's when the key
+// is taken. A call whose answer was lost is repeated: the id makes that safe.
+func (c *cli) start(ctx context.Context, node *client, request *messages.StartRunRequest) (id string, err error) {
+	response, err := node.runs.StartRun(ctx, request)
+	lost := answerLost(err)
+	for pause := c.pauses(); lost && away(err) && pause.next(ctx); {
+		response, err = node.runs.StartRun(ctx, request)
+	}
+	switch {
+	case err == nil:
+		return response.GetId(), nil
+	case ctx.Err() != nil:
+		return "", &interruptedError{fmt.Sprintf("run %s may have been started; `singularity run get %[1]s` tells", request.GetId())}
+	case lost && away(err):
+		return "", fmt.Errorf("run %s may have been started, repeat the command with --id %[1]s to make sure: %[2]w", request.GetId(), err)
+	default:
+		return "", err
+	}
+}
+
+// priority is the value of --priority.
+type priority struct{ value *int32 }
+
+// String implements [pflag.Value].
+func (p *priority) String() string {
+	if p.value == nil {
+		return "0"
+	}
+	return fmt.Sprint(*p.value)
+}
+
+// Type implements [pflag.Value].
+func (p *priority) Type() string { return "0-9" }
+
+// Set implements [pflag.Value].
+func (p *priority) Set(text string) error {
+	if len(text) != 1 || text[0] < '0' || text[0] > '9' {
+		return fmt.Errorf("%q is not a priority; expected 0 (first) to 9 (last)", text)
+	}
+	*p.value = int32(text[0] - '0')
+	return nil
+}

@@ -1,0 +1,158 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"singularity/workflow"
+)
+
+// QueueReport is what a long queue costs.
+type QueueReport struct {
+	Version string    `json:"version"`
+	Machine string    `json:"machine"`
+	At      time.Time `json:"at"`
+	Queues  []Queue   `json:"queues"`
+	// MemoryRatio is the last queue's peak by the first one's.
+	MemoryRatio float64 `json:"peak_memory_ratio"`
+}
+
+// Queue is one queue that was filled while nothing ran, and then drained.
+type Queue struct {
+	Runs             int     `json:"runs"`
+	EnqueuePerSecond float64 `json:"enqueued_per_second"`
+	DrainPerSecond   float64 `json:"drained_per_second"`
+	PeakMiB          float64 `json:"peak_memory_mib"` // resident, of the whole process
+}
+
+// starters is how many starts are under way at once while a queue fills.
+const starters = 64
+
+// Queued fills and drains a queue of 1,000 runs, then one of n.
+func Queued(ctx context.Context, cfg Config, n int) (QueueReport, error) {
+	cfg = cfg.withDefaults()
+	report := QueueReport{Version: cfg.Version, Machine: newReport(cfg).Machine, At: newReport(cfg).At}
+	dir, remove, err := scratch(cfg.Dir)
+	if err != nil {
+		return QueueReport{}, err
+	}
+	defer remove()
+	for _, runs := range []int{1000, n} {
+		queue, err := fillAndDrain(ctx, fmt.Sprintf("%s/%d", dir, runs), cfg, runs)
+		if err != nil {
+			return QueueReport{}, fmt.Errorf("queue of %d runs: %w", runs, err)
+		}
+		report.Queues = append(report.Queues, queue)
+	}
+	report.MemoryRatio = report.Queues[1].PeakMiB / report.Queues[0].PeakMiB
+	return report, nil
+}
+
+func fillAndDrain(ctx context.Context, dir string, cfg Config, runs int) (queue Queue, err error) {
+	gate := make(chan struct{})
+	drained := make(chan struct{})
+	var left atomic.Int64
+	left.Store(int64(runs))
+	work := workflow.New("bench_queue",
+		workflow.Do("wait", func(ctx context.Context, _ *load) error {
+			select {
+			case <-gate:
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}).Timeout(time.Hour),
+		workflow.Do("work", func(context.Context, *load) error {
+			if left.Add(-1) == 0 {
+				close(drained)
+			}
+			return nil
+		}))
+	engine, err := openEngine(ctx, dir, 32, work)
+	if err != nil {
+		return Queue{}, err
+	}
+	defer func() { err = errors.Join(err, engine.Close(ctx)) }()
+	if err := resetPeak(); err != nil {
+		return Queue{}, err
+	}
+
+	began := time.Now()
+	if err := enqueue(ctx, runs, func() error {
+		_, err := work.Start(ctx, engine, load{Padding: strings.Repeat("x", cfg.StateBytes)})
+		return err
+	}); err != nil {
+		return Queue{}, err
+	}
+	filled := time.Now()
+	close(gate)
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		return Queue{}, context.Cause(ctx)
+	}
+	ended := time.Now()
+	peak, err := peakMiB()
+	return Queue{
+		Runs:             runs,
+		EnqueuePerSecond: float64(runs) / filled.Sub(began).Seconds(),
+		DrainPerSecond:   float64(runs) / ended.Sub(filled).Seconds(),
+		PeakMiB:          peak,
+	}, err
+}
+
+func enqueue(ctx context.Context, runs int, start func() error) error {
+	var (
+		next    atomic.Int64
+		workers sync.WaitGroup
+		once    sync.Once
+		failure error
+	)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	for range starters {
+		workers.Go(func() {
+			for ctx.Err() == nil && next.Add(1) <= int64(runs) {
+				if err := start(); err != nil {
+					once.Do(func() { failure = err })
+					stop()
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return failure
+}
+
+// resetPeak gives free memory back and makes the kernel forget the peak.
+func resetPeak() error {
+	debug.FreeOSMemory()
+	if runtime.GOOS != "linux" {
+		return errors.New("the peak memory of a process is measured on Linux only")
+	}
+	return os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // see proc_pid_clear_refs(5)
+}
+
+// peakMiB is the most memory that was resident since resetPeak.
+func peakMiB() (float64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if value, found := strings.CutPrefix(line, "VmHWM:"); found {
+			kib, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 64)
+			return kib / 1024, err
+		}
+	}
+	return 0, errors.New("the kernel does not say VmHWM")
+}

@@ -1,0 +1,179 @@
+//go:build unix
+
+package readmetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// patience bounds each command and the start of each server. The slowest one
+// builds everything from an empty cache.
+const patience = 8 * time.Minute
+
+// defaultAddress is where the README's servers are, and its clients look.
+const defaultAddress = "127.0.0.1:4000"
+
+// reader follows a README, block by block.
+type reader struct {
+	checkout    string // a copy
+	scratch     string
+	address     string // in place of defaultAddress
+	environment []string
+	bash        *bash
+	server      *server // the last one, running or not
+	count       int     // of the commands so far
+}
+
+// newReader prepares a reader in two empty folders; environment is what to
+// start from. The reader has to leave.
+func newReader(checkout, scratch string, environment []string) (*reader, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{
+		checkout: checkout,
+		scratch:  scratch,
+		address:  address,
+		environment: append(plain(environment),
+			"SINGULARITY_HTTP="+address,
+			"SINGULARITY_ADDRESS=http://"+address,
+		),
+	}
+	r.bash, err = startBash(checkout, scratch, r.environment)
+	return r, err
+}
+
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// strange are the variables that change what the README's commands do.
+var strange = regexp.MustCompile(`^(SINGULARITY_|OPENAI_|ANTHROPIC_|GEMINI_|GOOGLE_|DATABASE_URL=|INSTANCE_ID=|BASH_ENV=|MAKE|MFLAGS=|GOFLAGS=)`)
+
+// plain returns an environment without what is strange. Builds have their
+// paths trimmed, or nothing in the build cache would serve a copy of the
+// checkout.
+func plain(environment []string) []string {
+	var kept []string
+	goflags := []string{"-trimpath"}
+	for _, variable := range environment {
+		if flags, found := strings.CutPrefix(variable, "GOFLAGS="); found {
+			goflags = append(goflags, flags)
+		}
+		if !strange.MatchString(variable) {
+			kept = append(kept, variable)
+		}
+	}
+	return append(kept, "GOFLAGS="+strings.Join(goflags, " "))
+}
+
+// skips says why a block is not followed here, if it is not.
+func skips(b block) (reason string, skip bool) {
+	switch b.marker.verb {
+	case verbNotRun:
+		return "not run: " + b.marker.argument, true
+	case verbNeeds:
+		for program := range strings.FieldsSeq(b.marker.argument) {
+			if _, err := exec.LookPath(program); err != nil {
+				return program + " is not installed", true
+			}
+		}
+	}
+	return "", false
+}
+
+// follow does what a block says.
+func (r *reader) follow(ctx context.Context, b block) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it took more than %s", patience))
+	defer cancel()
+	switch b.marker.verb {
+	case verbSnippet:
+		return compareSnippet(os.DirFS(r.checkout), b)
+	case verbServer:
+		return r.serve(ctx, b)
+	}
+	for _, c := range b.commands() {
+		if err := r.run(ctx, b, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) serve(ctx context.Context, b block) error {
+	if err := r.stopServer(); err != nil {
+		return err
+	}
+	command := strings.ReplaceAll(b.text, defaultAddress, r.address)
+	output := filepath.Join(r.scratch, r.scriptName(b)+".output")
+	var err error
+	r.server, err = startServer(ctx, r.checkout, output, r.environment, command, "http://"+r.address+"/readyz")
+	return err
+}
+
+func (r *reader) run(ctx context.Context, b block, c command) error {
+	script, err := r.withPID(strings.ReplaceAll(c.text, defaultAddress, r.address))
+	if err != nil {
+		return err
+	}
+	output, err := r.bash.run(ctx, r.scriptName(b), script)
+	output = strings.ReplaceAll(output, r.address, defaultAddress)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w:\n%sprinted:\n%s", err, c.text, output)
+	case !c.shows(output):
+		return fmt.Errorf("the output is another:\n%sprinted:\n%sand the README shows:\n%s", c.text, output, c.output)
+	default:
+		return nil
+	}
+}
+
+var killPID = regexp.MustCompile(`\b(kill (?:-\w+ )?)PID\b`)
+
+// withPID puts the last server's number where a reader would.
+func (r *reader) withPID(script string) (string, error) {
+	if !killPID.MatchString(script) {
+		return script, nil
+	}
+	if r.server == nil {
+		return "", errors.New("PID is the number of the server in a block above, and there is none")
+	}
+	return killPID.ReplaceAllString(script, "${1}"+strconv.Itoa(r.server.process.Process.Pid)), nil
+}
+
+// scriptName is new for each command; bash puts it in front of what it has to
+// say about one.
+func (r *reader) scriptName(b block) string {
+	r.count++
+	return fmt.Sprintf("%d-README.md-%d", r.count, b.line)
+}
+
+func (r *reader) stopServer() error {
+	if r.server == nil {
+		return nil
+	}
+	stopping := r.server
+	r.server = nil
+	return stopping.stop()
+}
+
+// leave ends everything that the reader started.
+func (r *reader) leave() error {
+	r.bash.close()
+	return r.stopServer()
+}

@@ -1,0 +1,93 @@
+package llm
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"singularity/workflow"
+)
+
+// Choice says which model answers a request, and why that one.
+type Choice struct {
+	Provider string `json:"provider"`
+	Model    string `json:"model"`
+	Tier     Tier   `json:"tier"`
+	Bucket   Bucket `json:"complexity_bucket"`
+	Why      string `json:"why"`
+
+	PolicyVersion string  `json:"policy_version"`
+	Propensity    float64 `json:"propensity"` // the probability that the policy gave this model
+}
+
+// staticPolicy is the policy version of choices by the table alone.
+const staticPolicy = "static"
+
+// choose picks a model of one of the providers for a request of so many
+// tokens: the cheapest of the tier that the bucket asks for. When no model
+// of that tier fits, dearer tiers come before lesser ones, and models without
+// a price after all that have one.
+func (t *Table) choose(bucket Bucket, tokens int64, providers []string) (Choice, error) {
+	fits := func(model Model) bool {
+		return slices.Contains(providers, model.Provider) && model.holds(tokens)
+	}
+	wanted := tiers[bucket]
+	for _, priced := range []bool{true, false} {
+		for _, tier := range tiersFrom(bucket) {
+			model, found := t.cheapest(func(model Model) bool {
+				return fits(model) && model.Tier == tier && (model.Price != nil) == priced
+			})
+			if !found {
+				continue
+			}
+			why := "static table: cheapest of tier " + string(tier)
+			if !priced {
+				why = fmt.Sprintf("static table: first of tier %s, without a price", tier)
+			}
+			if tier != wanted {
+				why += fmt.Sprintf("; nothing of tier %s fits", wanted)
+			}
+			return Choice{
+				Provider: model.Provider, Model: model.Name, Tier: tier, Bucket: bucket, Why: why,
+				PolicyVersion: staticPolicy, Propensity: 1,
+			}, nil
+		}
+	}
+	return Choice{}, workflow.Permanent(fmt.Errorf(
+		"no model holds a request of about %d tokens; the table of models has none that large for the configured providers (%s)",
+		tokens, strings.Join(providers, ", ")))
+}
+
+// tiersFrom lists every tier: the bucket's own, the larger ones, then the
+// smaller ones from the top.
+func tiersFrom(bucket Bucket) []Tier {
+	order := slices.Clone(tiers[bucket:])
+	for i := bucket - 1; i >= 0; i-- {
+		order = append(order, tiers[i])
+	}
+	return order
+}
+
+// cheapest returns the eligible model with the lowest price, the first in the
+// table among equals. A missing price counts as none.
+func (t *Table) cheapest(eligible func(Model) bool) (best Model, found bool) {
+	for _, model := range t.Models {
+		if eligible(model) && (!found || model.weight() < best.weight()) {
+			best, found = model, true
+		}
+	}
+	return best, found
+}
+
+func (m Model) weight() NanoDollars {
+	if m.Price == nil {
+		return 0
+	}
+	return m.Price.blended()
+}
+
+// holds reports whether a request of about so many tokens fits into the
+// model. A quarter stays free, for the answer and because tokens is a guess.
+func (m Model) holds(tokens int64) bool {
+	return m.Context == 0 || tokens <= m.Context*3/4
+}

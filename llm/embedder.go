@@ -1,0 +1,43 @@
+package llm
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Embedder turns texts into vectors, such that texts of like meaning get
+// vectors that point the same way. Its errors are of type *[Error].
+// Implementations are safe for concurrent use.
+type Embedder interface {
+	// Provider and Model name what makes the vectors. Vectors of two models
+	// cannot be compared.
+	Provider() string
+	Model() string
+	Embed(ctx context.Context, text string) (Embedding, error)
+}
+
+// Embedding is the vector of one text.
+type Embedding struct {
+	Vector []float32
+	Usage  Usage
+}
+
+// embeddingTask is the task type that embeddings are recorded under.
+const embeddingTask = "embedding"
+
+// Embed calls an embedder from a step: it records the attempt as a [ModelCall]
+// and marks errors as [Router.Call] does. Embeddings carry no price.
+func Embed(ctx context.Context, embedder Embedder, text string) ([]float32, error) {
+	started := time.Now()
+	embedding, err := embedder.Embed(ctx, text)
+	record := ModelCall{
+		Provider: embedder.Provider(), Model: embedder.Model(), TaskType: embeddingTask,
+		PolicyVersion: staticPolicy, Propensity: 1,
+	}
+	record.report(ctx, embedding.Usage, time.Since(started), err)
+	if err != nil {
+		return nil, fmt.Errorf("embed with model %s: %w", embedder.Model(), directed(err))
+	}
+	return embedding.Vector, nil
+}

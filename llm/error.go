@@ -1,0 +1,111 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"singularity/workflow"
+)
+
+// Class says what kind of failure a call met, and with it what helps.
+type Class string
+
+// The classes of failures. A further attempt may mend all but [Auth],
+// [BadRequest] and [Content].
+const (
+	RateLimit  Class = "rate_limit"  // too many calls
+	Overload   Class = "overload"    // the provider is overloaded or broken: HTTP 5xx
+	Timeout    Class = "timeout"     // no token in time, or the call took too long
+	Auth       Class = "auth"        // the key is wrong, may not use the model, or has no credit left
+	BadRequest Class = "bad_request" // the provider does not accept the request: no such model, too long, …
+	Content    Class = "content"     // the answer was refused or filtered, or is too large to keep
+	Cancelled  Class = "cancelled"   // the caller gave up; says nothing about the provider
+	Unknown    Class = "unknown"     // anything else: no connection, a connection cut, an answer that makes no sense
+)
+
+// Error is a failed call to a provider.
+type Error struct {
+	Class      Class
+	Provider   string
+	Status     int           // HTTP status; 0 when the failure was not an HTTP answer
+	RetryAfter time.Duration // when the provider said how long to wait; else 0
+	Err        error
+}
+
+func (e *Error) Error() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s: %s", e.Provider, e.Class)
+	if e.Status != 0 {
+		fmt.Fprintf(&text, " (HTTP %d)", e.Status)
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&text, ": %v", e.Err)
+	}
+	return text.String()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// ClassOf returns the class of an error that came from a provider: empty for
+// nil, [Unknown] for what no provider made.
+func ClassOf(err error) Class {
+	var failure *Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &failure):
+		return failure.Class
+	case errors.Is(err, context.DeadlineExceeded):
+		return Timeout
+	case errors.Is(err, context.Canceled):
+		return Cancelled
+	default:
+		return Unknown
+	}
+}
+
+// ClassOfStatus returns the class of an HTTP status that is not a success.
+func ClassOfStatus(status int) Class {
+	switch status {
+	case http.StatusTooManyRequests:
+		return RateLimit
+	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
+		return Auth
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
+		return Timeout
+	case http.StatusConflict, http.StatusTooEarly:
+		return Unknown // of passing things; another attempt may do
+	}
+	switch {
+	case status >= 500:
+		return Overload
+	case status >= 400:
+		return BadRequest
+	default:
+		return Unknown
+	}
+}
+
+// maxRetryAfter bounds what a provider may ask for: a nonsensical header must
+// not park a run for a year.
+const maxRetryAfter = 24 * time.Hour
+
+// directed marks a provider's error with what the engine should do next.
+func directed(err error) error {
+	var failure *Error
+	if !errors.As(err, &failure) {
+		return err
+	}
+	switch failure.Class {
+	case Auth, BadRequest, Content:
+		return workflow.Permanent(err)
+	}
+	if failure.RetryAfter > 0 {
+		return workflow.RetryAfter(err, min(failure.RetryAfter, maxRetryAfter))
+	}
+	return err
+}

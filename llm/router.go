@@ -1,0 +1,157 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"singularity/workflow"
+)
+
+// Router chooses a model for each request and calls its provider. It is safe
+// for concurrent use.
+type Router struct {
+	table     *Table
+	providers map[string]Provider
+	names     []string // of the providers, in order
+	log       *slog.Logger
+	warned    sync.Map // texts of warnings that were given
+}
+
+// RouterConfig configures a [Router].
+type RouterConfig struct {
+	// Logger hears of every answer and, once for each model, of costs that are
+	// not known. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+// NewRouter returns a router over the models that the table lists for these
+// providers. Each of them needs at least one.
+func NewRouter(table *Table, providers []Provider, config RouterConfig) (*Router, error) {
+	router := &Router{table: table, providers: make(map[string]Provider, len(providers)), log: config.Logger}
+	if router.log == nil {
+		router.log = slog.Default()
+	}
+	var problems []error
+	if len(providers) == 0 {
+		problems = append(problems, errors.New("no provider is configured"))
+	}
+	for _, provider := range providers {
+		name := provider.Name()
+		if router.providers[name] != nil {
+			problems = append(problems, fmt.Errorf("provider %s is configured twice", name))
+		}
+		if !slices.ContainsFunc(table.Models, func(model Model) bool { return model.Provider == name }) {
+			problems = append(problems, fmt.Errorf("provider %s has no model in the table of models; add one", name))
+		}
+		router.providers[name] = provider
+		router.names = append(router.names, name)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("model router: %w", err)
+	}
+	return router, nil
+}
+
+// Call is the state of a run that asks a model.
+type Call struct {
+	RequestID string    `json:"request_id"`
+	TaskType  string    `json:"task_type"`
+	Messages  []Message `json:"messages,omitempty"` // empty once they are answered
+
+	Choice   Choice       `json:"choice,omitzero"`            // by Select
+	Response Response     `json:"response,omitzero"`          // by Call
+	Cost     *NanoDollars `json:"cost_nanodollars,omitempty"` // nil when it is not known
+}
+
+// Select is a step: it chooses the model for the call.
+func (r *Router) Select(_ context.Context, call *Call) error {
+	var tokens int64
+	for _, message := range call.Messages {
+		tokens += EstimateTokens(message.Content)
+	}
+	choice, err := r.table.choose(Complexity(call.TaskType, call.Messages), tokens, r.names)
+	if err != nil {
+		return fmt.Errorf("select a model: %w", err)
+	}
+	call.Choice = choice
+	return nil
+}
+
+// Call is a step: it has the chosen model answer the messages, which then
+// leave the state. Its attempts share the choice and the idempotency key; each
+// of them is recorded as a [ModelCall]. The answer is reported as progress
+// while it arrives.
+//
+// An error that no further attempt would mend is permanent; where the provider
+// said how long to wait, the next attempt waits that long.
+func (r *Router) Call(ctx context.Context, call *Call) error {
+	choice := call.Choice
+	provider, ok := r.providers[choice.Provider]
+	if !ok {
+		return fmt.Errorf("call model %s: provider %q is not configured on this node; configured: %s",
+			choice.Model, choice.Provider, strings.Join(r.names, ", "))
+	}
+
+	started := time.Now()
+	response, err := provider.Complete(ctx, Request{
+		Model:    choice.Model,
+		TaskType: call.TaskType,
+		Messages: call.Messages,
+		Key:      workflow.Key(ctx),
+		Attempt:  workflow.FromContext(ctx).Number,
+		OnText:   func(delta string) { workflow.Progress(ctx, TextProgress{Text: delta}) },
+	})
+	latency := time.Since(started)
+
+	record := ModelCall{
+		Provider: choice.Provider, Model: choice.Model, TaskType: call.TaskType, Bucket: choice.Bucket,
+		Cost: r.cost(ctx, choice, response.Usage, err), Finish: response.Finish,
+		PolicyVersion: choice.PolicyVersion, Propensity: choice.Propensity,
+	}
+	record.report(ctx, response.Usage, latency, err)
+	if err != nil {
+		return fmt.Errorf("call model %s: %w", choice.Model, directed(err))
+	}
+	record.log(ctx, r.log)
+
+	call.Response = response
+	call.Cost = record.Cost
+	// The input keeps the messages. Storing them again after the answer would
+	// double a long conversation, and could push an answer that is paid for
+	// over the limit of what a state may hold.
+	call.Messages = nil
+	return nil
+}
+
+// TextProgress is what [Router.Call] reports while an answer arrives.
+type TextProgress struct {
+	Text string `json:"text"` // the next piece
+}
+
+// cost prices a call. It is nil when the price or the usage is not known,
+// which is worth a warning, unless the call failed before anything was counted.
+func (r *Router) cost(ctx context.Context, choice Choice, usage Usage, err error) *NanoDollars {
+	model, _ := r.table.Find(choice.Provider, choice.Model)
+	switch {
+	case model.Price != nil && usage.Known():
+		return new(model.Price.Cost(usage))
+	case err != nil:
+	case model.Price == nil:
+		r.warnOnce(ctx, choice, "model has no price in the table of models, its cost is not known")
+	default:
+		r.warnOnce(ctx, choice, "provider does not report usage, the cost of its model is not known")
+	}
+	return nil
+}
+
+func (r *Router) warnOnce(ctx context.Context, choice Choice, text string) {
+	if _, given := r.warned.LoadOrStore([2]string{choice.Model, text}, true); !given {
+		r.log.WarnContext(ctx, text, "provider", choice.Provider, "model", choice.Model)
+	}
+}

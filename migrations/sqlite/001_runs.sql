@@ -1,0 +1,101 @@
+-- Times are integers, microseconds since 1970 in UTC: they are compared and
+-- added up in the hot path, and come back exactly as they were stored. The
+-- views show them as RFC 3339. Ids are text, to be read and typed by people.
+--
+-- There are no foreign keys: rows are added behind the fenced update of their
+-- run, which proves that it is there, and deleted together with it.
+
+-- +goose Up
+
+-- A run's row is small, since every checkpoint writes it: documents are in
+-- step_checkpoints. A checkpoint that keeps the run changes no column of any
+-- index.
+CREATE TABLE workflow_runs (
+    id             TEXT    NOT NULL PRIMARY KEY,
+    workflow       TEXT    NOT NULL,
+    version        INTEGER NOT NULL,
+    input_hash     BLOB    NOT NULL,
+    key            TEXT,                       -- unique among the unfinished and completed runs of a workflow
+    state          TEXT    NOT NULL CHECK (state IN ('scheduled', 'available', 'running', 'retryable', 'waiting',
+                                                     'completed', 'failed', 'cancelled', 'quarantined')),
+    queue          TEXT    NOT NULL,
+    priority       INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
+    due_at         INTEGER NOT NULL,
+    sort_key       INTEGER NOT NULL,           -- due_at + priority x 60 s: the order of claims
+    step           TEXT    NOT NULL,           -- the next one, or the one that failed
+    turn           INTEGER NOT NULL DEFAULT 0,
+    attempt        INTEGER NOT NULL DEFAULT 0, -- failed attempts of that step and turn
+    seq            INTEGER NOT NULL DEFAULT 0, -- commits of its owners
+    epoch          INTEGER NOT NULL DEFAULT 0, -- changes of hands
+    owner          TEXT,                       -- a boot; stays with a run that it ended
+    claim_id       TEXT,                       -- of the claim by which the owner has it
+    crash_count    INTEGER NOT NULL DEFAULT 0, -- process deaths since the last checkpoint
+    alone          INTEGER NOT NULL AS (crash_count >= 2), -- must run so: one more death quarantines it
+    error          TEXT,
+    reason         TEXT,
+    released_by    TEXT,                       -- the last owner that gave the run back, and by which commit:
+    released_epoch INTEGER,                    -- the write is recognised when it is repeated
+    released_seq   INTEGER,
+    deadline       INTEGER,
+    limit_key      TEXT,
+    tags           TEXT,                       -- a JSON array
+    schedule       TEXT,
+    slot           INTEGER,                    -- of the schedule
+    batch_id       TEXT,
+    parent_id      TEXT,                       -- the run whose step awaits this one
+    parent_step    TEXT,
+    awaits         TEXT,                       -- the signal or child that a waiting run waits for
+    created_at     INTEGER NOT NULL,
+    started_at     INTEGER,
+    finished_at    INTEGER,
+    updated_at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Claims walk it for each priority, up to what is due. The columns behind id
+-- spare them the rows of workflows that the node does not know.
+CREATE INDEX workflow_runs_claimable ON workflow_runs (queue, alone, priority, sort_key, id, workflow, version, state)
+    WHERE state IN ('scheduled', 'available', 'retryable');
+
+CREATE UNIQUE INDEX workflow_runs_key ON workflow_runs (workflow, key)
+    WHERE key IS NOT NULL AND state NOT IN ('failed', 'cancelled', 'quarantined');
+CREATE INDEX workflow_runs_owned ON workflow_runs (owner, claim_id) WHERE state = 'running';
+CREATE INDEX workflow_runs_ended ON workflow_runs (state, finished_at) WHERE finished_at IS NOT NULL;
+
+-- A run's documents and history. Row 0 is its input. Not WITHOUT ROWID: states
+-- are too large for the inner pages of an index.
+CREATE TABLE step_checkpoints (
+    run_id      TEXT    NOT NULL,
+    seq         INTEGER NOT NULL,
+    step        TEXT,
+    turn        INTEGER,
+    attempt     INTEGER,                       -- from 1
+    item        INTEGER,                       -- of a step that is taken for each of several
+    outcome     TEXT CHECK (outcome IN ('completed', 'failed')),
+    epoch       INTEGER,
+    owner       TEXT,
+    state       TEXT,                          -- of the run after the step
+    input       TEXT,                          -- of the run, in row 0
+    output      TEXT,                          -- of the run, in its last row
+    summary     TEXT,                          -- of the run so far
+    error       TEXT,
+    started_at  INTEGER,
+    finished_at INTEGER,
+    PRIMARY KEY (run_id, seq)
+) STRICT;
+
+-- What attempts found out, such as the cost of a model call.
+CREATE TABLE step_records (
+    run_id      TEXT    NOT NULL,
+    seq         INTEGER NOT NULL,              -- of the checkpoint or failed attempt
+    number      INTEGER NOT NULL,              -- within it
+    kind        TEXT    NOT NULL,
+    doc         TEXT    NOT NULL,
+    owner       TEXT    NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    PRIMARY KEY (run_id, seq, number)
+) STRICT;
+
+-- +goose Down
+DROP TABLE step_records;
+DROP TABLE step_checkpoints;
+DROP TABLE workflow_runs;

@@ -1,0 +1,88 @@
+package persistence
+
+import (
+	"context"
+	"time"
+)
+
+// BootID names one start of one process. It is never used twice.
+type BootID string
+
+// Boot is a process that runs runs.
+type Boot struct {
+	ID       BootID
+	Instance string // the label that people know it by
+	Hostname string
+	PID      int
+	Version  string // of the program
+}
+
+// MaxCrashes is how many process deaths since its last checkpoint quarantine a
+// run; after one fewer it runs alone.
+const MaxCrashes = 3
+
+// QuarantineError is the error text of a quarantined run.
+const QuarantineError = "its process died three times since the last checkpoint"
+
+// Membership keeps the boots and what becomes of the runs of dead ones.
+type Membership interface {
+	// Join makes boot a living owner of runs.
+	Join(ctx context.Context, boot Boot) error
+	// Leave ends a boot. Runs that it still owns count as left by a crash.
+	Leave(ctx context.Context, boot BootID) error
+	// Reassign releases up to limit running runs whose owner is not alive: the
+	// next epoch, one more crash, available; the third crash quarantines a run.
+	// It is repeated until it returns no runs.
+	Reassign(ctx context.Context, limit int) (Reassigned, error)
+}
+
+// Reassigned counts what [Membership.Reassign] did.
+type Reassigned struct {
+	Released    int
+	Quarantined int
+}
+
+// Agents keeps named agents and their inboxes. Messages arrive by the
+// checkpoint of the step that sent them.
+type Agents interface {
+	// RegisterAgent makes boot the home of a named agent and returns its new
+	// epoch: an earlier home of the same name is fenced. Messages that wait stay.
+	RegisterAgent(ctx context.Context, agent Agent) (epoch int64, err error)
+	// Agent returns one agent, or workflow.ErrAgentNotFound.
+	Agent(ctx context.Context, name string) (Agent, error)
+	// Agents lists all agents by name.
+	Agents(ctx context.Context) ([]Agent, error)
+	// Inbox returns up to limit messages that wait for an agent, oldest first,
+	// beginning after the message that has the given sequence number.
+	Inbox(ctx context.Context, agent string, after int64, limit int) ([]InboxMessage, error)
+}
+
+// AgentKind says where an agent's code is.
+type AgentKind string
+
+// The kinds of agents.
+const (
+	AgentBuiltIn  AgentKind = "go"       // a function in a node
+	AgentAttached AgentKind = "attached" // a process that listens over the API
+)
+
+// Agent is a named receiver of messages.
+type Agent struct {
+	Name         string
+	Kind         AgentKind
+	Boot         BootID // its home
+	Epoch        int64
+	Waiting      int // messages in its inbox that are not done
+	RegisteredAt time.Time
+}
+
+// InboxMessage is a message that waits for an agent.
+type InboxMessage struct {
+	Seq       int64 // the order of arrival
+	Agent     string
+	MessageID string
+	Source    string
+	Type      string
+	Payload   []byte
+	ArrivedAt time.Time
+}

@@ -1,0 +1,155 @@
+package sqlite
+
+import (
+	"fmt"
+
+	"singularity/persistence"
+	"singularity/workflow"
+)
+
+// The fence is in the statement that writes. It changes no column of an index,
+// which leaves one page to write; only after a crash must crash_count change.
+const advanceRunning = `
+UPDATE workflow_runs
+SET seq = seq + 1, step = ?, turn = ?, attempt = ?, error = ?, reason = ?, updated_at = ?
+WHERE id = ? AND owner = ? AND epoch = ? AND seq = ? AND state = 'running' AND crash_count = 0`
+
+const advanceAfterCrash = `
+UPDATE workflow_runs
+SET seq = seq + 1, step = ?, turn = ?, attempt = ?, error = ?, reason = ?, updated_at = ?, crash_count = 0
+WHERE id = ? AND owner = ? AND epoch = ? AND seq = ? AND state = 'running'`
+
+const endRun = `
+UPDATE workflow_runs
+SET state = ?, finished_at = ?, crash_count = iif(?, 0, crash_count),
+	seq = seq + 1, step = ?, turn = ?, attempt = ?, error = ?, reason = ?, updated_at = ?
+WHERE id = ? AND owner = ? AND epoch = ? AND seq = ? AND state = 'running'`
+
+// A run that is handed over keeps its place in the queue.
+const releaseRun = `
+UPDATE workflow_runs
+SET state = ?, due_at = coalesce(?, due_at), sort_key = coalesce(? + priority * 60000000, sort_key),
+	crash_count = iif(?, 0, crash_count), epoch = epoch + 1, owner = NULL, claim_id = NULL,
+	released_by = owner, released_epoch = epoch, released_seq = seq + 1,
+	seq = seq + 1, step = ?, turn = ?, attempt = ?, error = ?, reason = ?, updated_at = ?
+WHERE id = ? AND owner = ? AND epoch = ? AND seq = ? AND state = 'running'`
+
+func (t *tx) advance(w persistence.Advance) (persistence.Verdict, error) {
+	landed, err := t.move(w)
+	switch {
+	case err != nil:
+		return persistence.Verdict{}, err
+	case !landed:
+		return t.landedBefore(w)
+	}
+	if w.Entry != nil {
+		if err := t.record(w); err != nil {
+			return persistence.Verdict{}, err
+		}
+	}
+	if w.State.Terminal() && w.Summary != nil {
+		err = t.summarize(w)
+	}
+	return persistence.Verdict{}, err
+}
+
+// move writes the run's row and reports whether the fence let it.
+func (t *tx) move(w persistence.Advance) (bool, error) {
+	var changed int64
+	var err error
+	position := []any{
+		w.Step, w.Turn, w.Attempt, text(w.Error), text(w.Reason), t.at,
+		w.Run.String(), string(w.Boot), w.Epoch, w.Seq,
+	}
+	switch w.State {
+	case workflow.Running:
+		if w.Entry == nil {
+			return false, fmt.Errorf("%w: an owner cannot go on without an entry", persistence.ErrBadWrite)
+		}
+		changed, err = t.exec(advanceRunning, position...)
+		if err == nil && changed == 0 {
+			changed, err = t.exec(advanceAfterCrash, position...)
+		}
+	case workflow.Completed, workflow.Failed:
+		changed, err = t.exec(endRun, append([]any{string(w.State), t.at, w.Entry != nil}, position...)...)
+	case workflow.Available, workflow.Retryable, workflow.Waiting:
+		var due any
+		if w.State == workflow.Retryable {
+			due = t.at + w.Delay.Microseconds()
+		}
+		changed, err = t.exec(releaseRun, append([]any{string(w.State), due, due, w.Entry != nil}, position...)...)
+	default:
+		return false, fmt.Errorf("%w: an owner cannot make its run %q", persistence.ErrBadWrite, w.State)
+	}
+	return changed == 1, err
+}
+
+// The history keeps who made each entry. What has none is the run's end, while
+// it stands, or its last release.
+const landedEntry = `
+SELECT 1
+FROM step_checkpoints
+WHERE run_id = ? AND seq = ? AND owner = ? AND epoch = ?`
+
+const landedBare = `
+SELECT 1
+FROM workflow_runs
+WHERE id = ? AND (
+	seq = ? AND owner = ? AND epoch = ? AND state = ?
+	OR released_seq = ? AND released_by = ? AND released_epoch = ?
+)`
+
+// landedBefore is the verdict on a write that the fence refused: it may be
+// refused because it landed before.
+func (t *tx) landedBefore(w persistence.Advance) (persistence.Verdict, error) {
+	verdict := refused(persistence.ErrFenced)
+	recognise := func(scanner) error {
+		verdict.Err = nil
+		return nil
+	}
+	id, seq, boot := w.Run.String(), w.Seq+1, string(w.Boot)
+	var err error
+	if w.Entry != nil {
+		err = t.query(recognise, landedEntry, id, seq, boot, w.Epoch)
+	} else {
+		err = t.query(recognise, landedBare, id, seq, boot, w.Epoch, string(w.State), seq, boot, w.Epoch)
+	}
+	return verdict, err
+}
+
+const insertCheckpoint = `
+INSERT INTO step_checkpoints (
+	run_id, seq, step, turn, attempt, outcome, epoch, owner, state, output, summary, error, started_at, finished_at
+)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+const insertRecord = `
+INSERT INTO step_records (run_id, seq, number, kind, doc, owner, recorded_at)
+VALUES (?, ?, ?, ?, ?, ?, ?)`
+
+// record adds the entry to the run's history, with what comes with it.
+func (t *tx) record(w persistence.Advance) error {
+	entry, id, seq, boot := w.Entry, w.Run.String(), w.Seq+1, string(w.Boot)
+	summary, err := encodeSummary(entry.Summary)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(insertCheckpoint,
+		id, seq, entry.Step, entry.Turn, entry.Attempt, string(entry.Outcome), w.Epoch, boot,
+		document(entry.State), document(entry.Output), document(summary), text(entry.Error),
+		entry.StartedAt.UnixMicro(), entry.FinishedAt.UnixMicro())
+	if err != nil {
+		return err
+	}
+	for i, fact := range entry.Facts {
+		if _, err := t.exec(insertRecord, id, seq, i, fact.Kind, document(fact.Doc), boot, fact.At.UnixMicro()); err != nil {
+			return err
+		}
+	}
+	for _, message := range entry.Messages {
+		if err := t.deliver(id, message); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"singularity/persistence"
+)
+
+const leaseState = `
+SELECT state <> 'left' AND state <> 'dead'
+FROM node_leases
+WHERE boot = ?`
+
+// alive reports whether a boot may own runs. Within a transaction the answer
+// stays as it is.
+func (t *tx) alive(boot persistence.BootID) (alive bool, err error) {
+	if alive, known := t.leases[boot]; known {
+		return alive, nil
+	}
+	err = t.query(func(row scanner) error { return row.Scan(&alive) }, leaseState, string(boot))
+	if err != nil {
+		return false, err
+	}
+	if t.leases == nil {
+		t.leases = map[persistence.BootID]bool{}
+	}
+	t.leases[boot] = alive
+	return alive, nil
+}
+
+const insertLease = `
+INSERT INTO node_leases (boot, instance_id, hostname, pid, version, created_at)
+VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (boot) DO NOTHING`
+
+// Join implements [persistence.Membership].
+func (s *Store) Join(ctx context.Context, boot persistence.Boot) error {
+	err := s.writer.transaction(ctx, func(t *tx) error {
+		if _, err := t.exec(insertLease, string(boot.ID), boot.Instance, boot.Hostname, boot.PID, boot.Version, t.at); err != nil {
+			return err
+		}
+		alive, err := t.alive(boot.ID)
+		if err == nil && !alive {
+			err = fmt.Errorf("%w: it has ended", persistence.ErrFenced)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("join as boot %s: %w", boot.ID, err)
+	}
+	return nil
+}
+
+const endLease = `
+UPDATE node_leases
+SET state = 'left', ended_at = ?
+WHERE boot = ? AND ended_at IS NULL`
+
+// Leave implements [persistence.Membership].
+func (s *Store) Leave(ctx context.Context, boot persistence.BootID) error {
+	err := s.writer.transaction(ctx, func(t *tx) error {
+		_, err := t.exec(endLease, t.at, string(boot))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("leave as boot %s: %w", boot, err)
+	}
+	return nil
+}
+
+const endLeases = `
+UPDATE node_leases
+SET state = 'dead', ended_at = ?
+WHERE ended_at IS NULL`
+
+// endBoots ends the boots of processes before this one: holding the lock
+// proves that none of them lives.
+func (s *Store) endBoots(ctx context.Context) error {
+	return s.writer.transaction(ctx, func(t *tx) error {
+		_, err := t.exec(endLeases, t.at)
+		return err
+	})
+}
+
+const abandonedRuns = `
+SELECT id
+FROM workflow_runs
+WHERE state = 'running' AND owner NOT IN (SELECT boot FROM node_leases WHERE ended_at IS NULL)
+ORDER BY id
+LIMIT ?`
+
+const reassignRun = `
+UPDATE workflow_runs
+SET crash_count = crash_count + 1, epoch = epoch + 1, owner = NULL, claim_id = NULL, updated_at = ?1,
+	state = iif(crash_count + 1 < ?2, 'available', 'quarantined'),
+	error = iif(crash_count + 1 < ?2, error, ?3),
+	finished_at = iif(crash_count + 1 < ?2, NULL, ?1)
+WHERE id = ?4
+RETURNING state = 'quarantined'`
+
+// Reassign implements [persistence.Membership]. It writes only when there is
+// something to do.
+func (s *Store) Reassign(ctx context.Context, limit int) (persistence.Reassigned, error) {
+	var done persistence.Reassigned
+	var abandoned []string
+	err := s.readers.query(ctx, func(row scanner) error { return appendText(&abandoned, row) }, abandonedRuns, max(limit, 0))
+	if err == nil && len(abandoned) > 0 {
+		err = s.writer.transaction(ctx, func(t *tx) (err error) {
+			done, err = t.reassign(limit)
+			return err
+		})
+	}
+	if err != nil {
+		return persistence.Reassigned{}, fmt.Errorf("reassign runs: %w", err)
+	}
+	return done, nil
+}
+
+func (t *tx) reassign(limit int) (persistence.Reassigned, error) {
+	var done persistence.Reassigned
+	var abandoned []string
+	err := t.query(func(row scanner) error { return appendText(&abandoned, row) }, abandonedRuns, max(limit, 0))
+	if err != nil {
+		return done, err
+	}
+	for _, id := range abandoned {
+		err := t.query(func(row scanner) error {
+			var quarantined bool
+			err := row.Scan(&quarantined)
+			if quarantined {
+				done.Quarantined++
+			} else {
+				done.Released++
+			}
+			return err
+		}, reassignRun, t.at, persistence.MaxCrashes, persistence.QuarantineError, id)
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}

@@ -1,0 +1,215 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"singularity/persistence"
+	"singularity/workflow"
+)
+
+const wholeRun = `
+SELECT ` + runColumns + `, ` + documentColumns + `
+FROM ` + runTables + `
+WHERE run.id = ?`
+
+// Run implements [persistence.Reader].
+func (s *Store) Run(ctx context.Context, id workflow.RunID) (workflow.Run, error) {
+	var run workflow.Run
+	found := false
+	err := s.readers.query(ctx, func(row scanner) (err error) {
+		found = true
+		run, err = scanWhole(row)
+		return err
+	}, wholeRun, id.String())
+	if err == nil && !found {
+		err = workflow.ErrRunNotFound
+	}
+	if err != nil {
+		return workflow.Run{}, fmt.Errorf("run %s: %w", id, err)
+	}
+	return run, nil
+}
+
+const listRuns = `
+SELECT ` + runColumns + `
+FROM ` + runTables + `
+WHERE (?1 = '' OR run.id < ?1)
+	AND (?2 = '' OR run.workflow = ?2)
+	AND (?3 = '' OR run.queue = ?3)
+	AND (?4 = '' OR run.key = ?4)
+	AND (?5 = '[]' OR run.state IN (SELECT value FROM json_each(?5)))
+ORDER BY run.id DESC
+LIMIT ?6`
+
+// Runs implements [persistence.Reader].
+func (s *Store) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
+	before := ""
+	if !filter.Before.IsZero() {
+		before = filter.Before.String()
+	}
+	states, err := json.Marshal(append([]workflow.State{}, filter.States...))
+	if err != nil {
+		return nil, err
+	}
+	var runs []workflow.Run
+	err = s.readers.query(ctx, func(row scanner) error {
+		run, err := scanRun(row)
+		runs = append(runs, run)
+		return err
+	}, listRuns, before, filter.Workflow, filter.Queue, filter.Key, string(states), persistence.PageSize(filter.Limit))
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	return runs, nil
+}
+
+// Row 0 is the input; it proves that the run is there.
+const listSteps = `
+SELECT entry.seq, coalesce(entry.step, ''), coalesce(entry.turn, 0), coalesce(entry.attempt, 0), coalesce(entry.outcome, ''),
+	coalesce(entry.epoch, 0), coalesce(boot.instance_id, entry.owner, ''), entry.state, coalesce(entry.error, ''),
+	coalesce(entry.started_at, 0), coalesce(entry.finished_at, 0)
+FROM step_checkpoints AS entry
+LEFT JOIN node_leases AS boot ON boot.boot = entry.owner
+WHERE entry.run_id = ?
+ORDER BY entry.seq`
+
+const listRecords = `
+SELECT seq, kind, doc, recorded_at
+FROM step_records
+WHERE run_id = ?
+ORDER BY seq, number`
+
+// Steps implements [persistence.Reader].
+func (s *Store) Steps(ctx context.Context, id workflow.RunID) ([]workflow.StepRun, error) {
+	var steps []workflow.StepRun
+	lines := map[int64]int{}
+	err := s.readers.query(ctx, func(row scanner) error {
+		step, err := scanStep(row)
+		lines[step.Seq] = len(steps)
+		steps = append(steps, step)
+		return err
+	}, listSteps, id.String())
+	if err == nil && len(steps) == 0 {
+		err = workflow.ErrRunNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("steps of run %s: %w", id, err)
+	}
+	err = s.readers.query(ctx, func(row scanner) error {
+		seq, fact, err := scanFact(row)
+		// A commit between the two reads may have added an entry.
+		if line, ok := lines[seq]; ok {
+			steps[line].Facts = append(steps[line].Facts, fact)
+		}
+		return err
+	}, listRecords, id.String())
+	if err != nil {
+		return nil, fmt.Errorf("records of run %s: %w", id, err)
+	}
+	return steps[1:], nil
+}
+
+func scanStep(row scanner) (workflow.StepRun, error) {
+	var step workflow.StepRun
+	var state []byte
+	var started, finished int64
+	err := row.Scan(&step.Seq, &step.Step, &step.Turn, &step.Attempt, &step.Outcome,
+		&step.Epoch, &step.Owner, &state, &step.Error, &started, &finished)
+	step.State = state
+	step.StartedAt, step.FinishedAt = moment(started), moment(finished)
+	return step, err
+}
+
+func scanFact(row scanner) (int64, workflow.Fact, error) {
+	var seq, at int64
+	var fact workflow.Fact
+	var doc []byte
+	err := row.Scan(&seq, &fact.Kind, &doc, &at)
+	fact.Doc, fact.At = doc, moment(at)
+	return seq, fact, err
+}
+
+const ownedRuns = `
+SELECT id
+FROM workflow_runs
+WHERE state = 'running' AND owner = ?
+ORDER BY id`
+
+// Owned implements [persistence.Reader].
+func (s *Store) Owned(ctx context.Context, boot persistence.BootID) ([]workflow.RunID, error) {
+	var owned []workflow.RunID
+	err := s.readers.query(ctx, func(row scanner) error {
+		id, err := scanRunID(row)
+		owned = append(owned, id)
+		return err
+	}, ownedRuns, string(boot))
+	if err != nil {
+		return nil, fmt.Errorf("runs owned by boot %s: %w", boot, err)
+	}
+	return owned, nil
+}
+
+func scanRunID(row scanner) (workflow.RunID, error) {
+	var id string
+	if err := row.Scan(&id); err != nil {
+		return workflow.RunID{}, err
+	}
+	return workflow.ParseRunID(id)
+}
+
+// The index answers it all: in each queue, alone or not, and of each priority,
+// is there a run that is due, and when is the first one due that is not?
+const backlogs = `
+WITH RECURSIVE
+	queues (name) AS (
+		SELECT (SELECT queue FROM ` + claimableRuns + ` ORDER BY queue LIMIT 1)
+		UNION ALL
+		SELECT (SELECT queue FROM ` + claimableRuns + ` AND queue > queues.name ORDER BY queue LIMIT 1)
+		FROM queues
+		WHERE name IS NOT NULL
+	),
+	lanes (alone) AS (VALUES (0), (1)),
+	priorities (level) AS (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)),
+	heads AS (
+		SELECT name, lanes.alone,
+			EXISTS (
+				SELECT 1 FROM ` + claimableRuns + ` AND ` + knownDefinitions + `
+				AND queue = name AND alone = lanes.alone AND priority = level AND sort_key <= ?2 + level * 60000000
+			) AS due,
+			(
+				SELECT sort_key FROM ` + claimableRuns + ` AND ` + knownDefinitions + `
+				AND queue = name AND alone = lanes.alone AND priority = level AND sort_key > ?2 + level * 60000000
+				ORDER BY sort_key LIMIT 1
+			) - level * 60000000 AS next
+		FROM queues CROSS JOIN lanes CROSS JOIN priorities
+		WHERE name IS NOT NULL
+	)
+SELECT name, max(due AND NOT alone), max(due AND alone), min(next)
+FROM heads
+WHERE due OR next IS NOT NULL
+GROUP BY name
+ORDER BY name`
+
+// Backlog implements [persistence.Reader].
+func (s *Store) Backlog(ctx context.Context, known []persistence.Definition) ([]persistence.Backlog, error) {
+	var found []persistence.Backlog
+	err := s.readers.query(ctx, func(row scanner) error {
+		var backlog persistence.Backlog
+		var next sql.NullInt64
+		if err := row.Scan(&backlog.Queue, &backlog.Due, &backlog.Solo, &next); err != nil {
+			return err
+		}
+		if next.Valid {
+			backlog.Next = moment(next.Int64)
+		}
+		found = append(found, backlog)
+		return nil
+	}, backlogs, definitions(known), now())
+	if err != nil {
+		return nil, fmt.Errorf("backlog: %w", err)
+	}
+	return found, nil
+}

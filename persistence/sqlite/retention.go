@@ -1,0 +1,115 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"singularity/persistence"
+)
+
+// pruneAtOnce bounds one transaction, since checkpoints wait for it.
+const pruneAtOnce = 100
+
+// Prune implements [persistence.Retention]. Messages that are done are kept as
+// long as completed runs, so that a repeated one is recognised; boots that
+// ended, as long as failed runs.
+func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, limit int) (int, error) {
+	policy = policy.WithDefaults()
+	at := time.Now()
+	horizon := horizons{at.Add(-policy.Completed).UnixMicro(), at.Add(-policy.Failed).UnixMicro()}
+	deleted := 0
+	for deleted < limit {
+		batch, err := s.pruneBatch(ctx, horizon, min(limit-deleted, pruneAtOnce))
+		deleted += batch
+		if err != nil {
+			return deleted, fmt.Errorf("prune: %w", err)
+		}
+		if batch == 0 {
+			break
+		}
+	}
+	return deleted, nil
+}
+
+// horizons are the times before which things expire.
+type horizons struct{ completed, failed int64 }
+
+// pruneBatch deletes some of what has expired. It writes only when there is
+// something.
+func (s *Store) pruneBatch(ctx context.Context, horizon horizons, limit int) (int, error) {
+	expired := false
+	err := s.readers.query(ctx, func(row scanner) error { return row.Scan(&expired) },
+		anythingExpired, horizon.completed, horizon.failed)
+	if err != nil || !expired {
+		return 0, err
+	}
+	var deleted []string
+	err = s.writer.transaction(ctx, func(t *tx) (err error) {
+		deleted, err = t.prune(horizon, limit)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(deleted), nil
+}
+
+const expiredRuns = `
+SELECT id FROM workflow_runs
+WHERE finished_at IS NOT NULL AND state IN ('completed', 'cancelled') AND finished_at < ?1
+UNION ALL
+SELECT id FROM workflow_runs
+WHERE finished_at IS NOT NULL AND state IN ('failed', 'quarantined') AND finished_at < ?2`
+
+const expiredMessages = `
+SELECT seq FROM agent_inbox
+WHERE done_at IS NOT NULL AND done_at < ?1`
+
+const expiredLeases = `
+SELECT boot FROM node_leases
+WHERE ended_at < ?2 AND boot NOT IN (SELECT owner FROM workflow_runs WHERE state = 'running')`
+
+const anythingExpired = `
+SELECT EXISTS (` + expiredRuns + `) OR EXISTS (` + expiredMessages + `) OR EXISTS (` + expiredLeases + `)`
+
+// Only the row itself tells for sure that a run has ended: it may be retried
+// between the look and the deletion.
+const deleteRuns = `
+DELETE FROM workflow_runs
+WHERE id IN (SELECT id FROM (` + expiredRuns + `) LIMIT ?3)
+RETURNING id`
+
+const (
+	deleteCheckpoints = `DELETE FROM step_checkpoints WHERE run_id IN (SELECT value FROM json_each(?))`
+	deleteRecords     = `DELETE FROM step_records WHERE run_id IN (SELECT value FROM json_each(?))`
+	deleteResults     = `DELETE FROM job_results WHERE job_id IN (SELECT value FROM json_each(?))`
+	deleteSignals     = `DELETE FROM signals WHERE run_id IN (SELECT value FROM json_each(?))`
+	deleteMessages    = `DELETE FROM agent_inbox WHERE seq IN (` + expiredMessages + ` LIMIT ?2)`
+	deleteLeases      = `DELETE FROM node_leases WHERE boot IN (` + expiredLeases + ` LIMIT ?3)`
+)
+
+// prune returns the ids of the runs that it deleted.
+func (t *tx) prune(horizon horizons, limit int) ([]string, error) {
+	var deleted []string
+	err := t.query(func(row scanner) error { return appendText(&deleted, row) },
+		deleteRuns, horizon.completed, horizon.failed, limit)
+	if err != nil {
+		return nil, err
+	}
+	list, err := json.Marshal(deleted)
+	if err != nil {
+		return nil, err
+	}
+	for _, query := range []string{deleteCheckpoints, deleteRecords, deleteResults, deleteSignals} {
+		if _, err := t.exec(query, string(list)); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := t.exec(deleteMessages, horizon.completed, limit); err != nil {
+		return nil, err
+	}
+	_, err = t.exec(deleteLeases, horizon.completed, horizon.failed, limit)
+	return deleted, err
+}

@@ -1,0 +1,118 @@
+package sqlite
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"singularity/persistence"
+	"singularity/workflow"
+)
+
+// runColumns are what scanRun reads, of run and its owner's boot.
+const runColumns = `
+	run.id, run.workflow, run.version, run.state, run.queue, run.priority, coalesce(run.key, ''),
+	run.step, run.turn, run.attempt, run.epoch, run.crash_count, coalesce(boot.instance_id, run.owner, ''),
+	coalesce(run.error, ''), coalesce(run.reason, ''),
+	run.created_at, run.due_at, run.started_at, run.finished_at`
+
+// runTables are where they are.
+const runTables = `
+	workflow_runs AS run
+	LEFT JOIN node_leases AS boot ON boot.boot = run.owner`
+
+// scanRun reads a run, and what else is in the row behind it.
+func scanRun(row scanner, more ...any) (workflow.Run, error) {
+	var run workflow.Run
+	var id string
+	var created, due int64
+	var started, finished sql.NullInt64
+	dest := append([]any{
+		&id, &run.Workflow, &run.Version, &run.State, &run.Queue, &run.Priority, &run.Key,
+		&run.Step, &run.Turn, &run.Attempt, &run.Epoch, &run.Crashes, &run.Owner,
+		&run.Error, &run.Reason,
+		&created, &due, &started, &finished,
+	}, more...)
+	err := row.Scan(dest...)
+	if err != nil {
+		return workflow.Run{}, err
+	}
+	if run.ID, err = workflow.ParseRunID(id); err != nil {
+		return workflow.Run{}, err
+	}
+	run.CreatedAt, run.DueAt = moment(created), moment(due)
+	run.StartedAt, run.FinishedAt = moments(started), moments(finished)
+	return run, nil
+}
+
+// documentColumns are the input and the output of run. Only the commit that
+// completes a run has an output.
+const documentColumns = `
+	(SELECT input FROM step_checkpoints WHERE run_id = run.id AND seq = 0),
+	(SELECT output FROM step_checkpoints WHERE run_id = run.id AND seq = run.seq)`
+
+// scanWhole reads a run, more columns, and then its documents.
+func scanWhole(row scanner, more ...any) (workflow.Run, error) {
+	var input, output []byte
+	run, err := scanRun(row, append(more, &input, &output)...)
+	run.Input, run.Output = input, output
+	return run, err
+}
+
+// activationColumns are what scanActivation reads.
+const activationColumns = runColumns + `, run.seq,
+	(SELECT input FROM step_checkpoints WHERE run_id = run.id AND seq = 0),
+	(SELECT state FROM step_checkpoints WHERE run_id = run.id AND state IS NOT NULL ORDER BY seq DESC LIMIT 1),
+	(SELECT summary FROM step_checkpoints WHERE run_id = run.id AND summary IS NOT NULL ORDER BY seq DESC LIMIT 1)`
+
+func scanActivation(row scanner) (persistence.Activation, error) {
+	var found persistence.Activation
+	var input, summary []byte
+	run, err := scanRun(row, &found.Seq, &input, &found.State, &summary)
+	if err != nil {
+		return found, err
+	}
+	found.Run = run
+	found.Run.Input = input
+	found.Summary, err = decodeSummary(summary)
+	return found, err
+}
+
+func encodeSummary(summary *workflow.Summary) ([]byte, error) {
+	if summary == nil {
+		return nil, nil
+	}
+	document, err := json.Marshal(summary)
+	if err != nil {
+		return nil, fmt.Errorf("%w: summary: %w", persistence.ErrBadWrite, err)
+	}
+	return document, nil
+}
+
+func decodeSummary(document []byte) (*workflow.Summary, error) {
+	if document == nil {
+		return nil, nil
+	}
+	summary := new(workflow.Summary)
+	if err := json.Unmarshal(document, summary); err != nil {
+		return nil, fmt.Errorf("stored summary: %w", err)
+	}
+	return summary, nil
+}
+
+// text makes an empty string NULL.
+func text(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// document is stored as text, so that it is readable and open to SQLite's
+// functions for JSON; nil is NULL.
+func document(content []byte) any {
+	if content == nil {
+		return nil
+	}
+	return string(content)
+}

@@ -1,0 +1,130 @@
+// Package persistence says what a node needs of a database: the nouns that are
+// stored and the interfaces that keep them. Each folder below it is one
+// implementation, and all of them pass the one suite in storetest.
+//
+// Everything that changes runs goes through [Committer.Commit], in batches
+// that the journal makes: a batch is one transaction. The other interfaces
+// read, or change what is not a run.
+//
+// A run's row has one owner at a time, named by (boot, epoch). Each change of
+// hands raises the epoch, and every write of an owner carries the epoch and
+// the sequence number that it knows; a store refuses it with [ErrFenced] when
+// either is stale. The refusal must happen in the writing statement itself: a
+// separate check does not exclude a change between the check and the write.
+package persistence
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"singularity/workflow"
+)
+
+// Store is a database that keeps runs. Its methods are safe for concurrent
+// use and return when ctx ends.
+type Store interface {
+	Committer
+	Reader
+	Membership
+	Retention
+	Agents
+	Close() error
+}
+
+// Committer changes runs.
+type Committer interface {
+	// Commit applies a batch of writes in one transaction and returns a verdict
+	// for each, in their order. No two writes of a batch may name the same run.
+	//
+	// An error means that the batch as a whole did not land, with one
+	// exception: an error that wraps workflow.ErrOutcomeUnknown leaves open
+	// whether it did, and the batch may be committed again to find out, since
+	// each write that landed is recognised. ErrBadWrite says that one write of
+	// the batch can never be stored; the caller finds it by splitting the
+	// batch. Errors that wrap workflow.ErrUnavailable may pass, with time or
+	// with more disk.
+	Commit(ctx context.Context, batch []Write) ([]Verdict, error)
+}
+
+// Errors of a store. Errors that callers of an engine see are in package
+// workflow.
+var (
+	// ErrFenced: the write's owner, epoch or sequence number is not the row's.
+	// Somebody else has the run now; nothing was written.
+	ErrFenced = errors.New("fenced: the run has another owner, epoch or sequence")
+	// ErrBadWrite: a value cannot be stored, whenever it is tried.
+	ErrBadWrite = errors.New("value cannot be stored")
+	// ErrSchemaNewer: the database was migrated by a newer version of this program.
+	ErrSchemaNewer = errors.New("the database has a newer schema than this program knows")
+	// ErrLocked: another process has the database open.
+	ErrLocked = errors.New("the database is open in another process")
+)
+
+// Reader reads runs.
+type Reader interface {
+	// Run returns a run with its input and output, or workflow.ErrRunNotFound.
+	Run(ctx context.Context, id workflow.RunID) (workflow.Run, error)
+	// Runs lists runs without their documents, newest first (by id).
+	Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error)
+	// Steps returns a run's history by sequence, or workflow.ErrRunNotFound.
+	Steps(ctx context.Context, id workflow.RunID) ([]workflow.StepRun, error)
+	// Owned lists the running runs that boot owns.
+	Owned(ctx context.Context, boot BootID) ([]workflow.RunID, error)
+	// Backlog sums up, for each queue that has any, the runs of the known
+	// definitions which wait to be claimed.
+	Backlog(ctx context.Context, known []Definition) ([]Backlog, error)
+}
+
+// PageSize is how many runs [Reader.Runs] returns at most for a filter's Limit.
+func PageSize(limit int) int {
+	const usual, most = 100, 1000
+	if limit <= 0 {
+		return usual
+	}
+	return min(limit, most)
+}
+
+// Definition names one version of a workflow.
+type Definition struct {
+	Workflow string
+	Version  int
+}
+
+// Backlog is what waits in one queue.
+type Backlog struct {
+	Queue string
+	// Due: at least one run can be claimed now, beside others.
+	Due bool
+	// Solo: at least one run can be claimed now that has to run alone.
+	Solo bool
+	// Next is when the earliest run that is not due yet becomes due; zero for none.
+	Next time.Time
+}
+
+// Retention deletes what has been kept long enough.
+type Retention interface {
+	// Prune deletes up to limit runs that ended longer ago than their state's
+	// age in policy, with all that belongs to them, and returns how many. It
+	// writes nothing when there is none.
+	Prune(ctx context.Context, policy RetentionPolicy, limit int) (int, error)
+}
+
+// RetentionPolicy says how long ended runs are kept.
+type RetentionPolicy struct {
+	// Completed is for completed and cancelled runs. Defaults to 24h.
+	Completed time.Duration
+	// Failed is for failed and quarantined runs. Defaults to 7 days.
+	Failed time.Duration
+}
+
+// WithDefaults fills the zero fields.
+func (p RetentionPolicy) WithDefaults() RetentionPolicy {
+	if p.Completed == 0 {
+		p.Completed = 24 * time.Hour
+	}
+	if p.Failed == 0 {
+		p.Failed = 7 * 24 * time.Hour
+	}
+	return p
+}

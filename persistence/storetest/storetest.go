@@ -1,0 +1,64 @@
+// Package storetest is the suite that every store passes. A store that passes
+// it can carry the engine; the suite's own test shows that a store with any of
+// a list of faults does not pass.
+package storetest
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"singularity/persistence"
+	"singularity/workflow"
+)
+
+// Config tells the suite how to get at the stores under test.
+type Config struct {
+	// Open returns a store on a fresh database and sees to its end.
+	Open func(t testing.TB) persistence.Store
+	// Reopen ends a store that Open returned and opens its database again, as a
+	// node does that starts after a crash. Nil for stores that keep nothing.
+	Reopen func(t testing.TB, store persistence.Store) persistence.Store
+	// JobResult reads a run's row in job_results, if it has one.
+	JobResult func(ctx context.Context, store persistence.Store, run workflow.RunID) (JobResult, bool, error)
+}
+
+// JobResult is a row of job_results.
+type JobResult struct {
+	Run         workflow.RunID
+	Instance    string
+	JobType     string
+	Success     bool
+	ErrorReason string
+	Duration    time.Duration
+	Summary     workflow.Summary
+}
+
+// Run runs the suite.
+func Run(t *testing.T, config Config) {
+	for _, story := range stories() {
+		t.Run(story.name, func(t *testing.T) {
+			t.Parallel()
+			if story.restarts && config.Reopen == nil {
+				t.Skip("the store keeps nothing over a restart")
+			}
+			story.tell(setup(t, config))
+		})
+	}
+}
+
+// story is one behaviour of a store.
+type story struct {
+	name     string
+	restarts bool // needs Config.Reopen
+	tell     func(f *fixture)
+}
+
+func stories() []story {
+	return slices.Concat(
+		insertStories, keyStories, claimStories, backlogStories, advanceStories, fenceStories,
+		stateStories, controlStories, membershipStories, agentStories, resultStories,
+		readStories, retentionStories, batchStories, concurrencyStories, restartStories,
+	)
+}

@@ -1,0 +1,211 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"connectrpc.com/connect"
+
+	"singularity/messages"
+	"singularity/messages/messagesconnect"
+	"singularity/workflow"
+)
+
+// runService implements [messagesconnect.RunServiceHandler].
+type runService struct{ engine Engine }
+
+var _ messagesconnect.RunServiceHandler = runService{}
+
+func (s runService) StartRun(ctx context.Context, request *messages.StartRunRequest) (*messages.StartRunResponse, error) {
+	var id workflow.RunID
+	if request.GetId() != "" {
+		var err error
+		if id, err = workflow.ParseRunID(request.GetId()); err != nil {
+			return nil, err
+		}
+	}
+	pending, err := s.engine.StartRun(ctx, workflow.StartRequest{
+		Workflow: request.GetWorkflow(),
+		Input:    json.RawMessage(request.GetInputJson()),
+		Options: workflow.Options{
+			ID:       id,
+			Key:      request.GetKey(),
+			Queue:    request.GetQueue(),
+			Priority: int(request.GetPriority()),
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &messages.StartRunResponse{Id: pending.ID().String(), Attached: pending.Attached()}, nil
+}
+
+func (s runService) GetRun(ctx context.Context, request *messages.GetRunRequest) (*messages.GetRunResponse, error) {
+	id, err := workflow.ParseRunID(request.GetId())
+	if err != nil {
+		return nil, err
+	}
+	run, err := s.engine.Run(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &messages.GetRunResponse{Run: runMessage(run)}, nil
+}
+
+func (s runService) ListRuns(ctx context.Context, request *messages.ListRunsRequest) (*messages.ListRunsResponse, error) {
+	filter := workflow.Filter{
+		Workflow: request.GetWorkflow(),
+		Queue:    request.GetQueue(),
+		Key:      request.GetKey(),
+		Limit:    int(request.GetLimit()),
+	}
+	for _, name := range request.GetStates() {
+		state := workflow.State(name)
+		if !slices.Contains(workflow.States, state) {
+			return nil, workflow.Invalidf("states", "has %q; expected one of %v", name, workflow.States)
+		}
+		filter.States = append(filter.States, state)
+	}
+	if request.GetBefore() != "" {
+		before, err := workflow.ParseRunID(request.GetBefore())
+		if err != nil {
+			return nil, err
+		}
+		filter.Before = before
+	}
+	runs, err := s.engine.Runs(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	response := &messages.ListRunsResponse{}
+	for _, run := range runs {
+		response.Runs = append(response.Runs, runMessage(run))
+	}
+	return response, nil
+}
+
+func (s runService) WatchRun(ctx context.Context, request *messages.WatchRunRequest, stream *connect.ServerStream[messages.WatchRunResponse]) error {
+	id, err := workflow.ParseRunID(request.GetId())
+	if err != nil {
+		return err
+	}
+	events, err := s.engine.Watch(ctx, id)
+	if err != nil {
+		return err
+	}
+	ended := false
+	err = forward(ctx, stream, events, func(event workflow.Event) *messages.WatchRunResponse {
+		ended = event.Kind == workflow.RunEnded
+		return &messages.WatchRunResponse{Event: eventMessage(event)}
+	})
+	if err == nil && !ended {
+		return fmt.Errorf("watch run %s: %w", id, workflow.ErrDraining)
+	}
+	return err
+}
+
+func (s runService) CancelRun(ctx context.Context, request *messages.CancelRunRequest) (*messages.CancelRunResponse, error) {
+	id, err := workflow.ParseRunID(request.GetId())
+	if err != nil {
+		return nil, err
+	}
+	run, err := s.engine.Cancel(ctx, id, request.GetReason())
+	if err != nil {
+		return nil, err
+	}
+	return &messages.CancelRunResponse{Run: runMessage(run)}, nil
+}
+
+func (s runService) RetryRun(ctx context.Context, request *messages.RetryRunRequest) (*messages.RetryRunResponse, error) {
+	id, err := workflow.ParseRunID(request.GetId())
+	if err != nil {
+		return nil, err
+	}
+	run, err := s.engine.Retry(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &messages.RetryRunResponse{Run: runMessage(run)}, nil
+}
+
+func (s runService) ListSteps(ctx context.Context, request *messages.ListStepsRequest) (*messages.ListStepsResponse, error) {
+	id, err := workflow.ParseRunID(request.GetId())
+	if err != nil {
+		return nil, err
+	}
+	steps, err := s.engine.Steps(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	response := &messages.ListStepsResponse{}
+	for _, step := range steps {
+		response.Steps = append(response.Steps, stepMessage(step))
+	}
+	return response, nil
+}
+
+func runMessage(run workflow.Run) *messages.Run {
+	return &messages.Run{
+		Id:         run.ID.String(),
+		Workflow:   run.Workflow,
+		Version:    int32(run.Version),
+		State:      string(run.State),
+		Queue:      run.Queue,
+		Priority:   int32(run.Priority),
+		Key:        text(run.Key),
+		Step:       run.Step,
+		Turn:       int32(run.Turn),
+		Attempt:    int32(run.Attempt),
+		Epoch:      run.Epoch,
+		Crashes:    int32(run.Crashes),
+		Owner:      run.Owner,
+		Error:      text(run.Error),
+		Reason:     text(run.Reason),
+		InputJson:  text(run.Input),
+		OutputJson: text(run.Output),
+		CreatedAt:  timestamp(run.CreatedAt),
+		DueAt:      timestamp(run.DueAt),
+		StartedAt:  optionalTimestamp(run.StartedAt),
+		FinishedAt: optionalTimestamp(run.FinishedAt),
+	}
+}
+
+func stepMessage(step workflow.StepRun) *messages.StepRun {
+	message := &messages.StepRun{
+		Seq:        step.Seq,
+		Step:       step.Step,
+		Turn:       int32(step.Turn),
+		Attempt:    int32(step.Attempt),
+		Outcome:    string(step.Outcome),
+		Epoch:      step.Epoch,
+		Owner:      step.Owner,
+		StateJson:  text(step.State),
+		Error:      text(step.Error),
+		StartedAt:  timestamp(step.StartedAt),
+		FinishedAt: timestamp(step.FinishedAt),
+	}
+	for _, fact := range step.Facts {
+		message.Records = append(message.Records, &messages.Record{
+			Kind: text(fact.Kind), DocJson: text(fact.Doc), At: timestamp(fact.At),
+		})
+	}
+	return message
+}
+
+func eventMessage(event workflow.Event) *messages.RunEvent {
+	message := &messages.RunEvent{
+		Kind:         string(event.Kind),
+		Step:         event.Step,
+		Attempt:      int32(event.Attempt),
+		ProgressJson: text(event.Progress),
+		Error:        text(event.Error),
+		RetryIn:      duration(event.Retry),
+		Elapsed:      duration(event.Elapsed),
+	}
+	if event.Ended != nil {
+		message.Run = runMessage(*event.Ended)
+	}
+	return message
+}

@@ -1,0 +1,101 @@
+// Package server puts an engine behind HTTP: the services of package messages,
+// spoken as Connect, gRPC, gRPC-Web or plain JSON, and health endpoints.
+//
+// [Handler] is an http.Handler for any mux. It trusts whoever reaches it, so it
+// answers only requests that name a known host and that no foreign web page
+// sent: a browser on the same machine must not become a way in. [Listen] and
+// [Serve] keep it on loopback and out of the reach of slow or oversized
+// requests.
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+
+	"connectrpc.com/connect"
+
+	"singularity/messages"
+	"singularity/messages/messagesconnect"
+	"singularity/workflow"
+)
+
+// Engine is what the API shows of an engine. *singularity.Engine is one.
+type Engine interface {
+	workflow.Engine
+	// Run reads one run with its documents.
+	Run(ctx context.Context, id workflow.RunID) (workflow.Run, error)
+	// Runs lists runs without their documents, newest first.
+	Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error)
+	// Steps reads the history of a run.
+	Steps(ctx context.Context, id workflow.RunID) ([]workflow.StepRun, error)
+	// Cancel ends a run that has not ended.
+	Cancel(ctx context.Context, id workflow.RunID, reason string) (workflow.Run, error)
+	// Retry takes up a run again that stands still.
+	Retry(ctx context.Context, id workflow.RunID) (workflow.Run, error)
+	// Watch tells what happens to a run. The channel is closed after RunEnded,
+	// which comes at once for a run that has ended, or when ctx or the engine
+	// ends. Slow readers lose events, but never RunEnded.
+	Watch(ctx context.Context, id workflow.RunID) (<-chan workflow.Event, error)
+	// Workflows lists the newest version of each workflow by name.
+	Workflows() []*workflow.Program
+	// Send gives a message to an actor and waits for its reply until ctx ends.
+	Send(ctx context.Context, pid, messageType string, payload json.RawMessage) (json.RawMessage, error)
+	// Agents lists all agents by name.
+	Agents(ctx context.Context) ([]workflow.Agent, error)
+	// AttachAgent makes the caller the agent of that name until ctx ends, or
+	// until another caller attaches: then the channel is closed.
+	AttachAgent(ctx context.Context, name string) (<-chan workflow.Delivery, error)
+	// AcknowledgeMessage marks a delivered message as done.
+	AcknowledgeMessage(ctx context.Context, agent, messageID string) error
+	// ActorTree reads the tree of supervisors and actors.
+	ActorTree(ctx context.Context) (*messages.Actor, error)
+	// Ready returns nil when the engine takes work, or else why it does not.
+	Ready(ctx context.Context) error
+}
+
+// Config holds the choices of a [Handler] that have defaults.
+type Config struct {
+	// Hosts are the names, without port, by which clients may call the API
+	// besides localhost, 127.0.0.1 and [::1]. A request for another name is
+	// refused: it is what a browser sends whose DNS was turned against it.
+	// Defaults to none.
+	Hosts []string
+	// Logger hears of panics. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// Handler returns the API of engine.
+func Handler(engine Engine, cfg Config) http.Handler {
+	cfg = cfg.withDefaults()
+	options := connect.WithHandlerOptions(
+		connect.WithInterceptors(translator{}),
+		connect.WithRecover(cfg.recovered),
+		connect.WithReadMaxBytes(maxBody),
+	)
+	mux := http.NewServeMux()
+	mux.Handle(messagesconnect.NewRunServiceHandler(runService{engine}, options))
+	mux.Handle(messagesconnect.NewWorkflowServiceHandler(workflowService{engine}, options))
+	mux.Handle(messagesconnect.NewActorServiceHandler(actorService{engine}, options))
+	mux.Handle(messagesconnect.NewAgentServiceHandler(agentService{engine}, options))
+	mux.HandleFunc("GET /livez", live)
+	mux.HandleFunc("GET /readyz", ready(engine))
+	mux.HandleFunc("GET /{$}", welcome)
+	return newGuard(cfg.Hosts, mux)
+}
+
+// recovered turns a panic of a handler into an answer.
+func (c Config) recovered(ctx context.Context, spec connect.Spec, _ http.Header, value any) error {
+	c.Logger.ErrorContext(ctx, "API call panicked", "procedure", spec.Procedure, "panic", value, "stack", string(debug.Stack()))
+	return connect.NewError(connect.CodeInternal, fmt.Errorf("%s panicked; the log of the server says where", spec.Procedure))
+}

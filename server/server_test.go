@@ -1,0 +1,270 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"singularity/messages"
+	"singularity/server"
+	"singularity/server/servertest"
+	"singularity/workflow"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// api is a served engine.
+type api struct {
+	url    string
+	client *http.Client
+	engine *servertest.Engine
+}
+
+func serve(t *testing.T, engine *servertest.Engine) api {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	listening := httptest.NewServer(server.Handler(engine, server.Config{Logger: quiet}))
+	t.Cleanup(listening.Close)
+	return api{listening.URL, listening.Client(), engine}
+}
+
+// answer is a whole response.
+type answer struct {
+	code   int
+	status string
+	header http.Header
+	body   []byte
+}
+
+// post calls a procedure as curl would.
+func (a api) post(t *testing.T, procedure, body string) answer {
+	t.Helper()
+	return a.do(t, request(t, http.MethodPost, a.url+"/singularity.v1."+procedure, strings.NewReader(body)))
+}
+
+func (a api) do(t *testing.T, r *http.Request) answer {
+	t.Helper()
+	response, err := a.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{response.StatusCode, response.Status, response.Header, body}
+}
+
+func request(t *testing.T, method, url string, body io.Reader) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	return r
+}
+
+type greeting struct {
+	Name string `json:"name"`
+	Text string `json:"text,omitempty"`
+}
+
+func greet(_ context.Context, g *greeting) error {
+	g.Text = "Hello, " + g.Name
+	return nil
+}
+
+var greeter = workflow.Compile(workflow.New("greet",
+	workflow.Do("compose", greet).Timeout(90*time.Second).Retry(workflow.Retry{Attempts: 2}),
+	workflow.Loop("polish", func(context.Context, *greeting) (bool, error) { return true, nil }),
+))
+
+// engineWithAll has something of everything that the API shows.
+func engineWithAll() *servertest.Engine {
+	later := servertest.Epoch.Add(1500 * time.Millisecond)
+	engine := &servertest.Engine{
+		Programs: []*workflow.Program{greeter},
+		Events: []workflow.Event{
+			{Kind: workflow.StepStarted, Step: "compose", Attempt: 1},
+			{Kind: workflow.StepProgress, Step: "compose", Attempt: 1, Progress: json.RawMessage(`{"words":2}`)},
+			{Kind: workflow.StepAttemptFailed, Step: "compose", Attempt: 1, Error: "no ink", Retry: time.Second, Elapsed: 20 * time.Millisecond},
+			{Kind: workflow.StepFinished, Step: "polish[3]", Attempt: 2, Elapsed: 1500 * time.Millisecond},
+		},
+		History: []workflow.StepRun{
+			{Seq: 1, Step: "compose", Attempt: 1, Outcome: workflow.StepFailed, Epoch: 1, Owner: "node-1", Error: "no ink",
+				Facts:     []workflow.Fact{{Kind: "ink", Doc: json.RawMessage(`{"left":0.10}`), At: servertest.Epoch}},
+				StartedAt: servertest.Epoch, FinishedAt: later},
+			{Seq: 2, Step: "polish", Turn: 3, Attempt: 2, Outcome: workflow.StepCompleted, Epoch: 1, Owner: "node-1",
+				State: json.RawMessage(`{"name":"Ada","text":"Hello, Ada"}`), StartedAt: servertest.Epoch, FinishedAt: later},
+		},
+		Reply: json.RawMessage(`{"pong":12345678901234567890}`),
+		AgentList: []workflow.Agent{
+			{Name: "scribe", Kind: "attached", Home: "node-1", Live: true, Waiting: 2, RegisteredAt: servertest.Epoch},
+		},
+		Deliveries: []workflow.Delivery{
+			{Message: workflow.Message{Agent: "scribe", ID: "m1", Source: "echo", Type: "note", Payload: json.RawMessage(`{"n":1.0}`)}, ArrivedAt: servertest.Epoch},
+		},
+		Tree: &messages.Actor{Name: "root", Pid: "root", Strategy: "one_for_one", State: "running", Children: []*messages.Actor{
+			{Name: "journal", Pid: "root/journal", State: "running", Restarts: 1, Mailbox: 4,
+				LastFailure: "panic: out of ink", LastFailureAt: timestamppb.New(servertest.Epoch)},
+			{Name: "runs", Pid: "root/runs", Strategy: "one_for_one", State: "running", More: 17},
+		}},
+	}
+	engine.Put(workflow.Run{
+		ID: someRun, Workflow: "greet", Version: 1, State: workflow.Completed, Queue: "default", Priority: 3, Key: "ada", Epoch: 2,
+		Owner: "node-1", Input: json.RawMessage(`{"name":"Ada","seen":12345678901234567890}`), Output: json.RawMessage(`{"text":"Hello, <Ada>","score":1.0}`),
+		CreatedAt: servertest.Epoch, DueAt: servertest.Epoch, StartedAt: &servertest.Epoch, FinishedAt: &later,
+	})
+	engine.Put(workflow.Run{
+		ID: workflow.RunID{0x01, 0x94}, Workflow: "greet", Version: 1, State: workflow.Failed, Queue: "default", Step: "polish", Turn: 7, Attempt: 5,
+		Epoch: 3, Crashes: 1, Error: "not UTF-8: \xff", Input: json.RawMessage(`{}`), CreatedAt: servertest.Epoch, DueAt: later,
+	})
+	return engine
+}
+
+func TestResponses(t *testing.T) {
+	t.Parallel()
+	const failed = "01940000-0000-0000-0000-000000000000"
+	tests := []struct{ name, procedure, body string }{
+		{"start_run", "RunService/StartRun", `{"workflow": "greet", "inputJson": "{\"name\": \"Bob\"}", "id": "01950000-0000-0000-0000-000000000000", "key": "bob", "queue": "q", "priority": 9}`},
+		{"start_run_attached", "RunService/StartRun", `{"workflow": "greet", "inputJson": "{}", "id": "` + someRun.String() + `"}`},
+		{"start_run_bad_field", "RunService/StartRun", `{"workflow": "greet", "inputJson": "{\"nome\": \"Bob\"}"}`},
+		{"start_run_bad_id", "RunService/StartRun", `{"workflow": "greet", "inputJson": "{}", "id": "seventeen"}`},
+		{"get_run", "RunService/GetRun", `{"id": "` + someRun.String() + `"}`},
+		{"get_run_not_utf8", "RunService/GetRun", `{"id": "` + failed + `"}`},
+		{"get_run_bad_id", "RunService/GetRun", `{}`},
+		{"list_runs", "RunService/ListRuns", `{}`},
+		{"list_runs_filtered", "RunService/ListRuns", `{"workflow": "greet", "states": ["completed", "cancelled"], "queue": "default", "key": "ada", "limit": 5, "before": "` + failed + `"}`},
+		{"list_runs_bad_state", "RunService/ListRuns", `{"states": ["executing"]}`},
+		{"list_steps", "RunService/ListSteps", `{"id": "` + someRun.String() + `"}`},
+		{"cancel_run", "RunService/CancelRun", `{"id": "` + failed + `", "reason": "enough"}`},
+		{"cancel_run_too_late", "RunService/CancelRun", `{"id": "` + someRun.String() + `"}`},
+		{"retry_run", "RunService/RetryRun", `{"id": "` + failed + `"}`},
+		{"list_workflows", "WorkflowService/ListWorkflows", `{}`},
+		{"get_workflow", "WorkflowService/GetWorkflow", `{"name": "greet"}`},
+		{"get_workflow_unknown", "WorkflowService/GetWorkflow", `{"name": "great"}`},
+		{"send", "ActorService/Send", `{"pid": "run/x", "type": "ping", "payloadJson": "{}"}`},
+		{"get_actor_tree", "ActorService/GetActorTree", `{}`},
+		{"list_agents", "AgentService/ListAgents", `{}`},
+		{"acknowledge", "AgentService/Acknowledge", `{"agent": "scribe", "messageId": "m1"}`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := serve(t, engineWithAll()).post(t, test.procedure, test.body)
+			golden(t, test.name, got.status, got.body)
+		})
+	}
+}
+
+// golden compares an answer with a file. Protobuf's JSON has whitespace at
+// random, so the file has its own.
+func golden(t *testing.T, name, status string, body []byte) {
+	t.Helper()
+	got := bytes.NewBufferString(status + "\n")
+	if err := json.Indent(got, body, "", "  "); err != nil {
+		t.Fatalf("%s is not JSON: %v", body, err)
+	}
+	got.WriteString("\n")
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, got.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; run the test with -update to write it", err)
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestBodyThatIsNotJSONIsRefused(t *testing.T) {
+	t.Parallel()
+	got := serve(t, engineWithAll()).post(t, "RunService/StartRun", `{"workflow": `)
+	if got.code != http.StatusBadRequest || decodeError(t, got.body).Code != "invalid_argument" {
+		t.Errorf("got %s %s, want 400", got.status, got.body)
+	}
+}
+
+func TestReadsWorkByGet(t *testing.T) {
+	t.Parallel()
+	served := serve(t, engineWithAll())
+	got := served.do(t, request(t, http.MethodGet, served.url+"/singularity.v1.WorkflowService/GetWorkflow?encoding=json&message=%7B%22name%22%3A%22greet%22%7D", http.NoBody))
+	if got.code != http.StatusOK {
+		t.Errorf("got %s %s, want 200", got.status, got.body)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, path string
+		notReady   error
+		status     int
+		body       string
+	}{
+		{"live", "/livez", nil, 200, "ok\n"},
+		{"live while draining", "/livez", workflow.ErrDraining, 200, "ok\n"},
+		{"ready", "/readyz", nil, 200, "ready\n"},
+		{"not ready", "/readyz", workflow.ErrDraining, 503, "not ready: engine is draining\n"},
+		{"nothing there", "/nowhere", nil, 404, "404 page not found\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			served := serve(t, &servertest.Engine{NotReady: test.notReady})
+			got := served.do(t, request(t, http.MethodGet, served.url+test.path, http.NoBody))
+			if got.code != test.status || string(got.body) != test.body {
+				t.Errorf("got %d %q, want %d %q", got.code, got.body, test.status, test.body)
+			}
+		})
+	}
+}
+
+func TestRootSaysHowToDriveIt(t *testing.T) {
+	t.Parallel()
+	served := serve(t, &servertest.Engine{})
+	got := served.do(t, request(t, http.MethodGet, served.url, http.NoBody))
+	if !strings.Contains(string(got.body), "singularity --address "+served.url) {
+		t.Errorf("got %q, want the command to use", got.body)
+	}
+}
+
+func TestPanicOfAHandlerIsAnswered(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	panicking := panickingEngine{&servertest.Engine{}}
+	listening := httptest.NewServer(server.Handler(panicking, server.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}))
+	defer listening.Close()
+	served := api{url: listening.URL, client: listening.Client()}
+
+	got := served.post(t, "WorkflowService/ListWorkflows", `{}`)
+
+	if got.code != http.StatusInternalServerError || strings.Contains(string(got.body), "out of ink") {
+		t.Errorf("got %d %s, want 500 without the panic's text", got.code, got.body)
+	}
+	if !strings.Contains(log.String(), "out of ink") || !strings.Contains(log.String(), "server_test.go") {
+		t.Errorf("got log %q, want the panic with its stack", log.String())
+	}
+}
+
+type panickingEngine struct{ *servertest.Engine }
+
+func (panickingEngine) Workflows() []*workflow.Program { panic("out of ink") }

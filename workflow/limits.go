@@ -1,0 +1,13 @@
+package workflow
+
+// Limits of what one run may store. Beyond them a start is refused, or a step
+// fails for good, with a [LimitError]; nothing is cut short.
+const (
+	MaxInput  = 1 << 20  // bytes of a run's input
+	MaxState  = 1 << 20  // bytes of the state after one step, and of the output
+	MaxReport = 1 << 20  // bytes of all that one attempt records, sends and sums up
+	MaxError  = 64 << 10 // bytes of a stored error text; longer ones are cut, with a note
+	MaxSteps  = 10_000   // checkpoints of one run, the turns of its loops included
+	MaxName   = 128      // bytes of the name of a workflow, step, queue or agent
+	MaxKey    = 512      // bytes of a key
+)

@@ -11,7 +11,7 @@ import (
 // BenchmarkEphemeralRunsInFlight drives 64 four-step runs at a time.
 func BenchmarkEphemeralRunsInFlight(b *testing.B) {
 	four := workflow.New("four", add("one"), add("two"), add("three"), add("four")).Durability(workflow.Ephemeral)
-	node := startNode(b, memory.New(), Config{Queues: map[string]int{"default": 64}}, four)
+	node := openNode(b, memory.New(), Config{Queues: map[string]int{"default": 64}}, four)
 	b.ReportAllocs()
 	b.ResetTimer()
 	var workers sync.WaitGroup
@@ -38,7 +38,7 @@ func BenchmarkEphemeralRunsInFlight(b *testing.B) {
 
 func benchmarkRuns(b *testing.B, level workflow.Durability) {
 	four := workflow.New("four", add("one"), add("two"), add("three"), add("four")).Durability(level)
-	node := startNode(b, memory.New(), Config{Queues: map[string]int{"default": 256}}, four)
+	node := openNode(b, memory.New(), Config{Queues: map[string]int{"default": 256}}, four)
 	b.ReportAllocs()
 	for b.Loop() {
 		run, err := four.Start(b.Context(), node, count{})

@@ -425,7 +425,7 @@ func TestRunWhoseInsertWasNeverAnsweredRunsAllTheSame(t *testing.T) {
 		store := newFaultyStore()
 		counting := workflow.New("counting", add("one"))
 		node := startNode(t, store, Config{}, counting)
-		time.Sleep(10 * time.Minute) // sweeps have become rare
+		time.Sleep(605 * time.Second) // sweeps have become rare, and the next one is 26s away
 		store.afterCommit(func(batch []persistence.Write) error {
 			if has(batch, every[persistence.Insert]) {
 				store.restore()

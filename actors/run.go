@@ -70,8 +70,8 @@ func (l *runLife) interrupt() *task {
 	return l.task
 }
 
-// over tells who started the run how it ended, or, by nil, that only its row
-// can say so.
+// over tells who started the run how it ended for good, or, by nil, that its
+// row says how it stands.
 func (l *runLife) over(run *workflow.Run) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -456,6 +456,9 @@ func (r *runActor) advance(c commit) (persistence.Advance, error) {
 	if c.failure != nil {
 		write.Error = errorText(c.failure)
 	}
+	if c.state == workflow.Completed && r.summary != nil {
+		r.summary.ErrorClass = "" // of an attempt that a later one made good
+	}
 	if c.state == workflow.Completed || c.state == workflow.Failed {
 		write.Summary = r.summary
 	}
@@ -571,34 +574,35 @@ func (r *runActor) leave(e leave) {
 	if e.err != nil {
 		run.Error = errorText(e.err)
 	}
-	var told *workflow.Run
-	if e.state.Terminal() {
-		now := time.Now()
-		run.FinishedAt = &now
-		told = &run
-	}
 	switch {
-	case told == nil:
+	case !e.state.Terminal():
+		r.life.over(nil)
 	case r.program.Durability == workflow.Ephemeral:
-		run.Output = r.output(e.state)
+		run = r.outcome(run)
 		r.node.watchers.endEphemeral(run)
-	case e.state == workflow.Cancelled:
-		told = nil // who cancelled it has said so, and the row says why
-	default:
-		run.Output = r.output(e.state)
+		r.life.over(&run)
+	case e.state == workflow.Completed:
+		run = r.outcome(run)
 		r.node.watchers.end(run)
+		r.life.over(&run)
+	case e.state == workflow.Cancelled:
+		r.life.over(nil) // who cancelled it has told the others, and the row says why
+	default:
+		r.node.watchers.end(r.outcome(run))
+		r.life.over(nil) // a retry may change it
 	}
-	r.life.over(told)
 	r.node.tellDispatcher(runLeft{
 		id: run.ID, queue: r.queue, epoch: run.Epoch, state: e.state, delay: r.state.pending.delay, err: e.err,
 	})
 	r.node.system.Root.Stop(r.self)
 }
 
-// output is what a run that ended in the given state gives back.
-func (r *runActor) output(state workflow.State) []byte {
-	if state != workflow.Completed {
-		return nil
+// outcome is how a run ended just now.
+func (r *runActor) outcome(run workflow.Run) workflow.Run {
+	now := time.Now()
+	run.FinishedAt = &now
+	if run.State == workflow.Completed {
+		run.Output = r.answer.output
 	}
-	return r.answer.output
+	return run
 }

@@ -26,7 +26,7 @@ func TestRunPassesThroughItsSteps(t *testing.T) {
 		t.Run(string(level), func(t *testing.T) {
 			t.Parallel()
 			counting := workflow.New("counting", add("one"), add("two"), add("three")).Durability(level)
-			node := startNode(t, memory.New(), Config{}, counting)
+			node := openNode(t, memory.New(), Config{}, counting)
 			out := finish(t, start(t, node, counting))
 			if want := []string{"one", "two", "three"}; out.N != 3 || !slices.Equal(out.Trail, want) {
 				t.Errorf("got %+v, want the trail %v", out, want)

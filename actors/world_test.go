@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -181,10 +182,24 @@ func inBubble(t *testing.T, story func(*testing.T)) {
 	})
 }
 
+// textLog writes everything that is logged to a string.
+func textLog(to *strings.Builder) *slog.Logger {
+	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// startNode runs a node on a store until the test ends.
+// startNode runs a node on a store until the test ends, and returns when it has
+// nothing more to do. It is for tests in a bubble.
 func startNode(t testing.TB, store persistence.Store, cfg Config, definitions ...workflow.Definition) *Node {
+	t.Helper()
+	node := openNode(t, store, cfg, definitions...)
+	synctest.Wait()
+	return node
+}
+
+// openNode runs a node on a store until the test ends.
+func openNode(t testing.TB, store persistence.Store, cfg Config, definitions ...workflow.Definition) *Node {
 	t.Helper()
 	if cfg.Logger == nil {
 		cfg.Logger = quiet()

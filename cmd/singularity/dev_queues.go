@@ -22,7 +22,7 @@ func (q *queueLimits) String() string {
 }
 
 // Type implements [pflag.Value].
-func (q *queueLimits) Type() string { return "name=n,…" }
+func (q *queueLimits) Type() string { return "name=n,..." }
 
 // Set implements [pflag.Value].
 func (q *queueLimits) Set(text string) error {

@@ -35,10 +35,15 @@ type devNode struct {
 func startDev(t *testing.T, env map[string]string, args ...string) devNode {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	t.Cleanup(stop)
+	ended := make(chan struct{})
+	t.Cleanup(func() {
+		stop()
+		<-ended
+	})
 	stdout, stdoutWriter := io.Pipe()
 	results := make(chan result, 1)
 	go func() {
+		defer close(ended)
 		var stderr bytes.Buffer
 		args := append([]string{"dev", "-o", "json", "--http", "127.0.0.1:0"}, args...)
 		code := run(ctx, args, strings.NewReader(""), stdoutWriter, &stderr, lookup(env))

@@ -36,7 +36,10 @@ func startProcess(t *testing.T, args ...string) process {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.Process.Kill() })
+	t.Cleanup(func() { // where the test has not ended it
+		_ = p.Process.Kill()
+		_ = p.Wait()
+	})
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	if err != nil || json.Unmarshal(line, &p) != nil {
 		t.Fatalf("dev printed %q (%v), want where it is", line, err)

@@ -17,8 +17,13 @@ func (c *cli) send() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "send PID TYPE",
 		Short: "Send a message to an actor and print its reply",
-		Example: `  singularity send run/01981f5e-0a7b-7c3d-9e21-5b6f0c8d4a10 ping
-  singularity send agent/echo note --payload '{"text":"hello"}'`,
+		Long: `Send a message to an actor and print its reply. What takes which messages:
+
+  run/ID        ping, query, cancel
+  agent/NAME    ping, message
+  dispatcher    ping, sweep`,
+		Example: `  singularity send run/01981f5e-0a7b-7c3d-9e21-5b6f0c8d4a10 query
+  singularity send agent/echo message --payload '{"message_id":"m1","source":"me","type":"note","payload":"hello"}'`,
 		Args: arguments("PID", "TYPE"),
 		RunE: c.call(func(ctx context.Context, node *client, args []string) error {
 			document, err := c.document(payload)

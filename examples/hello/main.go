@@ -19,6 +19,8 @@ import (
 	"singularity/workflow"
 )
 
+// #region workflow
+
 // Greeting is the input, the state and the output of the workflow.
 type Greeting struct {
 	Name string `json:"name"`
@@ -36,6 +38,8 @@ var hello = workflow.New("hello",
 	}),
 )
 
+// #endregion workflow
+
 func main() {
 	address := flag.String("http", "127.0.0.1:4000", "where to listen, on loopback")
 	dataDir := flag.String("data-dir", ".hello", "the folder of the database")
@@ -44,6 +48,8 @@ func main() {
 		log.Fatal(err)
 	}
 }
+
+// #region run
 
 func run(address, dataDir string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -61,3 +67,5 @@ func run(address, dataDir string) error {
 	defer cancel()
 	return errors.Join(err, engine.Close(grace))
 }
+
+// #endregion run

@@ -24,7 +24,8 @@ func build(t *testing.T, dir, name, pkg string) string {
 func TestHelloIsDrivenByTheCommandLine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	hello := exec.CommandContext(t.Context(), build(t, dir, "hello", "."), "-http", "127.0.0.1:0", "-data-dir", filepath.Join(dir, "data"))
+	hello := exec.CommandContext(t.Context(), build(t, dir, "hello", "."), "-http", "127.0.0.1:0")
+	hello.Dir = dir // its data lies in a folder below
 	hello.Stderr = t.Output()
 	stdout, err := hello.StdoutPipe()
 	if err != nil {

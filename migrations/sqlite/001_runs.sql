@@ -16,12 +16,15 @@ CREATE TABLE workflow_runs (
     version        INTEGER NOT NULL,
     input_hash     BLOB    NOT NULL,
     key            TEXT,                       -- unique among the unfinished and completed runs of a workflow
-    state          TEXT    NOT NULL CHECK (state IN ('scheduled', 'available', 'running', 'retryable', 'waiting',
-                                                     'completed', 'failed', 'cancelled', 'quarantined')),
+    state          TEXT    NOT NULL CHECK (
+        -- not IN: SQLite would build the list anew for every row that is written
+        state = 'scheduled' OR state = 'available' OR state = 'running' OR state = 'retryable' OR state = 'waiting'
+        OR state = 'completed' OR state = 'failed' OR state = 'cancelled' OR state = 'quarantined'
+    ),
     queue          TEXT    NOT NULL,
     priority       INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
     due_at         INTEGER NOT NULL,
-    sort_key       INTEGER NOT NULL,           -- due_at + priority x 60 s: the order of claims
+    sort_key       INTEGER,                    -- due_at + priority x 60 s while the run waits to be claimed
     step           TEXT    NOT NULL,           -- the next one, or the one that failed
     turn           INTEGER NOT NULL DEFAULT 0,
     attempt        INTEGER NOT NULL DEFAULT 0, -- failed attempts of that step and turn
@@ -30,7 +33,6 @@ CREATE TABLE workflow_runs (
     owner          TEXT,                       -- a boot; stays with a run that it ended
     claim_id       TEXT,                       -- of the claim by which the owner has it
     crash_count    INTEGER NOT NULL DEFAULT 0, -- process deaths since the last checkpoint
-    alone          INTEGER NOT NULL AS (crash_count >= 2), -- must run so: one more death quarantines it
     error          TEXT,
     reason         TEXT,
     released_by    TEXT,                       -- the last owner that gave the run back, and by which commit:
@@ -43,21 +45,20 @@ CREATE TABLE workflow_runs (
     slot           INTEGER,                    -- of the schedule
     batch_id       TEXT,
     parent_id      TEXT,                       -- the run whose step awaits this one
-    parent_step    TEXT,
-    awaits         TEXT,                       -- the signal or child that a waiting run waits for
     created_at     INTEGER NOT NULL,
     started_at     INTEGER,
     finished_at    INTEGER,
     updated_at     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Claims walk it for each priority, up to what is due. The columns behind id
--- spare them the rows of workflows that the node does not know.
-CREATE INDEX workflow_runs_claimable ON workflow_runs (queue, alone, priority, sort_key, id, workflow, version, state)
-    WHERE state IN ('scheduled', 'available', 'retryable');
+-- Claims walk it for each priority, up to what is due; runs that have to run
+-- alone, since one more crash quarantines them, are a list of their own. The
+-- last columns spare claims the rows of workflows that the node does not know.
+CREATE INDEX workflow_runs_claimable ON workflow_runs (queue, crash_count >= 2, priority, sort_key, id, workflow, version)
+    WHERE sort_key IS NOT NULL;
 
 CREATE UNIQUE INDEX workflow_runs_key ON workflow_runs (workflow, key)
-    WHERE key IS NOT NULL AND state NOT IN ('failed', 'cancelled', 'quarantined');
+    WHERE key IS NOT NULL AND state <> 'failed' AND state <> 'cancelled' AND state <> 'quarantined';
 CREATE INDEX workflow_runs_owned ON workflow_runs (owner, claim_id) WHERE state = 'running';
 CREATE INDEX workflow_runs_ended ON workflow_runs (state, finished_at) WHERE finished_at IS NOT NULL;
 

@@ -15,7 +15,7 @@ CREATE TABLE agent_inbox (
     source     TEXT    NOT NULL,
     type       TEXT    NOT NULL,
     payload    TEXT    NOT NULL,
-    run_id     TEXT    NOT NULL,               -- that sent it
+    run_id     TEXT,                           -- that sent it; null when it was posted
     arrived_at INTEGER NOT NULL,
     done_at    INTEGER,
     UNIQUE (agent, message_id)

@@ -105,7 +105,12 @@ func check(write persistence.Write) error {
 		return nil
 	case persistence.Advance:
 		return checkAdvance(w)
-	case persistence.Claim, persistence.Reactivate, persistence.Cancel, persistence.Retry, persistence.Post, persistence.Acknowledge:
+	case persistence.Claim:
+		if w.ID == "" {
+			return errors.New("a claim needs an id")
+		}
+		return nil
+	case persistence.Reactivate, persistence.Cancel, persistence.Retry, persistence.Post, persistence.Acknowledge:
 		return nil
 	default:
 		return errors.New("unknown kind of write")

@@ -25,10 +25,11 @@ SET state = ?, finished_at = ?, crash_count = iif(?, 0, crash_count),
 	seq = seq + 1, step = ?, turn = ?, attempt = ?, error = ?, reason = ?, updated_at = ?
 WHERE id = ? AND owner = ? AND epoch = ? AND seq = ? AND state = 'running'`
 
-// A run that is handed over keeps its place in the queue.
+// A run that is handed over keeps its place in the queue; one that waits for
+// something else than its turn has none.
 const releaseRun = `
 UPDATE workflow_runs
-SET state = ?, due_at = coalesce(?, due_at), sort_key = coalesce(? + priority * 60000000, sort_key),
+SET state = ?, due_at = coalesce(?, due_at), sort_key = iif(?, coalesce(?, due_at) + priority * 60000000, NULL),
 	crash_count = iif(?, 0, crash_count), epoch = epoch + 1, owner = NULL, claim_id = NULL,
 	released_by = owner, released_epoch = epoch, released_seq = seq + 1,
 	seq = seq + 1, step = ?, turn = ?, attempt = ?, error = ?, reason = ?, updated_at = ?
@@ -77,7 +78,7 @@ func (t *tx) move(w persistence.Advance) (bool, error) {
 		if w.State == workflow.Retryable {
 			due = t.at + w.Delay.Microseconds()
 		}
-		changed, err = t.exec(releaseRun, append([]any{string(w.State), due, due, w.Entry != nil}, position...)...)
+		changed, err = t.exec(releaseRun, append([]any{string(w.State), due, w.State != workflow.Waiting, due, w.Entry != nil}, position...)...)
 	default:
 		return false, fmt.Errorf("%w: an owner cannot make its run %q", persistence.ErrBadWrite, w.State)
 	}

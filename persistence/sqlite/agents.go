@@ -110,10 +110,28 @@ INSERT INTO agent_inbox (agent, message_id, source, type, payload, run_id, arriv
 VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING`
 
-// deliver puts a message of a run into an agent's inbox, once.
+// deliver puts a message into an agent's inbox, once. The run is empty when
+// none sent it.
 func (t *tx) deliver(run string, m workflow.Message) error {
-	_, err := t.exec(insertMessage, m.Agent, m.ID, m.Source, m.Type, string(m.Payload), run, t.at)
+	_, err := t.exec(insertMessage, m.Agent, m.ID, m.Source, m.Type, string(m.Payload), text(run), t.at)
 	return err
+}
+
+const agentExists = `
+SELECT 1
+FROM agents
+WHERE name = ?`
+
+func (t *tx) post(w persistence.Post) (persistence.Verdict, error) {
+	verdict := refused(workflow.ErrAgentNotFound)
+	err := t.query(func(scanner) error {
+		verdict.Err = nil
+		return nil
+	}, agentExists, w.Message.Agent)
+	if err != nil || verdict.Err != nil {
+		return verdict, err
+	}
+	return verdict, t.deliver("", w.Message)
 }
 
 const finishMessage = `

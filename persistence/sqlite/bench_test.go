@@ -119,6 +119,53 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
+// BenchmarkBacklog looks at, and claims from, a queue in which a million runs
+// are scheduled for the next minutes and 100,000 can be claimed.
+func BenchmarkBacklog(b *testing.B) {
+	const fill = `
+		WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)
+		INSERT INTO workflow_runs (id, workflow, version, input_hash, state, queue, priority, due_at, sort_key, step, created_at, updated_at)
+		SELECT printf('01900000-0000-7000-%04x-%012x', ?1, n), 'order', 1, x'', iif(?1 = 1, 'scheduled', 'available'), 'default', n % 10,
+			?3 + n * ?4, ?3 + n * ?4 + n % 10 * 60000000, 'reserve', 0, 0
+		FROM numbers`
+	store := openIn(b, b.TempDir())
+	boot := persistence.BootID(workflow.NewRunID().String())
+	if err := store.Join(b.Context(), persistence.Boot{ID: boot, Instance: "bench"}); err != nil {
+		b.Fatal(err)
+	}
+	now := time.Now()
+	db := store.outside(b)
+	for _, args := range [][]any{
+		{1, 1_000_000, now.Add(2 * time.Minute).UnixMicro(), 100},
+		{2, 100_000, now.Add(-time.Hour).UnixMicro(), 1},
+	} {
+		if _, err := db.ExecContext(b.Context(), fill, args...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	known := []persistence.Definition{{Workflow: "order", Version: 1}, {Workflow: "refund", Version: 3}}
+	b.Run("look", func(b *testing.B) {
+		measure(b, func() {
+			for range b.N {
+				if backlog, err := store.Backlog(b.Context(), known); err != nil || len(backlog) != 1 || !backlog[0].Due || backlog[0].Next.IsZero() {
+					b.Fatalf("backlog %+v, %v", backlog, err)
+				}
+			}
+		})
+	})
+	for _, limit := range []int{1, 64} {
+		b.Run(fmt.Sprintf("claim=%d", limit), func(b *testing.B) {
+			measure(b, func() {
+				for range b.N {
+					commit(b, store, []persistence.Write{persistence.Claim{
+						ID: workflow.NewRunID().String(), Boot: boot, Queue: "default", Limit: limit, Known: known,
+					}})
+				}
+			})
+		})
+	}
+}
+
 func step(fence persistence.Fence, state []byte) persistence.Advance {
 	return persistence.Advance{
 		Fence: fence, State: workflow.Running, Step: "call_llm_provider",

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"singularity/persistence"
 )
@@ -11,14 +12,14 @@ const claimedRuns = `
 SELECT ` + activationColumns + `
 FROM ` + runTables + `
 WHERE run.state = 'running' AND run.owner = ? AND run.claim_id = ?
-ORDER BY run.sort_key, run.id`
+ORDER BY run.due_at + run.priority * 60000000, run.id`
 
 // What is due is merged from ten ordered lists, one for each priority: within
 // a priority the sort key tells what is due, so nothing that is not is walked
 // over, however much is scheduled for the next minutes.
 const claimRuns = `
 UPDATE workflow_runs
-SET state = 'running', owner = ?3, claim_id = ?4, epoch = epoch + 1,
+SET state = 'running', sort_key = NULL, owner = ?3, claim_id = ?4, epoch = epoch + 1,
 	started_at = coalesce(started_at, ?2), updated_at = ?2
 WHERE id IN (
 	SELECT id
@@ -33,21 +34,24 @@ WHERE id IN (
 	claimable + ` AND priority = 7 AND sort_key <= ?2 + 420000000 UNION ALL` +
 	claimable + ` AND priority = 8 AND sort_key <= ?2 + 480000000 UNION ALL` +
 	claimable + ` AND priority = 9 AND sort_key <= ?2 + 540000000
+		ORDER BY sort_key, id
+		LIMIT ?7
 	)
-	ORDER BY sort_key, id
-	LIMIT ?7
 )`
 
 const claimable = `
-		SELECT id, sort_key FROM ` + claimableRuns + ` AND ` + knownDefinitions + ` AND queue = ?5 AND alone = ?6`
+		SELECT id, sort_key FROM ` + claimableRuns + ` AND ` + knownDefinitions + ` AND queue = ?5 AND (crash_count >= 2) = ?6`
 
 // claimableRuns insists on the index that is made for them.
-const claimableRuns = `workflow_runs INDEXED BY workflow_runs_claimable WHERE state IN ('scheduled', 'available', 'retryable')`
+const claimableRuns = `workflow_runs INDEXED BY workflow_runs_claimable WHERE sort_key IS NOT NULL`
 
 const knownDefinitions = `(workflow, version) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))`
 
 func (t *tx) claim(w persistence.Claim) (persistence.Verdict, error) {
 	var verdict persistence.Verdict
+	if w.ID == "" {
+		return verdict, fmt.Errorf("%w: a claim needs an id", persistence.ErrBadWrite)
+	}
 	alive, err := t.alive(w.Boot)
 	if err != nil {
 		return verdict, err

@@ -48,6 +48,8 @@ func (t *tx) apply(write persistence.Write) (persistence.Verdict, error) {
 		return t.cancel(w)
 	case persistence.Retry:
 		return t.retry(w)
+	case persistence.Post:
+		return t.post(w)
 	case persistence.Acknowledge:
 		return t.acknowledge(w)
 	default:

@@ -37,8 +37,8 @@ func (t *tx) reactivate(w persistence.Reactivate) (persistence.Verdict, error) {
 
 const cancelRun = `
 UPDATE workflow_runs
-SET state = 'cancelled', reason = ?, epoch = epoch + 1, owner = NULL, claim_id = NULL, finished_at = ?, updated_at = ?
-WHERE id = ? AND state NOT IN ('completed', 'failed', 'cancelled', 'quarantined')`
+SET state = 'cancelled', sort_key = NULL, reason = ?, epoch = epoch + 1, owner = NULL, claim_id = NULL, finished_at = ?, updated_at = ?
+WHERE id = ? AND finished_at IS NULL`
 
 func (t *tx) cancel(w persistence.Cancel) (persistence.Verdict, error) {
 	changed, err := t.exec(cancelRun, text(w.Reason), t.at, t.at, w.Run.String())
@@ -67,7 +67,7 @@ WHERE id = ?`
 const keyHolder = `
 SELECT id
 FROM workflow_runs
-WHERE workflow = ? AND key = ? AND state NOT IN ('failed', 'cancelled', 'quarantined') AND id <> ?`
+WHERE workflow = ? AND key = ? AND state <> 'failed' AND state <> 'cancelled' AND state <> 'quarantined' AND id <> ?`
 
 func (t *tx) retry(w persistence.Retry) (persistence.Verdict, error) {
 	run, err := t.read(w.Run)

@@ -27,6 +27,13 @@ var advice = map[int]string{
 	sqlite3.SQLITE_NOTADB:   "the database is damaged; restore its directory from a backup",
 }
 
+func adviceOn(err error) string {
+	if advice, ok := advice[primaryCode(err)]; ok {
+		return advice
+	}
+	return "the commit failed"
+}
+
 // translate turns an error of the driver into one of the contract.
 func translate(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

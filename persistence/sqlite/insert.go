@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bytes"
+	"errors"
 
 	"singularity/persistence"
 	"singularity/workflow"
@@ -16,30 +17,37 @@ INSERT INTO workflow_runs (
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING`
 
+// perPriority is how much waiting, in microseconds, outweighs a step of priority.
+const perPriority = 60_000_000
+
 const insertInput = `
 INSERT INTO step_checkpoints (run_id, seq, input) VALUES (?, 0, ?)`
 
 func (t *tx) insert(w persistence.Insert) (persistence.Verdict, error) {
-	state, due := workflow.Available, t.at
+	due := t.at
 	if !w.Due.IsZero() {
 		due = w.Due.UnixMicro()
 	}
-	var epoch int64
-	var owner, startedAt any
-	if due > t.at {
-		state = workflow.Scheduled
-	} else if w.Owner != "" {
-		alive, err := t.alive(w.Owner)
-		if err != nil {
+	owned := w.Owner != "" && due <= t.at
+	if owned {
+		var err error
+		if owned, err = t.alive(w.Owner); err != nil {
 			return persistence.Verdict{}, err
 		}
-		if alive {
-			state, epoch, owner, startedAt = workflow.Running, 1, string(w.Owner), t.at
-		}
+	}
+	state, place := workflow.Available, any(due+int64(w.Priority)*perPriority)
+	var epoch int64
+	var owner, startedAt any
+	switch {
+	case due > t.at:
+		state = workflow.Scheduled
+	case owned:
+		state, place = workflow.Running, nil
+		epoch, owner, startedAt = 1, string(w.Owner), t.at
 	}
 	id := w.Run.String()
 	inserted, err := t.exec(insertRun,
-		id, w.Workflow, w.Version, w.InputHash[:], text(w.Key), string(state), w.Queue, w.Priority, due, sortKey(due, w.Priority), w.Step,
+		id, w.Workflow, w.Version, w.InputHash[:], text(w.Key), string(state), w.Queue, w.Priority, due, place, w.Step,
 		epoch, owner, t.at, startedAt, t.at)
 	if err != nil {
 		return persistence.Verdict{}, err
@@ -48,12 +56,8 @@ func (t *tx) insert(w persistence.Insert) (persistence.Verdict, error) {
 		return t.existing(w)
 	}
 	_, err = t.exec(insertInput, id, document(w.Input))
-	return persistence.Verdict{Owned: state == workflow.Running}, err
+	return persistence.Verdict{Owned: owned}, err
 }
-
-// sortKey orders runs for claims: a minute of waiting outweighs a step of
-// priority.
-func sortKey(due int64, priority int) int64 { return due + int64(priority)*60_000_000 }
 
 const existingByID = `
 SELECT ` + runColumns + `, run.input_hash, ` + documentColumns + `
@@ -63,29 +67,34 @@ WHERE run.id = ?`
 const existingByKey = `
 SELECT ` + runColumns + `, run.input_hash, ` + documentColumns + `
 FROM ` + runTables + `
-WHERE run.workflow = ? AND run.key = ? AND run.state NOT IN ('failed', 'cancelled', 'quarantined')`
+WHERE run.workflow = ? AND run.key = ? AND run.state <> 'failed' AND run.state <> 'cancelled' AND run.state <> 'quarantined'`
 
 // existing finds the run that is in the way of an insert.
 func (t *tx) existing(w persistence.Insert) (persistence.Verdict, error) {
-	var run *workflow.Run
-	var hash []byte
-	read := func(row scanner) (err error) {
-		run = new(workflow.Run)
-		*run, err = scanWhole(row, &hash)
-		return err
-	}
-	if err := t.query(read, existingByID, w.Run.String()); err != nil {
-		return persistence.Verdict{}, err
-	}
 	conflict := &workflow.KeyConflictError{Workflow: w.Workflow, Run: w.Run}
-	if run == nil {
-		if err := t.query(read, existingByKey, w.Workflow, w.Key); err != nil {
-			return persistence.Verdict{}, err
-		}
-		conflict.Key, conflict.Run = w.Key, run.ID
+	run, hash, err := t.find(existingByID, w.Run.String())
+	if err == nil && run == nil {
+		conflict.Key = w.Key
+		run, hash, err = t.find(existingByKey, w.Workflow, w.Key)
 	}
-	if run.Workflow != w.Workflow || !bytes.Equal(hash, w.InputHash[:]) {
+	switch {
+	case err != nil:
+		return persistence.Verdict{}, err
+	case run == nil:
+		return persistence.Verdict{}, errors.New("neither its id nor its key is in the way of the run, and yet something is")
+	case run.Workflow != w.Workflow || !bytes.Equal(hash, w.InputHash[:]):
+		conflict.Run = run.ID
 		return refused(conflict), nil
 	}
 	return persistence.Verdict{Existing: run}, nil
+}
+
+// find returns a run and the hash of its input, nil when there is none.
+func (t *tx) find(query string, args ...any) (found *workflow.Run, hash []byte, err error) {
+	err = t.query(func(row scanner) error {
+		run, err := scanWhole(row, &hash)
+		found = &run
+		return err
+	}, query, args...)
+	return found, hash, err
 }

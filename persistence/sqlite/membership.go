@@ -85,15 +85,15 @@ func (s *Store) endBoots(ctx context.Context) error {
 
 const abandonedRuns = `
 SELECT id
-FROM workflow_runs
+FROM workflow_runs INDEXED BY workflow_runs_owned
 WHERE state = 'running' AND owner NOT IN (SELECT boot FROM node_leases WHERE ended_at IS NULL)
-ORDER BY id
 LIMIT ?`
 
 const reassignRun = `
 UPDATE workflow_runs
 SET crash_count = crash_count + 1, epoch = epoch + 1, owner = NULL, claim_id = NULL, updated_at = ?1,
 	state = iif(crash_count + 1 < ?2, 'available', 'quarantined'),
+	sort_key = iif(crash_count + 1 < ?2, due_at + priority * 60000000, NULL),
 	error = iif(crash_count + 1 < ?2, error, ?3),
 	finished_at = iif(crash_count + 1 < ?2, NULL, ?1)
 WHERE id = ?4

@@ -36,7 +36,7 @@ func (s *Store) Run(ctx context.Context, id workflow.RunID) (workflow.Run, error
 const listRuns = `
 SELECT ` + runColumns + `
 FROM ` + runTables + `
-WHERE (?1 = '' OR run.id < ?1)
+WHERE run.id < ?1
 	AND (?2 = '' OR run.workflow = ?2)
 	AND (?3 = '' OR run.queue = ?3)
 	AND (?4 = '' OR run.key = ?4)
@@ -46,7 +46,7 @@ LIMIT ?6`
 
 // Runs implements [persistence.Reader].
 func (s *Store) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
-	before := ""
+	before := "~" // after all ids
 	if !filter.Before.IsZero() {
 		before = filter.Before.String()
 	}
@@ -173,15 +173,15 @@ WITH RECURSIVE
 	),
 	lanes (alone) AS (VALUES (0), (1)),
 	priorities (level) AS (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)),
-	heads AS (
+	heads AS MATERIALIZED (
 		SELECT name, lanes.alone,
 			EXISTS (
 				SELECT 1 FROM ` + claimableRuns + ` AND ` + knownDefinitions + `
-				AND queue = name AND alone = lanes.alone AND priority = level AND sort_key <= ?2 + level * 60000000
+				AND queue = name AND (crash_count >= 2) = lanes.alone AND priority = level AND sort_key <= ?2 + level * 60000000
 			) AS due,
 			(
 				SELECT sort_key FROM ` + claimableRuns + ` AND ` + knownDefinitions + `
-				AND queue = name AND alone = lanes.alone AND priority = level AND sort_key > ?2 + level * 60000000
+				AND queue = name AND (crash_count >= 2) = lanes.alone AND priority = level AND sort_key > ?2 + level * 60000000
 				ORDER BY sort_key LIMIT 1
 			) - level * 60000000 AS next
 		FROM queues CROSS JOIN lanes CROSS JOIN priorities

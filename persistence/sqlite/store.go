@@ -98,7 +98,12 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 			_ = s.Close()
 		}
 	}()
-	path := filepath.Join(cfg.Dir, databaseFile)
+	// A file name in a URI is absolute: the first part of another one would be
+	// taken for a host.
+	path, err := filepath.Abs(filepath.Join(cfg.Dir, databaseFile))
+	if err != nil {
+		return nil, err
+	}
 	if s.writer, err = openWriter(path, cfg.MaxPages); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ var agentStories = []story{
 	{name: "inbox/messages arrive with the checkpoint, in order", tell: inboxOrder},
 	{name: "inbox/a repeated message is dropped", tell: inboxDeduplicates},
 	{name: "inbox/messages wait for an agent that is not there yet", tell: inboxBeforeAgent},
+	{name: "inbox/a message is posted to a registered agent, once", tell: posted},
 	{name: "inbox/an acknowledged message is done, once and for all", tell: acknowledges},
 	{name: "inbox/an earlier home is fenced", tell: acknowledgeFenced},
 }
@@ -153,6 +154,19 @@ func inboxBeforeAgent(f *fixture) {
 	f.register("desk", f.join("b"))
 	if agent := f.agent("desk"); agent.Waiting != 1 {
 		f.Errorf("%d messages wait, want 1", agent.Waiting)
+	}
+}
+
+func posted(f *fixture) {
+	f.refuse(persistence.Post{Message: message("desk", "1")}, workflow.ErrAgentNotFound)
+	f.register("desk", f.join("a"))
+	again := message("desk", "1")
+	again.Payload = []byte(`{}`)
+	f.land(persistence.Post{Message: message("desk", "1")})
+	f.land(persistence.Post{Message: again})
+	f.send(again)
+	if messages := f.inbox("desk", 0, 10); len(messages) != 1 || string(messages[0].Payload) != `{"id":"1"}` {
+		f.Errorf("messages %+v, want the one that was posted first", messages)
 	}
 }
 

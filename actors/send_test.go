@@ -1,0 +1,109 @@
+package actors
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"singularity/persistence/memory"
+	"singularity/workflow"
+)
+
+func TestSendReachesTheActorsOfANode(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		hold := newGate(t, "hold")
+		holding := workflow.New("holding", hold.step())
+		node := startNode(t, memory.New(), Config{Instance: "here"}, holding)
+		if _, err := node.AttachAgent(t.Context(), "desk"); err != nil {
+			t.Fatal(err)
+		}
+		run := start(t, node, holding)
+		synctest.Wait()
+		pid := runPID(run.ID())
+		tests := []struct {
+			pid, messageType, payload string
+			want                      string // in the answer
+		}{
+			{pid, "ping", "", `{"pid":"` + pid + `","node":"here"}`},
+			{node.system.Address() + "/" + pid, "ping", "", `"node":"here"`},
+			{pid, "query", "", `"state":"running"`},
+			{"agent/desk", "ping", "", `{"pid":"agent/desk","node":"here"}`},
+			{"agent/desk", "message", `{"message_id":"m0","type":"note","payload":{"n":1}}`, `"message_id":"m0"`},
+			{"agent/desk", "message", "", `"agent":"desk"`},
+			{"dispatcher", "ping", "", `{"pid":"dispatcher","node":"here"}`},
+			{"dispatcher", "sweep", "", `{"sweep_started":true}`},
+			{pid, "cancel", `{"reason":"no longer needed"}`, `"reason":"no longer needed"`},
+			{pid, "query", "", `"state":"cancelled"`},
+		}
+		for _, test := range tests {
+			answer, err := node.Send(t.Context(), test.pid, test.messageType, json.RawMessage(test.payload))
+			if err != nil || !strings.Contains(string(answer), test.want) {
+				t.Errorf("%s %s: %s, %v, want %s", test.pid, test.messageType, answer, err, test.want)
+			}
+		}
+		if inbox, err := node.store.Inbox(t.Context(), "desk", 0, 10); err != nil || len(inbox) != 2 || string(inbox[0].Payload) != `{"n":1}` {
+			t.Errorf("inbox is %+v, %v", inbox, err)
+		}
+	})
+}
+
+func TestSendThatCannotBeAnswered(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		counting := workflow.New("counting", add("one"))
+		node := startNode(t, memory.New(), Config{}, counting)
+		if _, err := node.AttachAgent(t.Context(), "desk"); err != nil {
+			t.Fatal(err)
+		}
+		run := start(t, node, counting)
+		finish(t, run)
+		synctest.Wait()
+		ended, nobody := runPID(run.ID()), runPID(workflow.NewRunID())
+		tests := []struct {
+			pid, messageType, payload string
+			want                      error
+			says                      string
+		}{
+			{ended, "ping", "", workflow.ErrActorNotFound, "is completed and not in memory"},
+			{ended, "cancel", "", workflow.ErrWrongState, ""},
+			{nobody, "ping", "", workflow.ErrRunNotFound, ""},
+			{nobody, "query", "", workflow.ErrRunNotFound, ""},
+			{nobody, "cancel", "", workflow.ErrRunNotFound, ""},
+			{"agent/stranger", "ping", "", workflow.ErrActorNotFound, "agent stranger is not here"},
+			{"agent/stranger", "message", "", workflow.ErrActorNotFound, "never registered"},
+			{"journal", "ping", "", workflow.ErrActorNotFound, "expected run/<id>, agent/<name> or dispatcher"},
+			{"", "ping", "", workflow.ErrActorNotFound, ""},
+			{"run/", "ping", "", workflow.ErrActorNotFound, ""},
+			{"elsewhere/" + ended, "ping", "", workflow.ErrActorNotFound, ""},
+			{"run/17", "ping", "", new(workflow.InputError), `"17" is not a run id`},
+			{ended, "greet", "", new(workflow.UnknownMessageError), "it takes ping, query, cancel"},
+			{"agent/desk", "greet", "", new(workflow.UnknownMessageError), "it takes ping, message"},
+			{"dispatcher", "greet", "", new(workflow.UnknownMessageError), "it takes ping, sweep"},
+			{ended, "cancel", `{"reason":7}`, new(workflow.InputError), `"payload" cannot be read`},
+			{"agent/desk", "message", `[`, new(workflow.InputError), `"payload" cannot be read`},
+		}
+		for _, test := range tests {
+			answer, err := node.Send(t.Context(), test.pid, test.messageType, json.RawMessage(test.payload))
+			if err == nil || !sameKind(err, test.want) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%q %s: %s, %v, want %T saying %q", test.pid, test.messageType, answer, err, test.want, test.says)
+			}
+		}
+	})
+}
+
+// sameKind reports whether err is, or is of the type of, what is wanted.
+func sameKind(err, want error) bool {
+	switch want.(type) {
+	case *workflow.InputError:
+		return errors.As(err, new(*workflow.InputError))
+	case *workflow.LimitError:
+		return errors.As(err, new(*workflow.LimitError))
+	case *workflow.UnknownMessageError:
+		return errors.As(err, new(*workflow.UnknownMessageError))
+	default:
+		return errors.Is(err, want)
+	}
+}

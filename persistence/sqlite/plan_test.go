@@ -1,0 +1,138 @@
+package sqlite
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// plan returns what SQLite means to do for a query, one step a line.
+func plan(t *testing.T, store *Store, query string) []string {
+	t.Helper()
+	args := make([]any, parameters(query))
+	rows, err := store.readers.db.QueryContext(t.Context(), `EXPLAIN QUERY PLAN `+query, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	var steps []string
+	err = each(rows, func(row scanner) error {
+		var id, parent, unused int
+		var step string
+		err := row.Scan(&id, &parent, &unused, &step)
+		steps = append(steps, step)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}
+
+// parameters counts the arguments that a query takes.
+func parameters(query string) int {
+	count := 0
+	for _, parameter := range regexp.MustCompile(`\?\d*`).FindAllString(query, -1) {
+		if number, err := strconv.Atoi(parameter[1:]); err == nil {
+			count = max(count, number)
+		} else {
+			count++
+		}
+	}
+	return count
+}
+
+// What the plans of hot queries may read from end to end: lists of their own
+// making, JSON arguments and the boots. An index that holds only the runs that
+// run now, or wait for a claim, may be too, where it says so.
+var mayScan = regexp.MustCompile(`^SCAN (json_each|CONSTANT|\d+ CONSTANT|node_leases|queues|lanes|priorities|heads|\(subquery)`)
+
+func TestQueriesUseTheirIndexes(t *testing.T) {
+	t.Parallel()
+	store, err := Open(t.Context(), Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+
+	const claimable = "SEARCH workflow_runs USING COVERING INDEX workflow_runs_claimable (queue=? AND <expr>=? AND priority=? AND sort_key>?"
+	const primary = "SEARCH workflow_runs USING PRIMARY KEY (id=?)"
+	queries := []struct {
+		name, query string
+		uses        string // a step, or its beginning
+		times       int
+		mayScan     string // besides
+		maySort     bool
+	}{
+		{"claim", claimRuns, claimable, 10, "", false},
+		{"claimed", claimedRuns, "SEARCH run USING INDEX workflow_runs_owned (owner=? AND claim_id=?)", 1, "", true},
+		{"backlog", backlogs, claimable, 2, "SCAN workflow_runs USING COVERING INDEX workflow_runs_claimable", true},
+		{"advance", advanceRunning, primary, 1, "", false},
+		{"advance after a crash", advanceAfterCrash, primary, 1, "", false},
+		{"end", endRun, primary, 1, "", false},
+		{"release", releaseRun, primary, 1, "", false},
+		{"landed entry", landedEntry, "SEARCH step_checkpoints USING INDEX sqlite_autoindex_step_checkpoints_1 (run_id=? AND seq=?)", 1, "", false},
+		{"cancel", cancelRun, primary, 1, "", false},
+		{"key", existingByKey, "SEARCH run USING INDEX workflow_runs_key (workflow=? AND key=?)", 1, "", false},
+		{"key holder", keyHolder, "SEARCH workflow_runs USING INDEX workflow_runs_key (workflow=? AND key=?)", 1, "", false},
+		{"run", wholeRun, "SEARCH run USING PRIMARY KEY (id=?)", 1, "", false},
+		{"runs", listRuns, "SEARCH run USING PRIMARY KEY (id<?)", 1, "", false},
+		{"steps", listSteps, "SEARCH entry USING INDEX sqlite_autoindex_step_checkpoints_1 (run_id=?)", 1, "", false},
+		{"records", listRecords, "SEARCH step_records USING INDEX sqlite_autoindex_step_records_1 (run_id=?)", 1, "", false},
+		{"owned", ownedRuns, "SEARCH workflow_runs USING COVERING INDEX workflow_runs_owned (owner=?)", 1, "", true},
+		{"abandoned", abandonedRuns, "", 0, "SCAN workflow_runs USING COVERING INDEX workflow_runs_owned", false},
+		{"inbox", readInbox, "SEARCH agent_inbox USING INDEX agent_inbox_waiting (agent=? AND seq>?)", 1, "", false},
+		{"acknowledge", finishMessage, "SEARCH agent_inbox USING INDEX", 1, "", false},
+		{"expired", anythingExpired, "SEARCH workflow_runs USING COVERING INDEX workflow_runs_ended (state=? AND finished_at>? AND finished_at<?)", 2, "SCAN workflow_runs USING COVERING INDEX workflow_runs_owned", false},
+		{"prune", deleteRuns, "SEARCH workflow_runs USING COVERING INDEX workflow_runs_ended (state=? AND finished_at>? AND finished_at<?)", 2, "", false},
+		{"prune checkpoints", deleteCheckpoints, "SEARCH step_checkpoints USING COVERING INDEX sqlite_autoindex_step_checkpoints_1 (run_id=?)", 1, "", false},
+	}
+	for _, q := range queries {
+		used := 0
+		for _, step := range plan(t, store, q.query) {
+			switch {
+			case q.uses != "" && strings.HasPrefix(step, q.uses):
+				used++
+			case q.mayScan != "" && step == q.mayScan:
+			case strings.HasPrefix(step, "SCAN") && !mayScan.MatchString(step):
+				t.Errorf("%s: reads all of it: %s", q.name, step)
+			case strings.HasPrefix(step, "USE TEMP B-TREE") && !q.maySort:
+				t.Errorf("%s: sorts: %s", q.name, step)
+			}
+		}
+		if used != q.times {
+			t.Errorf("%s: %q is %d times in its plan, want %d:\n%s", q.name, q.uses, used, q.times,
+				strings.Join(plan(t, store, q.query), "\n"))
+		}
+	}
+}
+
+// A checkpoint that changed a column of an index would write twice as much.
+func TestCheckpointWritesNoIndexOfTheRun(t *testing.T) {
+	t.Parallel()
+	store, err := Open(t.Context(), Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	rows, err := store.readers.db.QueryContext(t.Context(), `EXPLAIN `+advanceRunning, make([]any, parameters(advanceRunning))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writes := 0
+	err = each(rows, func(row scanner) error {
+		var opcode string
+		var rest [7]any
+		err := row.Scan(&rest[0], &opcode, &rest[1], &rest[2], &rest[3], &rest[4], &rest[5], &rest[6])
+		if opcode == "OpenWrite" {
+			writes++
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if writes != 1 {
+		t.Errorf("a checkpoint writes %d trees of workflow_runs, want 1", writes)
+	}
+}

@@ -230,8 +230,8 @@ func TestRetryOfARunWhoseOldStepGoesOnStartsItOnce(t *testing.T) {
 		if n := deaf.entered.Load(); n != 1 {
 			t.Fatalf("the step was entered %d times while the old one goes on", n)
 		}
-		if store.batches > 20 {
-			t.Errorf("%d batches in three seconds: it does not wait, it spins", store.batches)
+		if n := store.committed(); n > 20 {
+			t.Errorf("%d batches in three seconds: it does not wait, it spins", n)
 		}
 		time.Sleep(grace)
 		if n := deaf.entered.Load(); n != 2 {

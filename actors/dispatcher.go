@@ -153,8 +153,8 @@ type (
 	// runLeft comes from a run's actor, last of all.
 	runLeft struct {
 		id    workflow.RunID
+		mark  int64 // of its launch
 		queue string
-		epoch int64
 		state workflow.State
 		delay time.Duration // of Retryable
 		err   error
@@ -167,7 +167,10 @@ type (
 		rowCancelled
 	}
 	// runAlive answers a rollCall.
-	runAlive struct{ run workflow.Run }
+	runAlive struct {
+		run  workflow.Run
+		mark int64 // of its launch
+	}
 	// rollCall asks a run's actor to answer with runAlive.
 	rollCall struct{}
 	// musterOver: who has not answered by now will not.
@@ -444,10 +447,11 @@ func (d *dispatcher) inserted(m inserted) {
 // while a step did not return.
 func (d *dispatcher) run(q *queue, l launch) {
 	id := l.activation.Run.ID
-	live := &liveRun{launch: l, queue: q, respawn: firstRespawn}
-	if live.life == nil {
-		live.life = &runLife{}
+	l.mark = d.node.marks.Add(1)
+	if l.life == nil {
+		l.life = &runLife{}
 	}
+	live := &liveRun{launch: l, queue: q, respawn: firstRespawn}
 	if earlier := d.live[id]; earlier != nil {
 		live.before = earlier.before + 1
 	}
@@ -674,9 +678,11 @@ func (d *dispatcher) runLeft(m runLeft) {
 	case live == nil:
 		d.fillAll() // of an earlier start of the dispatcher; there may be nobody left to answer
 		return
-	case m.epoch < live.activation.Run.Epoch: // it made way for the one that is live now
-		live.before--
-		live.queue.used--
+	case m.mark != live.mark: // it made way for the one that is live now
+		if live.before > 0 {
+			live.before--
+			live.queue.used--
+		}
 		d.fill(live.queue)
 		return
 	}
@@ -706,12 +712,13 @@ func (d *dispatcher) runLost(m runLeft) {
 }
 
 // adopt activates a run that this boot owns, if it still does, and that has no
-// actor.
+// actor, or one that waits to be restarted and that nobody counts.
 func (d *dispatcher) adopt(id workflow.RunID) {
-	if d.adopting[id] {
+	if d.adopting[id] || d.live[id] != nil || d.muster[id] {
 		return
 	}
 	d.adopting[id] = true
+	d.node.system.Root.Send(d.node.runs, supervisor.StopChild{Name: id.String()})
 	d.node.journal.Append(persistence.Reactivate{Run: id, Boot: d.node.boot.ID}, func(verdict persistence.Verdict) {
 		d.send(adopted{id, verdict})
 	})
@@ -721,7 +728,10 @@ func (d *dispatcher) adopted(m adopted) {
 	delete(d.adopting, m.id)
 	switch {
 	case errors.Is(m.verdict.Err, persistence.ErrFenced):
-		d.node.recheck(m.id) // it is not ours any more: cancelled, ended or given away
+		// It is not ours any more: cancelled, ended, or released by a commit
+		// whose answer was lost, and then it waits for a claim.
+		d.node.recheck(m.id)
+		d.lookSoon()
 	case m.verdict.Err != nil:
 		d.lookSoon()
 	default:
@@ -863,7 +873,7 @@ func (d *dispatcher) runAlive(m runAlive) {
 	if q := d.queues[m.run.Queue]; d.live[m.run.ID] == nil {
 		q.used++
 		d.live[m.run.ID] = &liveRun{
-			launch:  launch{activation: persistence.Activation{Run: m.run}, life: &runLife{}},
+			launch:  launch{mark: m.mark, activation: persistence.Activation{Run: m.run}, life: &runLife{}},
 			queue:   q,
 			started: true,
 		}

@@ -86,7 +86,7 @@ type Node struct {
 	dispatcher     *actor.PID
 	dispatcherLife *lifeline
 	runs           *actor.PID
-	marks          atomic.Int64 // given to the actors of runs
+	marks          atomic.Int64 // given to the launches of runs and to their actors
 
 	// stepContext is above the contexts of all steps; it ends after the last
 	// chance that a stopping node gives them.
@@ -308,12 +308,12 @@ func (n *Node) Tree(ctx context.Context) (supervisor.Node, error) { return n.tre
 func (n *Node) runsInMemory() []workflow.RunID {
 	var ids []workflow.RunID
 	for _, bucket := range n.system.ProcessRegistry.LocalPIDs.LocalPIDs {
-		for _, name := range bucket.Keys() {
+		bucket.IterCb(func(name string, _ any) { // Keys would start 32 goroutines for each
 			text, isRun := strings.CutPrefix(name, runPrefix)
 			if id, err := workflow.ParseRunID(text); isRun && err == nil {
 				ids = append(ids, id)
 			}
-		}
+		})
 	}
 	return ids
 }

@@ -62,22 +62,36 @@ func TestQueueRunsNoMoreThanItsLimitAtOnce(t *testing.T) {
 	}
 }
 
-// order is a workflow whose runs note in which order they began.
-func order(got *[]int) *workflow.Workflow[count, count] {
-	var mu sync.Mutex
+// order is in which order runs began.
+type order struct {
+	mu   sync.Mutex
+	list []int
+}
+
+// noting is a workflow whose runs note that they begin.
+func (o *order) noting() *workflow.Workflow[count, count] {
 	return workflow.New("noting", workflow.Do("note", func(_ context.Context, s *count) error {
-		mu.Lock()
-		defer mu.Unlock()
-		*got = append(*got, s.N)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.list = append(o.list, s.N)
 		return nil
 	}))
+}
+
+func (o *order) want(t *testing.T, want ...int) {
+	t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !slices.Equal(o.list, want) {
+		t.Errorf("ran in the order %v, want %v", o.list, want)
+	}
 }
 
 func TestRunsWaitInOrderOfPriorityAndDueTime(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		var got []int
-		noting, blocker := order(&got), newGate(t, "blocker")
+		var got order
+		noting, blocker := got.noting(), newGate(t, "blocker")
 		blocking := workflow.New("blocking", blocker.step().Timeout(time.Hour))
 		node := startNode(t, memory.New(), Config{Queues: map[string]int{"default": 1}}, noting, blocking)
 		start(t, node, blocking)
@@ -96,17 +110,15 @@ func TestRunsWaitInOrderOfPriorityAndDueTime(t *testing.T) {
 		begin(1, workflow.Options{Due: time.Now().Add(-time.Hour)})
 		blocker.open()
 		time.Sleep(time.Minute)
-		if want := []int{1, 2, 3, 4, 5}; !slices.Equal(got, want) {
-			t.Errorf("ran in the order %v, want %v", got, want)
-		}
+		got.want(t, 1, 2, 3, 4, 5)
 	})
 }
 
 func TestNewRunLinesUpBehindThoseThatWait(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		var got []int
-		noting := order(&got)
+		var got order
+		noting := got.noting()
 		store := memory.New()
 		first := startNode(t, store, Config{}, noting)
 		soon := time.Now().Add(time.Minute)
@@ -123,9 +135,7 @@ func TestNewRunLinesUpBehindThoseThatWait(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		if want := []int{0, 1, 2, 3, 4, 5}; !slices.Equal(got, want) {
-			t.Errorf("ran in the order %v, want %v", got, want)
-		}
+		got.want(t, 0, 1, 2, 3, 4, 5)
 	})
 }
 

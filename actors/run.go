@@ -31,6 +31,7 @@ type runActor struct {
 	queue     string
 	solo      bool  // tell the dispatcher of the first commit
 	restarted bool  // by its supervisor, after a crash
+	launched  int64 // mark of the launch
 	mark      int64 // of this actor, among all of the node; tells what is late
 	life      *runLife
 	self      *actor.PID
@@ -135,6 +136,7 @@ func runPID(id workflow.RunID) string { return runPrefix + id.String() }
 
 // launch is all that a run's actor begins with.
 type launch struct {
+	mark       int64 // of this launch, among all of the node
 	activation persistence.Activation
 	program    *workflow.Program
 	first      any // the state made from the input just now; nil to make it again
@@ -146,21 +148,47 @@ type launch struct {
 func newRunProps(node *Node, l launch) func(start int) *actor.Props {
 	activation := l.activation
 	return func(start int) *actor.Props {
+		var options []actor.PropsOption
+		if l.program.Durability != workflow.Ephemeral {
+			options = append(options, actor.WithDispatcher(&runDispatcher{}))
+		}
 		return actor.PropsFromProducer(func() actor.Actor {
 			return &runActor{
 				node:       node,
 				queue:      activation.Run.Queue,
 				solo:       activation.Run.Crashes >= persistence.MaxCrashes-1,
 				restarted:  start > 0,
+				launched:   l.mark,
 				mark:       node.marks.Add(1),
 				life:       l.life,
 				activation: activation,
 				program:    l.program,
 				current:    l.first,
 			}
-		})
+		}, options...)
 	}
 }
+
+// runDispatcher makes the actor of a stored run receive on the goroutine that
+// sends to it, unless another one is at it already. Between two commits of a
+// run alone in the process that saves half of the changes of goroutine, each of
+// which may have to wake a processor. Receive never waits and its senders are made for
+// it; only the start, which may have to decode a large state, gets a goroutine
+// of its own. The mailbox sees to it that Schedule is not called concurrently.
+type runDispatcher struct{ started bool }
+
+// Schedule implements [actor.Dispatcher].
+func (d *runDispatcher) Schedule(receive func()) {
+	if d.started {
+		receive()
+		return
+	}
+	d.started = true
+	go receive()
+}
+
+// Throughput implements [actor.Dispatcher].
+func (d *runDispatcher) Throughput() int { return 300 }
 
 // Receive implements [actor.Actor].
 func (r *runActor) Receive(ctx actor.Context) {
@@ -196,7 +224,7 @@ func (r *runActor) Receive(ctx actor.Context) {
 	case event:
 		r.handle(message)
 	case rollCall:
-		r.node.tellDispatcher(runAlive{r.reading()})
+		r.node.tellDispatcher(runAlive{r.reading(), r.launched})
 	case queryRun:
 		message.reply <- r.reading()
 	}
@@ -592,7 +620,7 @@ func (r *runActor) leave(e leave) {
 		r.life.over(nil) // a retry may change it
 	}
 	r.node.tellDispatcher(runLeft{
-		id: run.ID, queue: r.queue, epoch: run.Epoch, state: e.state, delay: r.state.pending.delay, err: e.err,
+		id: run.ID, mark: r.launched, queue: r.queue, state: e.state, delay: r.state.pending.delay, err: e.err,
 	})
 	r.node.system.Root.Stop(r.self)
 }

@@ -237,6 +237,8 @@ func (s *runState) begin(err error) []effect {
 		return nil
 	case s.gone:
 		return s.end(workflow.Cancelled, errCancelled)
+	case err != nil && s.durability == workflow.Ephemeral:
+		return s.end(workflow.Failed, err)
 	case err != nil:
 		return s.write(commit{state: workflow.Failed, next: s.position, failure: err})
 	case s.position.step < 0 || s.position.step >= len(s.steps):

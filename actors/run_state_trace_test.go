@@ -182,7 +182,7 @@ func (s *runState) at(p position) string {
 	}
 	name := s.turnName(p)
 	if p.attempt > 0 {
-		name += fmt.Sprintf(" after %d failed", p.attempt)
+		name += fmt.Sprintf(" (attempt %d)", p.attempt+1)
 	}
 	return name
 }

@@ -127,6 +127,13 @@ func (s *faultyStore) restore() {
 	s.failReads(nil)
 }
 
+// committed counts the batches so far.
+func (s *faultyStore) committed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.batches
+}
+
 func (s *faultyStore) Commit(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error) {
 	s.mu.Lock()
 	before, after := s.before, s.after

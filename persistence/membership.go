@@ -26,7 +26,8 @@ const QuarantineError = "its process died three times since the last checkpoint"
 
 // Membership keeps the boots and what becomes of the runs of dead ones.
 type Membership interface {
-	// Join makes boot a living owner of runs.
+	// Join makes boot a living owner of runs; it is ErrFenced when that boot has
+	// ended.
 	Join(ctx context.Context, boot Boot) error
 	// Leave ends a boot. Runs that it still owns count as left by a crash.
 	Leave(ctx context.Context, boot BootID) error

@@ -105,8 +105,9 @@ type Backlog struct {
 // Retention deletes what has been kept long enough.
 type Retention interface {
 	// Prune deletes up to limit runs that ended longer ago than their state's
-	// age in policy, with all that belongs to them, and returns how many. It
-	// writes nothing when there is none.
+	// age in policy, with all that belongs to them, and returns how many. Inbox
+	// messages that are done go once they are as old as a completed run. It
+	// writes nothing when there is nothing to delete.
 	Prune(ctx context.Context, policy RetentionPolicy, limit int) (int, error)
 }
 

@@ -53,16 +53,17 @@ type Insert struct {
 	Input     []byte
 	InputHash [32]byte
 	Due       time.Time // zero: now
-	// Owner makes the run running, owned, in epoch 1, provided that the owner's
-	// lease is alive; else, and when Owner is empty, it is available, or
-	// scheduled when it is due later.
+	// Owner makes the run running, owned, in epoch 1, provided that the run is
+	// due and the owner's lease is alive; else, and when Owner is empty, it is
+	// available, or scheduled when it is due later.
 	Owner BootID
 }
 
 // Claim takes due runs for a boot: up to Limit of one queue, by sort key and
-// id, of the known definitions. Each gets the next epoch.
+// id, of the known definitions. Each gets the next epoch. The verdict is
+// ErrFenced when the boot's lease is not alive.
 type Claim struct {
-	ID    string // names the claim in the rows, so that it can be read back
+	ID    string // names the claim in the rows: repeated, it gives what it took before
 	Boot  BootID
 	Queue string
 	Limit int
@@ -152,7 +153,7 @@ type Post struct {
 }
 
 // Acknowledge marks an inbox message as done. The verdict is ErrFenced when
-// the agent has a newer epoch.
+// the agent has a newer epoch, or was never registered.
 type Acknowledge struct {
 	Agent     string
 	Epoch     int64

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -62,7 +63,7 @@ func (r Run) Err() error {
 	case r.State == Completed:
 		return nil
 	case r.State.Terminal():
-		return &RunError{Run: r.ID, State: r.State, Reason: r.Error}
+		return &RunError{Run: r.ID, State: r.State, Reason: cmp.Or(r.Error, r.Reason)}
 	default:
 		return &notEndedError{r.ID, r.State}
 	}

@@ -163,7 +163,10 @@ func listen(ctx context.Context, address string, asked bool) (listener net.Liste
 		listener, err = server.Listen(ctx, "127.0.0.1:0")
 		replaced = err == nil
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, false, fmt.Errorf("--http: %w; choose another port, or 0 for any free one", err)
+	case err != nil:
 		return nil, false, fmt.Errorf("--http: %w", err)
 	}
 	return listener, replaced, nil

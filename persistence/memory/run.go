@@ -50,9 +50,11 @@ func (r *run) claimable() bool {
 // solo reports whether r has to run alone.
 func (r *run) solo() bool { return r.Crashes >= persistence.MaxCrashes-1 }
 
-// perPriority is how much longer a run has waited than one of the next better
-// priority when both are equally urgent.
-const perPriority = time.Minute
+// perPriority is how much waiting outweighs a step of priority.
+const (
+	perPriority = time.Minute
+	maxPriority = 9
+)
 
 func (r *run) sortKey() time.Time { return r.DueAt.Add(time.Duration(r.Priority) * perPriority) }
 

@@ -99,8 +99,8 @@ func (s *Store) Commit(ctx context.Context, batch []persistence.Write) ([]persis
 func check(write persistence.Write) error {
 	switch w := write.(type) {
 	case persistence.Insert:
-		if w.Priority < 0 || w.Priority > 9 {
-			return fmt.Errorf("priority %d is not one of 0 to 9", w.Priority)
+		if w.Priority < 0 || w.Priority > maxPriority {
+			return fmt.Errorf("priority %d is not one of 0 to %d", w.Priority, maxPriority)
 		}
 		return nil
 	case persistence.Advance:

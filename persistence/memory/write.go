@@ -76,7 +76,7 @@ func (s *Store) claim(w persistence.Claim, at time.Time) persistence.Verdict {
 func (s *Store) claimed(w persistence.Claim) []*run {
 	var taken []*run
 	for _, r := range s.running {
-		if r.boot == w.Boot && r.claim == w.ID && w.ID != "" {
+		if r.boot == w.Boot && r.claim == w.ID {
 			taken = append(taken, r)
 		}
 	}
@@ -87,8 +87,9 @@ func (s *Store) claimed(w persistence.Claim) []*run {
 func (s *Store) due(w persistence.Claim, at time.Time) []*run {
 	known := definitions(w.Known)
 	var due []*run
+	last := at.Add(maxPriority * perPriority) // what is sorted after it is not due
 	for _, r := range s.waiting[w.Queue] {
-		if len(due) >= w.Limit {
+		if len(due) >= w.Limit || r.sortKey().After(last) {
 			break
 		}
 		if !r.DueAt.After(at) && known[r.definition()] && r.solo() == w.Solo {
@@ -112,10 +113,12 @@ func (r *run) definition() persistence.Definition {
 
 func (s *Store) advance(w persistence.Advance, at time.Time) persistence.Verdict {
 	r := s.runs[w.Run]
-	if r == nil || r.State != workflow.Running || r.boot != w.Boot || r.Epoch != w.Epoch || r.seq != w.Seq {
-		if r != nil && r.landed(w) {
-			return persistence.Verdict{}
-		}
+	switch {
+	case r == nil:
+		return refused(persistence.ErrFenced)
+	case !r.admits(w.Fence) && r.landed(w):
+		return persistence.Verdict{}
+	case !r.admits(w.Fence):
 		return refused(persistence.ErrFenced)
 	}
 	s.change(r, func() {
@@ -146,6 +149,11 @@ func (s *Store) advance(w persistence.Advance, at time.Time) persistence.Verdict
 		}
 	}
 	return persistence.Verdict{}
+}
+
+// admits reports whether the fence's owner has r and knows where it stands.
+func (r *run) admits(fence persistence.Fence) bool {
+	return r.State == workflow.Running && r.boot == fence.Boot && r.Epoch == fence.Epoch && r.seq == fence.Seq
 }
 
 // landed reports whether w is in r's history, or is r's end or last release,

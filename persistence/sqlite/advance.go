@@ -143,7 +143,7 @@ func (t *tx) record(w persistence.Advance) error {
 		return err
 	}
 	for i, fact := range entry.Facts {
-		if _, err := t.exec(insertRecord, id, seq, i, fact.Kind, document(fact.Doc), boot, fact.At.UnixMicro()); err != nil {
+		if _, err := t.exec(insertRecord, id, seq, i, fact.Kind, string(fact.Doc), boot, fact.At.UnixMicro()); err != nil {
 			return err
 		}
 	}

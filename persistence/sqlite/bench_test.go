@@ -43,7 +43,7 @@ func BenchmarkBareCommit(b *testing.B) {
 	defer stmt.Close()
 	measure(b, func() {
 		for range b.N {
-			if _, err := stmt.Exec(); err != nil {
+			if _, err := stmt.ExecContext(b.Context()); err != nil {
 				b.Fatal(err)
 			}
 		}

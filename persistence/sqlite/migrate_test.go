@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"regexp"
@@ -67,16 +68,21 @@ func TestMigrationsGoDownAndUpAgain(t *testing.T) {
 	}
 }
 
+// steps are the names of the migrations' files, in order.
+func steps(t *testing.T) []string {
+	t.Helper()
+	files, err := fs.Glob(migrations.SQLite(), "*")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("migrations: %v, %v", files, err)
+	}
+	return files
+}
+
 func TestMigrationsAreNumberedWithoutGaps(t *testing.T) {
 	t.Parallel()
-	files, err := fs.Glob(migrations.SQLite(), "*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := regexp.MustCompile(`^(\d{3})_[a-z_]+\.sql$`)
-	for i, file := range files {
-		if parts := name.FindStringSubmatch(file); parts == nil || strings.TrimLeft(parts[1], "0") != string(rune('1'+i)) {
-			t.Errorf("file %d is named %s", i+1, file)
+	for i, file := range steps(t) {
+		if name := fmt.Sprintf(`^%03d_[a-z_]+\.sql$`, i+1); !regexp.MustCompile(name).MatchString(file) {
+			t.Errorf("migration %d is named %s, want %s", i+1, file, name)
 		}
 	}
 }
@@ -100,7 +106,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	if !errors.Is(err, persistence.ErrSchemaNewer) {
 		t.Fatalf("open: %v, want %v", err, persistence.ErrSchemaNewer)
 	}
-	for _, want := range []string{dir, "999", "up to 5", "newer program"} {
+	for _, want := range []string{dir, "999", fmt.Sprintf("up to %d;", len(steps(t))), "newer program"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not say %q", err, want)
 		}

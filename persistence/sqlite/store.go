@@ -75,16 +75,18 @@ const databaseFile = "singularity.db"
 // ends the boots of the process before. An error wraps persistence.ErrLocked
 // when another process has the directory, and persistence.ErrSchemaNewer when
 // a newer version of the program has been there.
-func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
+func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("open SQLite store: %w", err)
 	}
-	cfg = cfg.withDefaults()
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("open SQLite store in %s: %w", cfg.Dir, err)
-		}
-	}()
+	s, err := open(ctx, cfg.withDefaults())
+	if err != nil {
+		return nil, fmt.Errorf("open SQLite store in %s: %w", cfg.Dir, err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -93,30 +95,44 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{lock: lock}
-	defer func() {
-		if err != nil {
-			_ = s.Close()
-		}
-	}()
+	if err := s.start(ctx, cfg); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// start opens the database, whose directory is locked.
+func (s *Store) start(ctx context.Context, cfg Config) error {
 	// A file name in a URI is absolute: the first part of another one would be
 	// taken for a host.
 	path, err := filepath.Abs(filepath.Join(cfg.Dir, databaseFile))
 	if err != nil {
-		return nil, err
+		return err
+	}
+	if err := createPrivate(path); err != nil {
+		return err
 	}
 	if s.writer, err = openWriter(path, cfg.MaxPages); err != nil {
-		return nil, err
+		return err
 	}
 	if err := migrate(ctx, s.writer.db); err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.endBoots(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	if s.readers, err = openReaders(path, cfg.Readers); err != nil {
-		return nil, err
+	s.readers, err = openReaders(path, cfg.Readers)
+	return err
+}
+
+// createPrivate makes sure that the database's file is there, for its owner
+// alone; SQLite gives the files beside it the same mode.
+func createPrivate(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
 	}
-	return s, nil
+	return file.Close()
 }
 
 // Close waits for the transaction under way and closes the database. Calls

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -155,7 +156,7 @@ func TestDirectoryMayHaveAnyName(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a b?c#d%41&_pragma=x ä")
 	store := openIn(t, dir)
 	insert(t, store, "", 1)
-	if _, err := filepath.Glob(filepath.Join(dir, "singularity.db")); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, "singularity.db")); err != nil {
 		t.Error(err)
 	}
 	if err := store.Close(); err != nil {
@@ -163,6 +164,33 @@ func TestDirectoryMayHaveAnyName(t *testing.T) {
 	}
 	if runs, err := openIn(t, dir).Runs(t.Context(), workflow.Filter{}); err != nil || len(runs) != 1 {
 		t.Errorf("%d runs after opening it again, %v; want 1", len(runs), err)
+	}
+}
+
+func TestDirectoryMayBeRelative(t *testing.T) {
+	t.Chdir(t.TempDir())
+	insert(t, openIn(t, "data"), "", 1)
+	if _, err := os.Stat(filepath.Join("data", "singularity.db")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDatabaseIsForItsOwnerAlone(t *testing.T) {
+	t.Parallel()
+	store := openIn(t, t.TempDir())
+	insert(t, store, "", 1)
+	files, err := filepath.Glob(filepath.Join(store.dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if others := info.Mode().Perm() & 0o077; others != 0 {
+			t.Errorf("%s has mode %s", filepath.Base(file), info.Mode())
+		}
 	}
 }
 

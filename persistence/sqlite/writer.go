@@ -17,11 +17,11 @@ type writer struct {
 	db   *sql.DB
 	turn chan struct{} // filled while somebody has what follows
 
-	conn      *sql.Conn // nil until it is needed, and after it broke
-	commands  map[string]driver.StmtExecContext
-	questions map[string]*sql.Stmt
-	bound     []driver.NamedValue
-	closed    bool
+	conn    *sql.Conn // nil until it is needed, and after it broke
+	execs   map[string]driver.StmtExecContext
+	queries map[string]*sql.Stmt
+	bound   []driver.NamedValue
+	closed  bool
 }
 
 func openWriter(path string, maxPages int) (*writer, error) {
@@ -61,8 +61,8 @@ const (
 
 // transaction calls f in a transaction and commits it. An error of f, or the
 // end of ctx, rolls it back; whatever the error is, no transaction is open
-// afterwards. Only f's own statements see ctx: the driver would start a
-// goroutine for each.
+// afterwards. Statements do not see ctx, since the driver would start a
+// goroutine for each; a long f looks at it in between.
 func (w *writer) transaction(ctx context.Context, f func(*tx) error) error {
 	select {
 	case w.turn <- struct{}{}:
@@ -130,7 +130,7 @@ func (w *writer) connect(ctx context.Context) error {
 		return err
 	}
 	w.conn = conn
-	w.commands, w.questions = map[string]driver.StmtExecContext{}, map[string]*sql.Stmt{}
+	w.execs, w.queries = map[string]driver.StmtExecContext{}, map[string]*sql.Stmt{}
 	return nil
 }
 
@@ -140,11 +140,11 @@ func (w *writer) disconnect() {
 	if w.conn == nil {
 		return
 	}
-	for _, stmt := range w.questions {
+	for _, stmt := range w.queries {
 		_ = stmt.Close()
 	}
 	_ = w.conn.Raw(func(any) error {
-		for _, stmt := range w.commands {
+		for _, stmt := range w.execs {
 			_ = stmt.(driver.Stmt).Close()
 		}
 		return driver.ErrBadConn
@@ -164,7 +164,7 @@ type tx struct {
 // itself: database/sql would add a fifth to what a checkpoint costs.
 func (t *tx) exec(query string, args ...any) (changed int64, err error) {
 	err = t.conn.Raw(func(conn any) error {
-		stmt, err := t.command(conn.(driver.ConnPrepareContext), query)
+		stmt, err := t.preparedExec(conn.(driver.ConnPrepareContext), query)
 		if err != nil {
 			return err
 		}
@@ -178,9 +178,9 @@ func (t *tx) exec(query string, args ...any) (changed int64, err error) {
 	return changed, err
 }
 
-// command is the statement of a query, prepared at its first use.
-func (t *tx) command(conn driver.ConnPrepareContext, query string) (driver.StmtExecContext, error) {
-	if stmt := t.commands[query]; stmt != nil {
+// preparedExec is the statement of a query, prepared at its first use.
+func (t *tx) preparedExec(conn driver.ConnPrepareContext, query string) (driver.StmtExecContext, error) {
+	if stmt := t.execs[query]; stmt != nil {
 		return stmt, nil
 	}
 	prepared, err := conn.PrepareContext(context.Background(), query)
@@ -188,7 +188,7 @@ func (t *tx) command(conn driver.ConnPrepareContext, query string) (driver.StmtE
 		return nil, err
 	}
 	stmt := prepared.(driver.StmtExecContext)
-	t.commands[query] = stmt
+	t.execs[query] = stmt
 	return stmt, nil
 }
 
@@ -207,7 +207,7 @@ func (t *tx) bind(args []any) []driver.NamedValue {
 
 // query calls scan for each row.
 func (t *tx) query(scan func(scanner) error, query string, args ...any) error {
-	stmt, err := t.question(query)
+	stmt, err := t.preparedQuery(query)
 	if err != nil {
 		return err
 	}
@@ -218,15 +218,15 @@ func (t *tx) query(scan func(scanner) error, query string, args ...any) error {
 	return each(rows, scan)
 }
 
-// question is the statement of a query, prepared at its first use.
-func (t *tx) question(query string) (*sql.Stmt, error) {
-	if stmt := t.questions[query]; stmt != nil {
+// preparedQuery is the statement of a query, prepared at its first use.
+func (t *tx) preparedQuery(query string) (*sql.Stmt, error) {
+	if stmt := t.queries[query]; stmt != nil {
 		return stmt, nil
 	}
 	stmt, err := t.conn.PrepareContext(context.Background(), query)
 	if err != nil {
 		return nil, err
 	}
-	t.questions[query] = stmt
+	t.queries[query] = stmt
 	return stmt, nil
 }

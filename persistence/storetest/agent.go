@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"singularity/persistence"
@@ -112,12 +113,12 @@ func inboxOrder(f *fixture) {
 	f.send(message("desk", "z"), message("desk", "a"))
 	f.send(message("desk", "m"))
 	all := f.inbox("desk", 0, 10)
-	var got string
+	var got []string
 	for _, m := range all {
-		got += m.MessageID
+		got = append(got, m.MessageID)
 	}
-	if got != "zam" {
-		f.Fatalf("messages in order %q, want zam", got)
+	if !slices.Equal(got, []string{"z", "a", "m"}) {
+		f.Fatalf("messages in order %q, want z, a, m", got)
 	}
 	first := all[0]
 	if first.Agent != "desk" || first.Source != "shop" || first.Type != "order" || string(first.Payload) != `{"id":"z"}` {

@@ -112,14 +112,14 @@ func (f *fixture) workOn(boot persistence.BootID, activation persistence.Activat
 	fence := fenceOf(boot, activation)
 	for {
 		w := checkpoint(fence, "reserve")
-		switch {
+		switch dice := rand.IntN(20); {
 		case fence.Seq >= last:
 			w = completion(fence)
-		case rand.IntN(10) == 0:
-			w.State = workflow.Available
-		case rand.IntN(20) == 0:
+		case dice == 0:
 			return // leaves it behind
-		case rand.IntN(10) == 0:
+		case dice <= 2:
+			w.State = workflow.Available
+		case dice <= 4:
 			f.answered(f.store.Commit(f.Context(), []persistence.Write{persistence.Reactivate{Run: fence.Run, Boot: boot}}))
 		}
 		verdicts, err := f.store.Commit(f.Context(), []persistence.Write{w})

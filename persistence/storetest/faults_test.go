@@ -1,0 +1,309 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"singularity/persistence"
+	"singularity/persistence/memory"
+	"singularity/workflow"
+)
+
+// fault is a way in which a store may be wrong, and a story that tells.
+type fault struct {
+	name  string
+	story string
+	wrap  func(*memory.Store) persistence.Store
+}
+
+var faults = []fault{
+	{"the fence ignores the owner", "fence/another boot is refused", unfenced(func(f *faulty, w persistence.Advance) []persistence.Fence {
+		var fences []persistence.Fence
+		for _, boot := range f.joined {
+			fence := w.Fence
+			fence.Boot = boot
+			fences = append(fences, fence)
+		}
+		return fences
+	})},
+	{"the fence ignores the epoch", "fence/another epoch is refused", unfenced(func(_ *faulty, w persistence.Advance) []persistence.Fence {
+		var fences []persistence.Fence
+		for epoch := range int64(6) {
+			fence := w.Fence
+			fence.Epoch = epoch
+			fences = append(fences, fence)
+		}
+		return fences
+	})},
+	{"the fence ignores the sequence", "fence/another sequence is refused", unfenced(func(_ *faulty, w persistence.Advance) []persistence.Fence {
+		var fences []persistence.Fence
+		for seq := range int64(6) {
+			fence := w.Fence
+			fence.Seq = seq
+			fences = append(fences, fence)
+		}
+		return fences
+	})},
+	{"a write that landed is fenced when repeated", "fence/a write that landed lands again without effect", forgetful},
+	{"a write that landed is fenced once the run moved on", "fence/a write that landed is recognised after the run moved on", forgetful},
+	{"writes are lost", "concurrency/no commit of a run is lost, doubled or out of order", losing},
+	{"batches are torn", "batch/a bad write keeps the whole batch from landing", torn},
+	{"cancelling ends what has ended", "states/each write does to each state what it must and no more", cancellingAll},
+	{"contexts are ignored", "batch/one that was cancelled before leaves nothing", deaf},
+
+	{"a claim is given to two", "claim/concurrent claims never share a run", generous},
+	{"claims are out of order", "claim/goes by due time plus a minute for each priority, then by id", disorderly},
+	{"claims take unknown versions", "claim/leaves unknown workflows and versions", edited(func(w *persistence.Claim) {
+		w.Known = append(slices.Clone(w.Known), persistence.Definition{Workflow: flow, Version: 2})
+	})},
+	{"claims take more than their limit", "claim/takes no more than its limit", edited(func(w *persistence.Claim) { w.Limit++ })},
+	{"claims of another queue", "claim/of one queue leaves the others", edited(func(w *persistence.Claim) { w.Queue = "metrics" })},
+	{"claims are not recognised by their id", "claim/repeated under its id gives the same runs", edited(func(w *persistence.Claim) {
+		w.ID = workflow.NewRunID().String()
+	})},
+	{"claims take what must run alone", "claim/only a solo claim takes runs that must run alone", edited(func(w *persistence.Claim) { w.Solo = true })},
+	{"due times are ignored", "claim/leaves runs that are not due, whatever their priority", edited(func(w *persistence.Insert) { w.Due = time.Time{} })},
+	{"delays are ignored", "advance/gives a run back until its backoff is over", edited(func(w *persistence.Advance) { w.Delay = 0 })},
+
+	{"keys ignore the input", "key/another input conflicts and names the run", edited(func(w *persistence.Insert) { w.InputHash = [32]byte{} })},
+	{"ids ignore the input", "insert/the same id with another input or workflow conflicts", edited(func(w *persistence.Insert) { w.InputHash = [32]byte{} })},
+	{"keys are ignored", "key/an unfinished run with the key and input is attached to", edited(func(w *persistence.Insert) { w.Key = "" })},
+	{"keys are shared by workflows", "key/belongs to one workflow", edited(func(w *persistence.Insert) { w.Workflow = flow })},
+
+	{"facts are lost", "advance/history keeps facts, times and owners", entryEdited(func(entry *persistence.Entry) { entry.Facts = nil })},
+	{"equal facts are one", "advance/history keeps facts, times and owners", entryEdited(func(entry *persistence.Entry) {
+		entry.Facts = slices.CompactFunc(slices.Clone(entry.Facts), func(a, b workflow.Fact) bool { return string(a.Doc) == string(b.Doc) })
+	})},
+	{"states are lost", "claim/goes on from the last checkpoint with its summary", entryEdited(func(entry *persistence.Entry) { entry.State = nil })},
+	{"outputs are lost", "advance/completes a run with its output", entryEdited(func(entry *persistence.Entry) { entry.Output = nil })},
+	{"summaries are lost", "results/a failed run leaves its summary and error", edited(func(w *persistence.Advance) { w.Summary = nil })},
+	{"messages are lost", "inbox/messages arrive with the checkpoint, in order", entryEdited(func(entry *persistence.Entry) { entry.Messages = nil })},
+	{"messages are repeated", "inbox/a repeated message is dropped", entryEdited(func(entry *persistence.Entry) {
+		entry.Messages = slices.Clone(entry.Messages)
+		for i := range entry.Messages {
+			entry.Messages[i].ID += workflow.NewRunID().String()
+		}
+	})},
+	{"earlier homes acknowledge", "inbox/an earlier home is fenced", edited(func(w *persistence.Acknowledge) { w.Epoch = 2 })},
+
+	{"boots never die", "membership/runs of a dead boot are released as crashed", func(store *memory.Store) persistence.Store { return undead{store} }},
+	{"everything is pruned", "retention/by default nothing new is pruned", func(store *memory.Store) persistence.Store { return wasteful{store} }},
+	{"nothing is pruned", "retention/each state has its age", func(store *memory.Store) persistence.Store { return hoarding{store} }},
+	{"lists carry documents", "read/runs are listed newest first and without documents", func(store *memory.Store) persistence.Store { return talkative{store} }},
+	{"pages repeat their first run", "read/pages join up while runs are added", func(store *memory.Store) persistence.Store { return stuck{store} }},
+}
+
+// faulty is a store whose commits go wrong.
+type faulty struct {
+	persistence.Store
+	commit func(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error)
+	joined []persistence.BootID
+}
+
+func (f *faulty) Commit(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error) {
+	return f.commit(ctx, batch)
+}
+
+func (f *faulty) Join(ctx context.Context, boot persistence.Boot) error {
+	if f.joined != nil {
+		f.joined = append(f.joined, boot.ID)
+	}
+	return f.Store.Join(ctx, boot)
+}
+
+// edited is a store that changes writes of one kind.
+func edited[W persistence.Write](edit func(w *W)) func(*memory.Store) persistence.Store {
+	return func(store *memory.Store) persistence.Store {
+		return &faulty{Store: store, commit: func(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error) {
+			batch = slices.Clone(batch)
+			for i, write := range batch {
+				if w, ok := write.(W); ok {
+					edit(&w)
+					batch[i] = w
+				}
+			}
+			return store.Commit(ctx, batch)
+		}}
+	}
+}
+
+// entryEdited is a store that changes the entries of advances.
+func entryEdited(edit func(entry *persistence.Entry)) func(*memory.Store) persistence.Store {
+	return edited(func(w *persistence.Advance) {
+		if w.Entry != nil {
+			entry := *w.Entry
+			edit(&entry)
+			w.Entry = &entry
+		}
+	})
+}
+
+// unfenced gives an advance that was refused more tries, with other fences.
+func unfenced(fences func(*faulty, persistence.Advance) []persistence.Fence) func(*memory.Store) persistence.Store {
+	return func(store *memory.Store) persistence.Store {
+		f := &faulty{Store: store, joined: []persistence.BootID{}}
+		f.commit = func(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error) {
+			verdicts, err := store.Commit(ctx, batch)
+			for i, verdict := range verdicts {
+				w, ok := batch[i].(persistence.Advance)
+				if !ok || verdict.Err == nil {
+					continue
+				}
+				for _, w.Fence = range fences(f, w) {
+					if again, err := store.Commit(ctx, []persistence.Write{w}); err == nil && again[0].Err == nil {
+						verdicts[i] = again[0]
+						break
+					}
+				}
+			}
+			return verdicts, err
+		}
+		return f
+	}
+}
+
+// forgetful refuses a write of an owner the second time.
+func forgetful(store *memory.Store) persistence.Store {
+	landed := map[persistence.Fence]bool{}
+	return &faulty{Store: store, commit: func(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error) {
+		verdicts, err := store.Commit(ctx, batch)
+		for i, verdict := range verdicts {
+			if w, ok := batch[i].(persistence.Advance); ok && verdict.Err == nil {
+				if landed[w.Fence] {
+					verdicts[i].Err = persistence.ErrFenced
+				}
+				landed[w.Fence] = true
+			}
+		}
+		return verdicts, err
+	}}
+}
+
+// losing drops one advance in twenty and says that it landed.
+func losing(store *memory.Store) persistence.Store {
+	var mu sync.Mutex
+	count := 0
+	return &faulty{Store: store, commit: func(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error) {
+		if _, ok := batch[0].(persistence.Advance); ok {
+			mu.Lock()
+			count++
+			lose := count%20 == 0
+			mu.Unlock()
+			if lose {
+				return make([]persistence.Verdict, 1), nil
+			}
+		}
+		return store.Commit(ctx, batch)
+	}}
+}
+
+// torn commits each write of a batch by itself.
+func torn(store *memory.Store) persistence.Store {
+	return &faulty{Store: store, commit: func(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error) {
+		var verdicts []persistence.Verdict
+		for _, write := range batch {
+			verdict, err := store.Commit(ctx, []persistence.Write{write})
+			if err != nil {
+				return nil, err
+			}
+			verdicts = append(verdicts, verdict...)
+		}
+		return verdicts, nil
+	}}
+}
+
+// cancellingAll retries a run that cannot be cancelled, and then cancels it.
+func cancellingAll(store *memory.Store) persistence.Store {
+	return &faulty{Store: store, commit: func(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error) {
+		verdicts, err := store.Commit(ctx, batch)
+		for i, verdict := range verdicts {
+			if w, ok := batch[i].(persistence.Cancel); ok && errors.Is(verdict.Err, workflow.ErrWrongState) {
+				if _, err := store.Commit(ctx, []persistence.Write{persistence.Retry{Run: w.Run}}); err != nil {
+					return nil, err
+				}
+				again, err := store.Commit(ctx, []persistence.Write{w})
+				if err != nil {
+					return nil, err
+				}
+				verdicts[i] = again[0]
+			}
+		}
+		return verdicts, err
+	}}
+}
+
+// deaf commits whatever its context says.
+func deaf(store *memory.Store) persistence.Store {
+	return &faulty{Store: store, commit: func(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error) {
+		return store.Commit(context.WithoutCancel(ctx), batch)
+	}}
+}
+
+// generous gives what one claim took to the next one too.
+func generous(store *memory.Store) persistence.Store {
+	var mu sync.Mutex
+	var last []persistence.Activation
+	return &faulty{Store: store, commit: func(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		verdicts, err := store.Commit(ctx, batch)
+		if _, ok := batch[0].(persistence.Claim); ok && err == nil {
+			taken := verdicts[0].Activations
+			verdicts[0].Activations = append(slices.Clone(taken), last...)
+			last = taken
+		}
+		return verdicts, err
+	}}
+}
+
+// disorderly answers claims from behind.
+func disorderly(store *memory.Store) persistence.Store {
+	return &faulty{Store: store, commit: func(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error) {
+		verdicts, err := store.Commit(ctx, batch)
+		for _, verdict := range verdicts {
+			slices.Reverse(verdict.Activations)
+		}
+		return verdicts, err
+	}}
+}
+
+// undead takes no notice of boots that leave.
+type undead struct{ *memory.Store }
+
+func (undead) Leave(context.Context, persistence.BootID) error { return nil }
+
+// wasteful prunes whatever has ended.
+type wasteful struct{ *memory.Store }
+
+func (s wasteful) Prune(ctx context.Context, _ persistence.RetentionPolicy, limit int) (int, error) {
+	return s.Store.Prune(ctx, persistence.RetentionPolicy{Completed: expired, Failed: expired}, limit)
+}
+
+// hoarding never prunes.
+type hoarding struct{ *memory.Store }
+
+func (hoarding) Prune(context.Context, persistence.RetentionPolicy, int) (int, error) { return 0, nil }
+
+// talkative lists runs with their documents.
+type talkative struct{ *memory.Store }
+
+func (s talkative) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
+	runs, err := s.Store.Runs(ctx, filter)
+	for i := range runs {
+		if runs[i], err = s.Run(ctx, runs[i].ID); err != nil {
+			return nil, err
+		}
+	}
+	return runs, err
+}
+
+// stuck always lists the first page.
+type stuck struct{ *memory.Store }
+
+func (s stuck) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
+	filter.Before = workflow.RunID{}
+	return s.Store.Runs(ctx, filter)
+}

@@ -3,7 +3,6 @@ package actors
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -119,7 +118,7 @@ func (s *chaosStore) note(batch []persistence.Write, verdicts []persistence.Verd
 
 func TestNodeSurvivesRandomFaults(t *testing.T) {
 	t.Parallel()
-	for seed := *firstSeed; seed < *firstSeed+*nseed; seed++ {
+	for seed := *firstSeed; seed < *firstSeed+*seeds; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T) { surviveChaos(t, seed) })
@@ -207,8 +206,10 @@ func completeInChaos(t *testing.T, node *Node, w *workflow.Workflow[count, count
 	}
 }
 
-// disturb makes actors crash for half a minute.
+// disturb makes actors crash for half a minute, none so often that it is given
+// up.
 func disturb(node *Node, random *rand.Rand, dispatchers int) {
+	crashes := map[workflow.RunID]int{}
 	for range 60 {
 		time.Sleep(500 * time.Millisecond)
 		live := node.runsInMemory()
@@ -217,9 +218,10 @@ func disturb(node *Node, random *rand.Rand, dispatchers int) {
 			dispatchers--
 			crash(node, "dispatcher")
 		case n < 8 && len(live) > 0:
-			crash(node, runPID(live[random.IntN(len(live))]))
+			if id := live[random.IntN(len(live))]; crashes[id] < 8 {
+				crashes[id]++
+				crash(node, runPID(id))
+			}
 		}
 	}
 }
-
-var nseed = flag.Uint64("seeds", 20, "")

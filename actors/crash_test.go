@@ -304,6 +304,38 @@ func TestDispatcherThatPanicsWithAClaimAndAnInsertUnderWay(t *testing.T) {
 	})
 }
 
+// The restarted dispatcher cannot count a run whose own actor waits to be
+// restarted. It adopts the run, and the other actor must not come back.
+func TestDispatcherAdoptsARunWhoseActorWaitsToBeRestarted(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		hold := newGate(t, "hold")
+		holding := workflow.New("holding", hold.step().Timeout(time.Hour))
+		node := startNode(t, memory.New(), Config{Queues: map[string]int{"default": 2}}, holding)
+		run := start(t, node, holding)
+		synctest.Wait()
+		for range 6 { // the pool waits seconds before the next restart
+			crash(node, runPID(run.ID()))
+			for synctest.Wait(); !inMemory(node, run.ID()); synctest.Wait() {
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+		crash(node, runPID(run.ID()))
+		crash(node, "dispatcher")
+		time.Sleep(time.Minute)
+		if n := hold.inside.Load(); n != 1 {
+			t.Fatalf("the step is under way %d times", n)
+		}
+		entered := hold.entered.Load()
+		hold.open()
+		finish(t, run)
+		if hold.entered.Load() != entered {
+			t.Error("the step ran again")
+		}
+		wantFreeSlots(t, node, 2)
+	})
+}
+
 func TestDispatcherThatPanicsWhileTheNodeDrains(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
@@ -477,6 +509,7 @@ func TestRunsOfADeadProcessGoOnInTheNext(t *testing.T) {
 		if row := read(t, next, run.ID()); row.Crashes != 0 {
 			t.Errorf("a checkpoint left %d crashes", row.Crashes)
 		}
+		synctest.Wait() // for the dead node's step, which returned at the same moment
 		if stats := dead.Journal(); stats.Fenced == 0 {
 			t.Error("the dead node's late write was not refused: the test has missed it")
 		}

@@ -310,11 +310,11 @@ func (l *lane) commit(ctx context.Context, batch []entry) {
 			return
 		}
 		l.journal.down(err)
-		if !unknown {
+		if unknown {
+			l.refuseWaiting(errUnresolved)
+		} else {
 			batch = refuse(batch, err)
 			l.refuseWaiting(err)
-		} else {
-			l.refuseWaiting(fmt.Errorf("%w: what became of an earlier write is not known: %v", workflow.ErrUnavailable, err))
 		}
 		if len(batch) == 0 {
 			return
@@ -327,6 +327,8 @@ func (l *lane) commit(ctx context.Context, batch []entry) {
 		}
 	}
 }
+
+var errUnresolved = fmt.Errorf("%w: it does not say what became of an earlier write", workflow.ErrUnavailable)
 
 // refuse answers those writes of a batch that need not land and moves the
 // others to its front, which it returns.

@@ -66,7 +66,7 @@ func runJournal(t *testing.T, store persistence.Committer, cfg JournalConfig) (j
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for journal.Run(ctx) != nil { //nolint:revive // as its supervisor does
+		for journal.Run(ctx) != nil { // as its supervisor does
 		}
 	}()
 	stop = sync.OnceFunc(func() {

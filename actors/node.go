@@ -60,7 +60,7 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("queue %s: limit %d is not positive", name, limit))
 		}
 		if !workflow.ValidName(name) {
-			errs = append(errs, fmt.Errorf("queue %q: expected a name of letters, digits, _, - or .", name))
+			errs = append(errs, fmt.Errorf("queue %q is no name: expected letters, digits and any of _-. after the first", name))
 		}
 	}
 	if len(c.Queues) == 0 {
@@ -90,7 +90,7 @@ type Node struct {
 
 	// stepContext is above the contexts of all steps; it ends after the last
 	// chance that a stopping node gives them.
-	stepContext context.Context
+	stepContext context.Context //nolint:containedctx // it lasts as long as the node
 	endSteps    context.CancelFunc
 
 	draining atomic.Bool

@@ -2,14 +2,12 @@ package actors
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -84,24 +82,6 @@ func (l *runLife) over(run *workflow.Run) {
 		close(l.ended)
 	}
 	l.ended = nil
-}
-
-// task is one attempt, running on a goroutine of its own.
-type task struct {
-	cancel    context.CancelFunc
-	startedAt time.Time
-	over      atomic.Bool // set by who is first: the body that returns, or who gives it up
-}
-
-// stepAnswer is what an attempt left.
-type stepAnswer struct {
-	state      any
-	document   []byte // the encoded state; nil where no commit follows
-	output     []byte // of the run, after its last step
-	report     workflow.Report
-	done       bool
-	err        error
-	finishedAt time.Time
 }
 
 // Messages that the actor gets beside the events of run_state.go.
@@ -368,86 +348,6 @@ func (r *runActor) commit(c commit) {
 		return
 	}
 	r.append(write)
-}
-
-// startTask runs an attempt. The task copies the state, calls the body and
-// encodes what it left, so that Receive stays free.
-func (r *runActor) startTask(e runStep) {
-	info := r.program.Steps[e.step]
-	attempt := &workflow.Attempt{
-		Run:      r.activation.Run.ID,
-		Workflow: r.program.Name,
-		Version:  r.program.Version,
-		Step:     info.Name,
-		Turn:     e.turn,
-		Name:     info.TurnName(e.turn),
-		Number:   e.attempt + 1,
-		Epoch:    r.activation.Run.Epoch,
-	}
-	attempt.OnProgress = func(doc json.RawMessage) {
-		r.node.watchers.publish(workflow.Event{
-			Run: attempt.Run, Kind: workflow.StepProgress, Step: attempt.Name, Attempt: attempt.Number, Progress: doc,
-		})
-	}
-	ctx, cancel := context.WithTimeoutCause(
-		workflow.NewContext(r.node.stepContext, attempt), info.Timeout, &workflow.TimeoutError{Timeout: info.Timeout})
-	root, self, mark, queue, node := r.node.system.Root, r.self, r.mark, r.queue, r.node
-	t := &task{cancel: cancel, startedAt: time.Now()}
-	r.task = t
-	r.life.begin(t)
-	expired := context.AfterFunc(ctx, func() { root.Send(self, timed{mark, stepExpired{e.token}}) })
-	r.tell(workflow.StepStarted, e.position, nil)
-	program, state := r.program, r.current
-	go func() {
-		answer := stepAnswer{err: errGoexit}
-		defer func() {
-			expired()
-			cancel()
-			if answer.finishedAt.IsZero() {
-				answer.finishedAt = time.Now()
-			}
-			if !t.over.CompareAndSwap(false, true) {
-				node.tellDispatcher(slotBack{queue})
-			}
-			root.Send(self, stepAnswered{mark, e.token, answer})
-		}()
-		answer = execute(ctx, program, e.step, state, attempt)
-	}()
-}
-
-var errGoexit = errors.New("the step ended its goroutine (runtime.Goexit); a step must return")
-
-// execute makes one attempt, on the task's goroutine.
-func execute(ctx context.Context, program *workflow.Program, step int, state any, attempt *workflow.Attempt) (answer stepAnswer) {
-	working, err := program.Copy(state)
-	if err != nil {
-		err = workflow.Permanent(fmt.Errorf("the state before step %s cannot be encoded as JSON: %w", attempt.Name, err))
-		return stepAnswer{err: err, finishedAt: time.Now()}
-	}
-	answer.state = working
-	answer.done, err = program.Execute(ctx, step, working)
-	answer.finishedAt = time.Now()
-	if err != nil && isContextError(err) && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = context.Cause(ctx) // says how long the step had
-	}
-	report, reportErr := attempt.Report()
-	if err == nil {
-		err = reportErr
-	}
-	answer.report = report
-	last := answer.done && step == len(program.Steps)-1
-	switch {
-	case err != nil:
-	case program.Durability == workflow.Ephemeral && len(report.Messages) > 0:
-		err = workflow.Permanent(errors.New("an ephemeral workflow stores nothing and cannot send messages to agents"))
-	case program.Durability == workflow.Checkpointed || last && program.Durability == workflow.Restartable:
-		answer.document, err = program.Encode(working, attempt.Name)
-	}
-	if err == nil && last {
-		answer.output, err = program.Output(working)
-	}
-	answer.err = err
-	return answer
 }
 
 // carry keeps what an attempt reported until a commit stores it; a restartable

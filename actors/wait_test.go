@@ -295,7 +295,7 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 			t.Fatal(err)
 		}
 		cancel()
-		for range watched { //nolint:revive // until it is closed
+		for range watched { // until it is closed
 		}
 		if n := node.watchers.count.Load(); n != 0 {
 			t.Errorf("%d subscriptions are left", n)

@@ -179,6 +179,14 @@ func finishes(step string) func(persistence.Advance) bool {
 
 var errDown = errors.Join(workflow.ErrUnavailable, errors.New("the disk is full"))
 
+// Kinds of errors, for tables.
+func isInput(err error) bool          { return errors.As(err, new(*workflow.InputError)) }
+func isLimit(err error) bool          { return errors.As(err, new(*workflow.LimitError)) }
+func isPanic(err error) bool          { return errors.As(err, new(*workflow.PanicError)) }
+func isUnknownMessage(err error) bool { return errors.As(err, new(*workflow.UnknownMessageError)) }
+
+func is(want error) func(error) bool { return func(err error) bool { return errors.Is(err, want) } }
+
 // inBubble runs a story in a bubble of its own, where time passes only while
 // everybody waits, and where a goroutine that outlives the story fails it.
 func inBubble(t *testing.T, story func(*testing.T)) {
@@ -272,14 +280,14 @@ func finish[Out any](t testing.TB, run *workflow.Handle[Out]) Out {
 }
 
 // fails waits for a run that is expected not to complete.
-func fails[Out any](t testing.TB, run *workflow.Handle[Out]) *workflow.RunError {
+func fails[Out any](t testing.TB, run *workflow.Handle[Out]) workflow.RunError {
 	t.Helper()
 	_, err := run.Wait(t.Context())
 	var ended *workflow.RunError
 	if !errors.As(err, &ended) {
 		t.Fatalf("run ended with %v, want a RunError", err)
 	}
-	return ended
+	return *ended
 }
 
 // read returns a run as its row tells.

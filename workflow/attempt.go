@@ -172,13 +172,14 @@ func (a *Attempt) Report() (Report, error) {
 }
 
 // clone returns a copy of s that the caller's later changes do not reach.
-func (s Summary) clone() Summary {
+func (s *Summary) clone() Summary {
+	c := *s
 	if s.CostCents != nil {
-		s.CostCents = new(*s.CostCents)
+		c.CostCents = new(*s.CostCents)
 	}
-	s.Patterns = slices.Clone(s.Patterns)
-	s.Insights, s.Input, s.Result = slices.Clone(s.Insights), slices.Clone(s.Input), slices.Clone(s.Result)
-	return s
+	c.Patterns = slices.Clone(s.Patterns)
+	c.Insights, c.Input, c.Result = slices.Clone(s.Insights), slices.Clone(s.Input), slices.Clone(s.Result)
+	return c
 }
 
 // Merge returns s with the fields that later sets replaced. A nil s is an

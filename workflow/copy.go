@@ -328,8 +328,7 @@ func unencodable(typ reflect.Type, path string, seen map[reflect.Type]bool) (str
 	case reflect.Pointer, reflect.Slice, reflect.Array:
 		return unencodable(typ.Elem(), path, seen)
 	case reflect.Struct:
-		for i := range typ.NumField() {
-			field := typ.Field(i)
+		for field := range typ.Fields() {
 			if field.Tag.Get("json") == "-" || !field.IsExported() && !isEmbeddedStruct(field) {
 				continue
 			}

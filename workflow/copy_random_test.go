@@ -164,9 +164,9 @@ func (s *shaper) fill(v reflect.Value, depth int) {
 	case reflect.Interface:
 		v.Set(reflect.ValueOf(map[string]any{"a": s.IntN(3)}))
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
-				s.fill(v.Field(i), depth)
+		for _, field := range v.Fields() {
+			if field.CanSet() {
+				s.fill(field, depth)
 			}
 		}
 	case reflect.Array:

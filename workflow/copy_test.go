@@ -331,8 +331,8 @@ func reach(v reflect.Value, visit func(unsafe.Pointer, reflect.Type)) {
 		if v.Type() == timeType {
 			return // its zone is shared, and never changes
 		}
-		for i := range v.NumField() {
-			reach(v.Field(i), visit)
+		for _, field := range v.Fields() {
+			reach(field, visit)
 		}
 	}
 }

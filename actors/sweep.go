@@ -1,0 +1,189 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"singularity/persistence"
+	"singularity/supervisor"
+	"singularity/workflow"
+)
+
+// lookSoon arms an early sweep, after something went wrong.
+func (d *dispatcher) lookSoon() {
+	if d.look == nil {
+		d.look = d.later(minSweep, lookAgain{})
+	}
+}
+
+// runLost sees to a run whose actor ended without knowing how the row stands.
+func (d *dispatcher) runLost(m runLeft) {
+	if errors.Is(m.err, persistence.ErrBadWrite) {
+		d.lookSoon() // not even its failure can be stored; at once would be again and again
+		return
+	}
+	d.adopt(m.id)
+}
+
+// adopt activates a run that this boot owns, if it still does, and that has no
+// actor, or one that waits to be restarted and that nobody counts.
+func (d *dispatcher) adopt(id workflow.RunID) {
+	if d.adopting[id] || d.live[id] != nil || d.muster[id] {
+		return
+	}
+	d.adopting[id] = true
+	d.node.system.Root.Send(d.node.runs, supervisor.StopChild{Name: id.String()})
+	d.node.journal.Append(persistence.Reactivate{Run: id, Boot: d.node.boot.ID}, func(verdict persistence.Verdict) {
+		d.send(adopted{id, verdict})
+	})
+}
+
+func (d *dispatcher) adopted(m adopted) {
+	delete(d.adopting, m.id)
+	switch {
+	case errors.Is(m.verdict.Err, persistence.ErrFenced):
+		// It is not ours any more: cancelled, ended, or released by a commit
+		// whose answer was lost, and then it waits for a claim.
+		d.node.recheck(m.id)
+		d.lookSoon()
+	case m.verdict.Err != nil:
+		d.lookSoon()
+	default:
+		activation := m.verdict.Activations[0]
+		q := d.queues[activation.Run.Queue]
+		program := d.node.catalog.version(activation.Run.Workflow, activation.Run.Version)
+		if q != nil && program != nil && d.live[m.id] == nil {
+			d.run(q, launch{activation: activation, program: program}) // beyond the limit, if need be: it is ours
+		}
+	}
+	d.fillAll()
+}
+
+// gaveUp fails a run whose actor crashes again and again.
+func (d *dispatcher) gaveUp(m gaveUp) {
+	d.log.Error("a run's actor keeps crashing; the run fails", "run", m.id, "error", m.err)
+	if live := d.live[m.id]; live != nil {
+		d.forget(m.id, live)
+		live.life.over(nil)
+		d.fill(live.queue)
+	}
+	boot, journal := d.node.boot.ID, d.node.journal
+	journal.Append(persistence.Reactivate{Run: m.id, Boot: boot}, func(verdict persistence.Verdict) {
+		if verdict.Err != nil {
+			return
+		}
+		activation := verdict.Activations[0]
+		journal.Append(persistence.Advance{
+			Fence:   persistence.Fence{Run: m.id, Boot: boot, Epoch: activation.Run.Epoch, Seq: activation.Seq},
+			State:   workflow.Failed,
+			Step:    activation.Run.Step,
+			Turn:    activation.Run.Turn,
+			Attempt: activation.Run.Attempt,
+			Error:   errorText(fmt.Errorf("the run's actor keeps crashing: %w", m.err)),
+			Summary: activation.Summary,
+		}, func(persistence.Verdict) { d.node.recheck(m.id) })
+	})
+}
+
+// survey reads what waits in the store, and what this boot owns there.
+func (d *dispatcher) survey() {
+	switch {
+	case d.leaving != nil && d.informed && len(d.orphans) == 0:
+		return
+	case d.surveying:
+		d.outdated = true
+		return
+	}
+	d.surveying = true
+	node, start := d.node, d.start
+	known := node.catalog.known()
+	go func() {
+		ctx, cancel := context.WithTimeout(node.stepContext, 10*time.Second)
+		defer cancel()
+		found := surveyed{start: start}
+		if found.owned, found.err = node.store.Owned(ctx, node.boot.ID); found.err == nil {
+			found.backlog, found.err = node.store.Backlog(ctx, known)
+		}
+		d.send(found)
+	}()
+}
+
+func (d *dispatcher) takeStock(m surveyed) {
+	if m.start != d.start {
+		return
+	}
+	d.surveying = false
+	d.sweepEvery = min(2*d.sweepEvery, maxSweep)
+	if m.err != nil {
+		d.log.Warn("sweep failed", "error", m.err)
+		d.lookSoon()
+		return
+	}
+	d.informed = true
+	d.adoptOrphans(m.owned)
+	// What the sweep did not see may have come since; only a claim that comes
+	// back short says that there is nothing more.
+	for _, backlog := range m.backlog {
+		if q := d.queues[backlog.Queue]; q != nil {
+			if backlog.Due {
+				q.expect()
+			}
+			q.hasSolo = q.hasSolo || backlog.Solo
+			d.wake(q, backlog.Next)
+		}
+	}
+	if d.solo == soloClears {
+		d.clearForSolo() // an actor that was about to be restarted did not hear it
+	}
+	d.goSolo()
+	d.fillAll()
+	if d.outdated {
+		d.outdated = false
+		d.survey()
+	}
+}
+
+// adoptOrphans takes up owned runs that have had no actor for a while: of those
+// seen for the first time a claim or an insert may have landed whose answer is
+// on its way. A node that drains has claimed and inserted its last.
+func (d *dispatcher) adoptOrphans(owned []workflow.RunID) {
+	orphans := map[workflow.RunID]time.Time{}
+	now := time.Now()
+	for _, id := range owned {
+		since, seen := d.orphans[id]
+		switch {
+		case d.live[id] != nil || d.adopting[id] || d.muster[id]:
+		case seen && now.Sub(since) >= minSweep, d.leaving != nil && d.start == 0:
+			d.adopt(id)
+		case seen:
+			orphans[id] = since
+		default:
+			orphans[id] = now
+			d.tellRun(id, rollCall{})
+		}
+	}
+	d.orphans = orphans
+	if len(orphans) > 0 {
+		d.lookSoon()
+	}
+}
+
+// runAlive counts a run in whose actor this dispatcher, restarted, does not know.
+func (d *dispatcher) runAlive(m runAlive) {
+	delete(d.muster, m.run.ID)
+	delete(d.orphans, m.run.ID)
+	if q := d.queues[m.run.Queue]; d.live[m.run.ID] == nil {
+		q.used++
+		d.live[m.run.ID] = &liveRun{
+			launch:  launch{mark: m.mark, activation: persistence.Activation{Run: m.run}, life: &runLife{}},
+			queue:   q,
+			started: true,
+		}
+		if d.leaving != nil {
+			d.tellRun(m.run.ID, d.leaving)
+		}
+	}
+	d.fillAll()
+}

@@ -221,7 +221,7 @@ func TestEphemeralRunsGoOnWhileClaimsFail(t *testing.T) {
 		node := startNode(t, store, Config{}, counting)
 		time.Sleep(time.Minute)
 		store.beforeCommit(func([]persistence.Write) error { <-block; return errDown })
-		store.failReads(errDown)
+		store.duringSweep(func() error { return errDown })
 		node.tellDispatcher(released{queue: "default"})
 		synctest.Wait()
 		run := start(t, node, counting)
@@ -243,7 +243,7 @@ func TestRunsAreClaimedSoonAfterAnOutage(t *testing.T) {
 		time.Sleep(605 * time.Second) // sweeps have become rare, and the next one is 26s away
 		run := startWith(t, node, counting, workflow.Options{Due: time.Now().Add(time.Second)})
 		store.beforeCommit(func([]persistence.Write) error { return errDown })
-		store.failReads(errDown)
+		store.duringSweep(func() error { return errDown })
 		time.Sleep(40 * time.Second)
 		store.restore()
 		began := time.Now()
@@ -257,17 +257,21 @@ func TestRunsAreClaimedSoonAfterAnOutage(t *testing.T) {
 func TestWorkflowRegisteredDuringASweepIsClaimedSoon(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		store := memory.New()
+		store, block := newFaultyStore(), make(chan struct{})
 		counting := workflow.New("counting", add("one"))
 		first := startNode(t, store, Config{}, counting)
 		run := startWith(t, first, counting, workflow.Options{Due: time.Now().Add(time.Second)})
 		stopNode(t, first)
 		second := startNode(t, store, Config{})
 		time.Sleep(10 * time.Minute)
-		second.tellDispatcher(lookNow{}) // a sweep that does not know the workflow yet
+		store.duringSweep(func() error { <-block; return nil })
+		second.tellDispatcher(lookNow{})
+		synctest.Wait() // this sweep does not know the workflow yet
 		if err := second.Register(counting); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait()
+		close(block)
 		handle, err := counting.Handle(t.Context(), second, run.ID())
 		if err != nil {
 			t.Fatal(err)

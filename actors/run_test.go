@@ -299,6 +299,23 @@ func TestSlotOfAStepThatIgnoresItsContextIsLostUntilTheStepReturns(t *testing.T)
 	})
 }
 
+// The body returns at the very moment at which it is given up.
+func TestSlotOfAStepThatReturnsWhenItIsGivenUpIsNotLost(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		const limit = 2
+		late := workflow.New("late", workflow.Do("late", func(context.Context, *count) error {
+			time.Sleep(time.Second + grace)
+			return nil
+		}).Timeout(time.Second).Retry(workflow.Retry{Attempts: 1}))
+		node := startNode(t, memory.New(), Config{Queues: map[string]int{"default": limit, "metrics": 90}}, late)
+		for range 200 {
+			_, _ = start(t, node, late).Wait(t.Context()) // completed or failed, whichever was first
+		}
+		wantFreeSlots(t, node, limit)
+	})
+}
+
 func TestNodeGivesUpWhenTooManySlotsAreLost(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {

@@ -84,16 +84,16 @@ func (g *gate) step() workflow.Step[count] {
 // faultyStore is a memory store that a test disturbs.
 type faultyStore struct {
 	*memory.Store
-	mu       sync.Mutex
-	before   func([]persistence.Write) error
-	after    func([]persistence.Write) error
-	surveyed error
-	batches  int
+	mu      sync.Mutex
+	before  func([]persistence.Write) error
+	after   func([]persistence.Write) error
+	sweep   func() error
+	batches int
 }
 
 func newFaultyStore() *faultyStore {
 	pass := func([]persistence.Write) error { return nil }
-	return &faultyStore{Store: memory.New(), before: pass, after: pass}
+	return &faultyStore{Store: memory.New(), before: pass, after: pass, sweep: func() error { return nil }}
 }
 
 // beforeCommit sets what happens before a batch is applied; an error keeps it
@@ -112,11 +112,12 @@ func (s *faultyStore) afterCommit(f func([]persistence.Write) error) {
 	s.after = f
 }
 
-// failReads makes sweeps fail.
-func (s *faultyStore) failReads(err error) {
+// duringSweep sets what happens in a sweep after it has read; an error is what
+// the caller sees.
+func (s *faultyStore) duringSweep(f func() error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.surveyed = err
+	s.sweep = f
 }
 
 // restore ends all disturbance.
@@ -124,7 +125,7 @@ func (s *faultyStore) restore() {
 	pass := func([]persistence.Write) error { return nil }
 	s.beforeCommit(pass)
 	s.afterCommit(pass)
-	s.failReads(nil)
+	s.duringSweep(func() error { return nil })
 }
 
 // committed counts the batches so far.
@@ -149,14 +150,12 @@ func (s *faultyStore) Commit(ctx context.Context, batch []persistence.Write) ([]
 	return verdicts, err
 }
 
-func (s *faultyStore) Owned(ctx context.Context, boot persistence.BootID) ([]workflow.RunID, error) {
+func (s *faultyStore) Backlog(ctx context.Context, known []persistence.Definition) ([]persistence.Backlog, error) {
 	s.mu.Lock()
-	err := s.surveyed
+	sweep := s.sweep
 	s.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	return s.Store.Owned(ctx, boot)
+	backlog, err := s.Store.Backlog(ctx, known)
+	return backlog, errors.Join(err, sweep())
 }
 
 // has finds a write of one kind for which ok holds.

@@ -30,7 +30,7 @@ func openWriter(path string, maxPages int) (*writer, error) {
 		"synchronous(full)", // a commit is on the disk when it is answered
 		busyTimeout,
 		"wal_autocheckpoint(4000)", // the busiest pages are copied once in 16 MiB
-		"cache_size(-2048)", // KiB; a long queue must not cost memory
+		"cache_size(-2048)",        // KiB; a long queue must not cost memory
 		"temp_store(memory)",
 	}
 	if maxPages > 0 {

@@ -111,7 +111,7 @@ type Entry struct {
 	Turn       int
 	Attempt    int // from 1
 	Outcome    workflow.StepOutcome
-	State      []byte            // after the step; nil for a failed attempt
+	State      []byte            // after the step; of a failed attempt nil, or what a run takes along that leaves memory
 	Output     []byte            // of the run, with its last step
 	Summary    *workflow.Summary // of the run so far
 	Error      string

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -71,31 +70,6 @@ type liveRun struct {
 	cancelled *rowCancelled // said before that
 	respawn   time.Duration // until the next try to start it
 }
-
-// waitingRoom holds the ephemeral runs of a queue that wait for a slot. It
-// outlives the dispatcher's restarts, since no row remembers them.
-type waitingRoom struct{ launches []launch }
-
-// queue is a queue's slots on this node.
-type queue struct {
-	name  string
-	limit int
-	used  int
-	lost  int // slots of steps that ignore their cancelled context
-	// more: the store may hold due runs that are not claimed yet. New runs line
-	// up behind them.
-	more     bool
-	claiming bool
-	missed   bool // more was said while a claim was under way, which may have been too early
-	hasSolo  bool
-	next     time.Time // the earliest that something becomes due, as far as known
-	waiting  *waitingRoom
-}
-
-func (q *queue) free() int { return q.limit - q.used - q.lost }
-
-// expect says that the store may hold due runs.
-func (q *queue) expect() { q.more, q.missed = true, q.claiming }
 
 // Messages to the dispatcher.
 type (
@@ -332,96 +306,6 @@ func (d *dispatcher) later(delay time.Duration, message any) *time.Timer {
 // closed reports whether no run may start now beside those that are live.
 func (d *dispatcher) closed() bool { return d.solo != noSolo || len(d.muster) > 0 }
 
-// admit starts a new run at once if it can, and stores it otherwise.
-func (d *dispatcher) admit(m admit) {
-	q := d.queues[m.insert.Queue]
-	switch {
-	case d.leaving != nil:
-		m.reply <- admitted{err: workflow.ErrDraining}
-	case m.launch.program.Durability == workflow.Ephemeral:
-		m.reply <- d.admitEphemeral(m, q)
-	default:
-		dueNow := !m.insert.Due.After(time.Now())
-		reserved := dueNow && q.free() > 0 && !q.more && !d.closed()
-		if reserved {
-			q.used++
-			m.insert.Owner = d.node.boot.ID
-		}
-		d.node.journal.Append(m.insert, func(verdict persistence.Verdict) {
-			m.reply <- admitted{existing: verdict.Existing, owned: verdict.Owned, err: verdict.Err}
-			d.send(inserted{d.start, m, reserved, verdict})
-		})
-	}
-}
-
-func (d *dispatcher) admitEphemeral(m admit, q *queue) admitted {
-	if there, found := d.findEphemeral(m); found {
-		if there.Workflow != m.insert.Workflow || !bytes.Equal(there.Input, m.insert.Input) {
-			return admitted{err: &workflow.KeyConflictError{Workflow: m.insert.Workflow, Run: there.ID}}
-		}
-		return admitted{existing: &there}
-	}
-	switch {
-	case q.free() > 0 && !d.closed():
-		d.run(q, m.launch)
-	case len(q.waiting.launches) < maxWaiting:
-		q.waiting.launches = append(q.waiting.launches, m.launch)
-	default:
-		return admitted{err: fmt.Errorf("%w: %d ephemeral runs wait in queue %s, the most that may", workflow.ErrQueueFull, maxWaiting, q.name)}
-	}
-	return admitted{owned: true}
-}
-
-// findEphemeral finds the run that an earlier start with the same id made. Only
-// an id that the caller chose can be there already.
-func (d *dispatcher) findEphemeral(m admit) (workflow.Run, bool) {
-	if !m.chosen {
-		return workflow.Run{}, false
-	}
-	if run := d.find(m.insert.Run); !run.ID.IsZero() {
-		return run, true
-	}
-	return d.node.watchers.endedEphemeral(m.insert.Run)
-}
-
-// find returns a run that has a slot, or waits for one in memory; zero for none.
-func (d *dispatcher) find(id workflow.RunID) workflow.Run {
-	if live := d.live[id]; live != nil {
-		return live.activation.Run
-	}
-	for _, q := range d.queues {
-		for _, l := range q.waiting.launches {
-			if run := l.activation.Run; run.ID == id {
-				run.State = workflow.Available
-				return run
-			}
-		}
-	}
-	return workflow.Run{}
-}
-
-func (d *dispatcher) inserted(m inserted) {
-	q := d.queues[m.admit.insert.Queue]
-	if m.reserved && m.start == d.start {
-		q.used--
-	}
-	existing := m.verdict.Existing
-	switch {
-	case errors.Is(m.verdict.Err, workflow.ErrOutcomeUnknown):
-		d.lookSoon()
-	case m.verdict.Err != nil:
-	case existing != nil && existing.ID == m.admit.insert.Run && existing.State == workflow.Running && d.live[existing.ID] == nil:
-		// This very insert landed before, and nobody here heard of it.
-		d.adopt(existing.ID)
-	case existing != nil:
-	case m.verdict.Owned:
-		d.run(q, m.admit.launch)
-	default:
-		d.released(released{q.name, time.Until(m.admit.insert.Due)})
-	}
-	d.fill(q)
-}
-
 // run takes a slot for a run and starts its actor. An earlier actor of the same
 // run may still be on its way out, as when the run was cancelled and retried
 // while a step did not return.
@@ -518,137 +402,6 @@ func (d *dispatcher) endWaiting(l launch, state workflow.State, err error) {
 	run.State, run.Error, run.FinishedAt = state, err.Error(), &now
 	d.node.watchers.endEphemeral(run)
 	l.life.over(&run)
-}
-
-// fill gives free slots to what waits: first in memory, then in the store.
-func (d *dispatcher) fill(q *queue) {
-	switch {
-	case d.leaving != nil:
-		return
-	case d.closed():
-		d.goSolo()
-		return
-	}
-	d.fillFromMemory(q)
-	if q.more && !q.claiming && q.free() > 0 {
-		d.claim(q, min(q.free(), claimsAtOnce), false)
-	}
-}
-
-func (d *dispatcher) fillAll() {
-	for _, q := range d.queues {
-		d.fill(q)
-	}
-}
-
-func (d *dispatcher) fillFromMemory(q *queue) {
-	for len(q.waiting.launches) > 0 && q.free() > 0 {
-		next := q.waiting.launches[0]
-		q.waiting.launches[0] = launch{}
-		q.waiting.launches = q.waiting.launches[1:]
-		d.run(q, next)
-	}
-}
-
-// claim asks for runs and takes their slots beforehand.
-func (d *dispatcher) claim(q *queue, limit int, solo bool) {
-	q.claiming, q.missed = true, false
-	q.used += limit
-	claim := persistence.Claim{
-		ID: workflow.NewRunID().String(), Boot: d.node.boot.ID, Queue: q.name,
-		Limit: limit, Known: d.node.catalog.known(), Solo: solo,
-	}
-	d.node.journal.Append(claim, func(verdict persistence.Verdict) {
-		d.send(claimed{d.start, q.name, limit, solo, verdict})
-	})
-}
-
-func (d *dispatcher) claimed(m claimed) {
-	q := d.queues[m.queue]
-	current := m.start == d.start
-	if current {
-		q.claiming = false
-		q.used -= m.limit
-	}
-	if m.verdict.Err != nil {
-		// What the claim may have taken all the same, the sweep finds.
-		d.log.Warn("claim failed; the next sweep repeats it", "queue", q.name, "error", m.verdict.Err)
-		if m.solo && current {
-			d.solo = soloClears
-		}
-		if !d.closed() && d.leaving == nil {
-			d.fillFromMemory(q)
-		}
-		d.lookSoon()
-		return
-	}
-	activations := m.verdict.Activations
-	for _, activation := range activations {
-		program := d.node.catalog.version(activation.Run.Workflow, activation.Run.Version)
-		d.run(q, launch{activation: activation, program: program})
-	}
-	switch {
-	case !current:
-	case m.solo && len(activations) == 0:
-		q.hasSolo = false
-		d.soloOver()
-	case m.solo:
-		d.solo, d.soloRun = soloRunning, activations[0].Run.ID
-	case len(activations) < m.limit:
-		q.more = q.missed
-	}
-	d.sweepEvery = minSweep
-	d.fill(q)
-}
-
-func (d *dispatcher) released(m released) {
-	q := d.queues[m.queue]
-	if q == nil {
-		return // of a node with other queues
-	}
-	if m.delay <= 0 {
-		q.expect()
-		d.fill(q)
-		return
-	}
-	d.wake(q, time.Now().Add(m.delay))
-}
-
-// wake makes the dispatcher look at a queue at the given time.
-func (d *dispatcher) wake(q *queue, at time.Time) {
-	if at.IsZero() || !q.next.IsZero() && !at.Before(q.next) {
-		return
-	}
-	q.next = at
-	d.armDue()
-}
-
-func (d *dispatcher) armDue() {
-	var first time.Time
-	for _, q := range d.queues {
-		if !q.next.IsZero() && (first.IsZero() || q.next.Before(first)) {
-			first = q.next
-		}
-	}
-	if d.due != nil {
-		d.due.Stop()
-	}
-	if !first.IsZero() {
-		d.due = d.later(time.Until(first), dueNow{})
-	}
-}
-
-func (d *dispatcher) dueNow() {
-	now := time.Now()
-	for _, q := range d.queues {
-		if !q.next.IsZero() && !q.next.After(now) {
-			q.next = time.Time{}
-			q.expect()
-			d.fill(q)
-			d.survey() // when is the next one due?
-		}
-	}
-	d.armDue()
 }
 
 func (d *dispatcher) runLeft(m runLeft) {

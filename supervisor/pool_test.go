@@ -294,7 +294,7 @@ func TestPoolChildThatFailsAndDoesNotEndIsReplaced(t *testing.T) {
 		w.send(pid, crash{"boom"})
 		w.pass(5*time.Second + 100*time.Millisecond)
 		w.expect("a starts", "a stops", "a restarts #1")
-		if n := w.describe(tree).Children[0].Children[0]; n.PID != "nonhost/root/pool/a~2" || !strings.Contains(n.LastFailure, "boom") {
+		if n := w.describe(tree).Children[0].Children[0]; n.PID != tree.PID().Address+"/"+"root/pool/a~2" || !strings.Contains(n.LastFailure, "boom") {
 			w.Errorf("described as %+v, want a second actor, because of the panic", n)
 		}
 		close(gate)

@@ -1,0 +1,164 @@
+package actors
+
+import (
+	"time"
+
+	"singularity/persistence"
+	"singularity/workflow"
+)
+
+// waitingRoom holds the ephemeral runs of a queue that wait for a slot. It
+// outlives the dispatcher's restarts, since no row remembers them.
+type waitingRoom struct{ launches []launch }
+
+// queue is a queue's slots on this node.
+type queue struct {
+	name  string
+	limit int
+	used  int
+	lost  int // slots of steps that ignore their cancelled context
+	// more: the store may hold due runs that are not claimed yet. New runs line
+	// up behind them.
+	more     bool
+	claiming bool
+	missed   bool // more was said while a claim was under way, which may have been too early
+	hasSolo  bool
+	next     time.Time // the earliest that something becomes due, as far as known
+	waiting  *waitingRoom
+}
+
+func (q *queue) free() int { return q.limit - q.used - q.lost }
+
+// expect says that the store may hold due runs.
+func (q *queue) expect() { q.more, q.missed = true, q.claiming }
+
+// fill gives free slots to what waits: first in memory, then in the store.
+func (d *dispatcher) fill(q *queue) {
+	switch {
+	case d.leaving != nil:
+		return
+	case d.closed():
+		d.goSolo()
+		return
+	}
+	d.fillFromMemory(q)
+	if q.more && !q.claiming && q.free() > 0 {
+		d.claim(q, min(q.free(), claimsAtOnce), false)
+	}
+}
+
+func (d *dispatcher) fillAll() {
+	for _, q := range d.queues {
+		d.fill(q)
+	}
+}
+
+func (d *dispatcher) fillFromMemory(q *queue) {
+	for len(q.waiting.launches) > 0 && q.free() > 0 {
+		next := q.waiting.launches[0]
+		q.waiting.launches[0] = launch{}
+		q.waiting.launches = q.waiting.launches[1:]
+		d.run(q, next)
+	}
+}
+
+// claim asks for runs and takes their slots beforehand.
+func (d *dispatcher) claim(q *queue, limit int, solo bool) {
+	q.claiming, q.missed = true, false
+	q.used += limit
+	claim := persistence.Claim{
+		ID: workflow.NewRunID().String(), Boot: d.node.boot.ID, Queue: q.name,
+		Limit: limit, Known: d.node.catalog.known(), Solo: solo,
+	}
+	d.node.journal.Append(claim, func(verdict persistence.Verdict) {
+		d.send(claimed{d.start, q.name, limit, solo, verdict})
+	})
+}
+
+func (d *dispatcher) claimed(m claimed) {
+	q := d.queues[m.queue]
+	current := m.start == d.start
+	if current {
+		q.claiming = false
+		q.used -= m.limit
+	}
+	if m.verdict.Err != nil {
+		// What the claim may have taken all the same, the sweep finds.
+		d.log.Warn("claim failed; the next sweep repeats it", "queue", q.name, "error", m.verdict.Err)
+		if m.solo && current {
+			d.solo = soloClears
+		}
+		if !d.closed() && d.leaving == nil {
+			d.fillFromMemory(q)
+		}
+		d.lookSoon()
+		return
+	}
+	activations := m.verdict.Activations
+	for _, activation := range activations {
+		program := d.node.catalog.version(activation.Run.Workflow, activation.Run.Version)
+		d.run(q, launch{activation: activation, program: program})
+	}
+	switch {
+	case !current:
+	case m.solo && len(activations) == 0:
+		q.hasSolo = false
+		d.soloOver()
+	case m.solo:
+		d.solo, d.soloRun = soloRunning, activations[0].Run.ID
+	case len(activations) < m.limit:
+		q.more = q.missed
+	}
+	d.sweepEvery = minSweep
+	d.fill(q)
+}
+
+func (d *dispatcher) released(m released) {
+	q := d.queues[m.queue]
+	if q == nil {
+		return // of a node with other queues
+	}
+	if m.delay <= 0 {
+		q.expect()
+		d.fill(q)
+		return
+	}
+	d.wake(q, time.Now().Add(m.delay))
+}
+
+// wake makes the dispatcher look at a queue at the given time.
+func (d *dispatcher) wake(q *queue, at time.Time) {
+	if at.IsZero() || !q.next.IsZero() && !at.Before(q.next) {
+		return
+	}
+	q.next = at
+	d.armDue()
+}
+
+func (d *dispatcher) armDue() {
+	var first time.Time
+	for _, q := range d.queues {
+		if !q.next.IsZero() && (first.IsZero() || q.next.Before(first)) {
+			first = q.next
+		}
+	}
+	if d.due != nil {
+		d.due.Stop()
+	}
+	if !first.IsZero() {
+		d.due = d.later(time.Until(first), dueNow{})
+	}
+}
+
+func (d *dispatcher) dueNow() {
+	now := time.Now()
+	for _, q := range d.queues {
+		if !q.next.IsZero() && !q.next.After(now) {
+			q.next = time.Time{}
+			q.expect()
+			d.fill(q)
+			d.survey() // when is the next one due?
+		}
+	}
+	d.armDue()
+}

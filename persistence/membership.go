@@ -15,6 +15,22 @@ type Boot struct {
 	Hostname string
 	PID      int
 	Version  string // of the program
+	// Capabilities says what the process can do, as a JSON object; empty: {}.
+	Capabilities string
+}
+
+// Member is an instance as instance_registry has it: a label with its latest boot.
+type Member struct {
+	Instance      string
+	Boot          BootID
+	Hostname      string
+	PID           int
+	Status        string // online, offline, draining or paused
+	Load          int    // runs executing when it last said so
+	Capabilities  string // a JSON object
+	LastHeartbeat time.Time
+	CreatedAt     time.Time
+	Version       string
 }
 
 // MaxCrashes is how many process deaths since its last checkpoint quarantine a
@@ -26,8 +42,8 @@ const QuarantineError = "its process died three times since the last checkpoint"
 
 // Membership keeps the boots and what becomes of the runs of dead ones.
 type Membership interface {
-	// Join makes boot a living owner of runs; it is ErrFenced when that boot has
-	// ended.
+	// Join makes boot a living owner of runs. It is ErrFenced when that boot has
+	// ended, and ErrInstanceTaken while another living boot has its label.
 	Join(ctx context.Context, boot Boot) error
 	// Leave ends a boot. Runs that it still owns count as left by a crash.
 	Leave(ctx context.Context, boot BootID) error
@@ -35,6 +51,8 @@ type Membership interface {
 	// next epoch, one more crash, available; the third crash quarantines a run.
 	// It is repeated until it returns no runs.
 	Reassign(ctx context.Context, limit int) (Reassigned, error)
+	// Members lists the instances, the latest heartbeat first.
+	Members(ctx context.Context) ([]Member, error)
 }
 
 // Reassigned counts what [Membership.Reassign] did.

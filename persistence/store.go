@@ -57,6 +57,8 @@ var (
 	ErrBadWrite = errors.New("value cannot be stored")
 	// ErrSchemaNewer: the database was migrated by a newer version of this program.
 	ErrSchemaNewer = errors.New("the database has a newer schema than this program knows")
+	// ErrInstanceTaken: another living process has the instance's label.
+	ErrInstanceTaken = errors.New("another living process has this instance id")
 	// ErrLocked: another process has the database open.
 	ErrLocked = errors.New("the database is open in another process")
 )

@@ -2,9 +2,13 @@ package memory
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"singularity/persistence"
 	"singularity/workflow"
@@ -13,7 +17,9 @@ import (
 // member is a boot, living or not.
 type member struct {
 	persistence.Boot
-	alive bool
+	alive    bool
+	joinedAt time.Time
+	endedAt  time.Time // zero while it lives
 }
 
 func (s *Store) alive(boot persistence.BootID) bool {
@@ -38,7 +44,9 @@ func (s *Store) Join(ctx context.Context, boot persistence.Boot) error {
 	if m := s.boots[boot.ID]; m != nil && !m.alive {
 		return fmt.Errorf("join as boot %s, which has ended: %w", boot.ID, persistence.ErrFenced)
 	}
-	s.boots[boot.ID] = &member{boot, true}
+	if s.boots[boot.ID] == nil {
+		s.boots[boot.ID] = &member{Boot: boot, alive: true, joinedAt: now()}
+	}
 	return nil
 }
 
@@ -48,8 +56,8 @@ func (s *Store) Leave(ctx context.Context, boot persistence.BootID) error {
 		return err
 	}
 	defer s.mu.Unlock()
-	if m := s.boots[boot]; m != nil {
-		m.alive = false
+	if m := s.boots[boot]; m != nil && m.alive {
+		m.alive, m.endedAt = false, now()
 	}
 	return nil
 }
@@ -77,6 +85,42 @@ func (s *Store) Reassign(ctx context.Context, limit int) (persistence.Reassigned
 		})
 	}
 	return done, nil
+}
+
+// Members implements [persistence.Membership]. A living boot's heartbeat is
+// now, since it shares the process with the store.
+func (s *Store) Members(ctx context.Context) ([]persistence.Member, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	latest := map[string]persistence.Member{}
+	for id, boot := range s.boots {
+		if earlier, there := latest[boot.Instance]; there && (earlier.CreatedAt.After(boot.joinedAt) ||
+			earlier.CreatedAt.Equal(boot.joinedAt) && earlier.Boot > id) {
+			continue
+		}
+		latest[boot.Instance] = s.member(boot)
+	}
+	return slices.SortedFunc(maps.Values(latest), func(a, b persistence.Member) int {
+		return cmp.Or(b.LastHeartbeat.Compare(a.LastHeartbeat), strings.Compare(a.Instance, b.Instance))
+	}), nil
+}
+
+func (s *Store) member(m *member) persistence.Member {
+	found := persistence.Member{
+		Instance: m.Instance, Boot: m.ID, Hostname: m.Hostname, PID: m.PID, Version: m.Version,
+		Status: "offline", Capabilities: cmp.Or(m.Capabilities, "{}"), LastHeartbeat: m.endedAt, CreatedAt: m.joinedAt,
+	}
+	if m.alive {
+		found.Status, found.LastHeartbeat = "online", now()
+	}
+	for _, r := range s.running {
+		if r.boot == m.ID {
+			found.Load++
+		}
+	}
+	return found
 }
 
 // abandoned lists running runs without a living owner, at most limit.

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -30,14 +31,16 @@ func (t *tx) alive(boot persistence.BootID) (alive bool, err error) {
 }
 
 const insertLease = `
-INSERT INTO node_leases (boot, instance_id, hostname, pid, version, created_at)
-VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO node_leases (boot, instance_id, hostname, pid, version, capabilities, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (boot) DO NOTHING`
 
 // Join implements [persistence.Membership].
 func (s *Store) Join(ctx context.Context, boot persistence.Boot) error {
 	err := s.writer.transaction(ctx, func(t *tx) error {
-		if _, err := t.exec(insertLease, string(boot.ID), boot.Instance, boot.Hostname, boot.PID, boot.Version, t.at); err != nil {
+		_, err := t.exec(insertLease, string(boot.ID), boot.Instance, boot.Hostname, boot.PID, boot.Version,
+			cmp.Or(boot.Capabilities, "{}"), t.at)
+		if err != nil {
 			return err
 		}
 		alive, err := t.alive(boot.ID)
@@ -140,4 +143,34 @@ func (t *tx) reassign(limit int) (persistence.Reassigned, error) {
 		}
 	}
 	return done, nil
+}
+
+const listMembers = `
+SELECT member.instance_id, boot.boot, member.hostname, member.pid, member.status, member.load, member.capabilities,
+	coalesce(boot.ended_at, ?), boot.created_at, member.version
+FROM instance_registry AS member
+JOIN node_leases AS boot USING (instance_id)
+WHERE NOT EXISTS (
+	SELECT 1
+	FROM node_leases AS later
+	WHERE later.instance_id = boot.instance_id AND (later.created_at, later.boot) > (boot.created_at, boot.boot)
+)
+ORDER BY member.last_heartbeat DESC, member.instance_id`
+
+// Members implements [persistence.Membership].
+func (s *Store) Members(ctx context.Context) ([]persistence.Member, error) {
+	var members []persistence.Member
+	err := s.readers.query(ctx, func(row scanner) error {
+		var m persistence.Member
+		var heartbeat, created int64
+		err := row.Scan(&m.Instance, &m.Boot, &m.Hostname, &m.PID, &m.Status, &m.Load, &m.Capabilities,
+			&heartbeat, &created, &m.Version)
+		m.LastHeartbeat, m.CreatedAt = moment(heartbeat), moment(created)
+		members = append(members, m)
+		return err
+	}, listMembers, now())
+	if err != nil {
+		return nil, fmt.Errorf("list members: %w", err)
+	}
+	return members, nil
 }

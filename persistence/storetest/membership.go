@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"singularity/persistence"
 	"singularity/workflow"
@@ -19,6 +20,7 @@ var membershipStories = []story{
 	{name: "membership/owned lists the running runs of one boot", tell: ownedLists},
 	{name: "membership/joining and leaving can be repeated", tell: joinAndLeaveAgain},
 	{name: "membership/a boot that ended never comes back", tell: joinAfterLeave},
+	{name: "membership/members are the instances with their latest boots", tell: membersList},
 }
 
 // crash lets the runs that wait in the usual queue lose their process n times.
@@ -202,4 +204,40 @@ func joinAfterLeave(f *fixture) {
 		f.Errorf("join again after leaving: %v, want %v", err, persistence.ErrFenced)
 	}
 	f.refuse(claimOf(boot.ID, 1), persistence.ErrFenced)
+}
+
+func membersList(f *fixture) {
+	before := time.Now()
+	gone := f.join("a")
+	f.leave(gone)
+	again := f.join("a")
+	other := persistence.Boot{
+		ID: "b-1", Instance: "b", Hostname: "host-b", PID: 7, Version: "v2", Capabilities: `{"llm":true}`,
+	}
+	if err := f.store.Join(f.Context(), other); err != nil {
+		f.Fatalf("join: %v", err)
+	}
+	left := f.join("c")
+	f.leave(left)
+	members, err := f.store.Members(f.Context())
+	if err != nil {
+		f.Fatalf("members: %v", err)
+	}
+	found := map[string]persistence.Member{}
+	for _, member := range members {
+		found[member.Instance] = member
+	}
+	if len(members) != 3 || len(found) != 3 {
+		f.Fatalf("members %+v, want a, b and c once each", members)
+	}
+	if a := found["a"]; a.Boot != again || a.Status != "online" || a.LastHeartbeat.Before(before.Add(-time.Minute)) {
+		f.Errorf("member a is %+v, want the later boot %s online, with a heartbeat", a, again)
+	}
+	b := found["b"]
+	if b.Hostname != "host-b" || b.PID != 7 || b.Version != "v2" || b.Capabilities != `{"llm":true}` || b.CreatedAt.IsZero() {
+		f.Errorf("member b is %+v, want what it said when it joined", b)
+	}
+	if c := found["c"]; c.Status != "offline" || c.Boot != left {
+		f.Errorf("member c is %+v, want it offline", c)
+	}
 }

@@ -20,10 +20,11 @@ func (d *dispatcher) admit(m admit) {
 		m.reply <- d.admitEphemeral(m, q)
 	default:
 		dueNow := !m.insert.Due.After(time.Now())
-		reserved := dueNow && q.free() > 0 && !q.more && !d.closed()
+		reserved := dueNow && q.free() > 0 && !q.more && !d.closed() && d.node.standing.good()
 		if reserved {
 			q.used++
-			m.insert.Owner = d.node.boot.ID
+			m.launch.boot = d.node.standing.boot().ID
+			m.insert.Owner = m.launch.boot
 		}
 		d.node.journal.Append(m.insert, func(verdict persistence.Verdict) {
 			m.reply <- admitted{existing: verdict.Existing, owned: verdict.Owned, err: verdict.Err}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -102,14 +103,13 @@ func (d *directory) settle(ctx context.Context, name string, kind persistence.Ag
 	d.mu.Lock()
 	before := d.here[name]
 	d.mu.Unlock()
+	var err error
 	if before != nil && (before.kind == persistence.AgentBuiltIn || kind == persistence.AgentBuiltIn) {
 		return fmt.Errorf("%w: agent %s is a function registered in this process", workflow.ErrWrongState, name)
 	}
-	epoch, err := d.node.store.RegisterAgent(ctx, persistence.Agent{Name: name, Kind: kind, Boot: d.node.boot.ID})
-	if err != nil {
-		return fmt.Errorf("register agent %s: %w", name, err)
+	if code.epoch, err = d.register(ctx, name, kind); err != nil {
+		return err
 	}
-	code.epoch = epoch
 	d.mu.Lock()
 	d.here[name] = &resident{kind: kind, code: code, live: true}
 	d.mu.Unlock()
@@ -123,6 +123,40 @@ func (d *directory) settle(ctx context.Context, name string, kind persistence.Ag
 		}})
 	} else {
 		root.Send(d.node.pid(agentPID(name)), settled{})
+	}
+	return nil
+}
+
+// register makes the node's boot the home of an agent.
+func (d *directory) register(ctx context.Context, name string, kind persistence.AgentKind) (epoch int64, err error) {
+	epoch, err = d.node.store.RegisterAgent(ctx, persistence.Agent{Name: name, Kind: kind, Boot: d.node.standing.boot().ID})
+	if err != nil {
+		return 0, fmt.Errorf("register agent %s: %w", name, err)
+	}
+	return epoch, nil
+}
+
+// settleAgain registers all agents that live here under the node's new boot.
+func (d *directory) settleAgain(ctx context.Context) error {
+	d.settling.Lock()
+	defer d.settling.Unlock()
+	d.mu.Lock()
+	here := maps.Clone(d.here)
+	d.mu.Unlock()
+	for name, r := range here {
+		if !r.live {
+			continue
+		}
+		epoch, err := d.register(ctx, name, r.kind)
+		if err != nil {
+			return err
+		}
+		moved := *r
+		moved.code.epoch = epoch
+		d.mu.Lock()
+		d.here[name] = &moved
+		d.mu.Unlock()
+		d.node.system.Root.Send(d.node.pid(agentPID(name)), settled{})
 	}
 	return nil
 }

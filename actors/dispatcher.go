@@ -20,16 +20,31 @@ const (
 	maxWaiting = 10_000
 	// claimsAtOnce bounds one claim.
 	claimsAtOnce = 256
-	// The sweep asks the store what the messages may have missed, at first each
-	// minSweep, less and less often while it finds nothing.
+	// minSweep is how long the dispatcher waits for a message that may still be on
+	// its way before it asks the store.
 	minSweep = time.Second
-	maxSweep = 30 * time.Second
 	// musterPatience is how long a restarted dispatcher waits for the answers of
 	// the runs in memory. An actor answers at once unless it is on its way out.
 	musterPatience = time.Second
 	// The tries to start an actor whose predecessor is on its way out.
 	firstRespawn = 10 * time.Millisecond
 	lastRespawn  = time.Second
+)
+
+// cadence is how often the sweep asks the store what the messages may have
+// missed: at first each least, less and less often while it finds nothing.
+type cadence struct {
+	least, most time.Duration
+	// owned is how many sweeps there are for each that also reads which runs the
+	// boot owns.
+	owned int
+}
+
+var (
+	// On a store of its own a node hears of all that happens.
+	aloneCadence = cadence{least: time.Second, most: 30 * time.Second, owned: 1}
+	// What other nodes leave behind, only the sweep finds.
+	sharedCadence = cadence{least: 250 * time.Millisecond, most: 5 * time.Second, owned: 6}
 )
 
 // dispatcher gives runs their slots. A start that finds a free slot runs at
@@ -55,6 +70,9 @@ type dispatcher struct {
 	informed   bool // by a survey of this start
 	surveying  bool
 	outdated   bool // the survey under way: something has changed since it began
+	cadence    cadence
+	sweeps     int
+	recount    bool // the next sweep reads which runs the boot owns
 	sweepEvery time.Duration
 	sweep      *time.Timer
 	due        *time.Timer
@@ -95,6 +113,7 @@ type (
 	// claimed is the journal's answer to a claim.
 	claimed struct {
 		start   int
+		boot    persistence.BootID
 		queue   string
 		limit   int
 		solo    bool
@@ -103,6 +122,7 @@ type (
 	// adopted is the journal's answer to an adoption.
 	adopted struct {
 		id      workflow.RunID
+		boot    persistence.BootID
 		verdict persistence.Verdict
 	}
 	// released: a run waits in the store for a slot of the queue, from now on
@@ -150,9 +170,16 @@ type (
 	surveyed struct {
 		start   int
 		backlog []persistence.Backlog
+		counted bool // owned was read
 		owned   []workflow.RunID
 		err     error
 	}
+	// resumed: the node's lease is renewed after it was late.
+	resumed struct{}
+	// stirred: runs have begun to run on other nodes.
+	stirred struct{}
+	// bootEnded: the node's boot was declared dead, and its runs are others'.
+	bootEnded struct{}
 	// lookNow asks for a sweep out of turn, lookAgain for one after a failure.
 	lookNow   struct{}
 	lookAgain struct{}
@@ -188,6 +215,10 @@ func newDispatcherProps(node *Node) func(start int) *actor.Props {
 				muster:   map[workflow.RunID]bool{},
 				orphans:  map[workflow.RunID]time.Time{},
 				adopting: map[workflow.RunID]bool{},
+				cadence:  aloneCadence,
+			}
+			if node.shared != nil {
+				d.cadence = sharedCadence
 			}
 			for name, limit := range node.cfg.Queues {
 				d.queues[name] = &queue{name: name, limit: limit, more: true, waiting: waiting[name]}
@@ -245,19 +276,25 @@ func (d *dispatcher) Receive(ctx actor.Context) {
 	case dueNow:
 		d.dueNow()
 	case sweepNow:
-		d.survey()
-		d.sweep = d.later(d.sweepEvery, sweepNow{})
+		d.sweepAgain()
 	case surveyed:
 		d.takeStock(message)
 	case lookNow:
 		d.survey()
 	case lookAgain:
-		d.look = nil
+		d.look, d.recount = nil, true
 		d.survey()
 	case findRun:
 		message.reply <- d.find(message.id)
 	case drainAll:
 		d.drainAll(message)
+	case resumed:
+		d.fillAll()
+		d.lookSoon()
+	case stirred:
+		d.sweepOften()
+	case bootEnded:
+		d.disown()
 	case supervisor.ChildStarted:
 		d.childStarted(message)
 	}
@@ -280,9 +317,8 @@ func (d *dispatcher) started() {
 		}
 		d.later(musterPatience, musterOver{d.start})
 	}
-	d.sweepEvery = minSweep
-	d.survey()
-	d.sweep = d.later(d.sweepEvery, sweepNow{})
+	d.sweepEvery = d.cadence.least
+	d.sweepAgain()
 	d.life = d.node.dispatcherLife.begin()
 }
 
@@ -321,6 +357,7 @@ func (d *dispatcher) run(q *queue, l launch) {
 	}
 	q.used++
 	d.live[id] = live
+	d.node.load.Store(int64(len(d.live)))
 	d.spawn(id, live)
 }
 
@@ -372,6 +409,7 @@ func (d *dispatcher) actorStarted(pid *actor.PID, live *liveRun) {
 // forget gives a run's slot back.
 func (d *dispatcher) forget(id workflow.RunID, live *liveRun) {
 	delete(d.live, id)
+	d.node.load.Store(int64(len(d.live)))
 	live.queue.used -= 1 + live.before
 }
 
@@ -455,6 +493,15 @@ func (d *dispatcher) busy() bool {
 		}
 	}
 	return len(d.adopting) > 0 || len(d.muster) > 0 || len(d.orphans) > 0
+}
+
+// disown tells all runs that they are others'. Ephemeral ones are nobody's and
+// go on.
+func (d *dispatcher) disown() {
+	for id := range d.live {
+		d.tellRun(id, disowned{})
+	}
+	clear(d.orphans)
 }
 
 func (d *dispatcher) drainAll(m drainAll) {

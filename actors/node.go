@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,9 +34,29 @@ type Config struct {
 	Retention persistence.RetentionPolicy
 	// Journal tunes the journal.
 	Journal JournalConfig
+	// Capabilities says in the registry what this process can do, as a JSON
+	// object. Defaults to {}.
+	Capabilities string
+	// Wakeups tells other nodes what they would find later by themselves.
+	// Defaults to nobody.
+	Wakeups Wakeups
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
+
+// Wakeups tells the other nodes of a store that something waits for them. What
+// it does not tell, their sweeps find.
+type Wakeups interface {
+	// Wake says that runs wait in a queue for which this node has no free slot.
+	// It must not block.
+	Wake(queue string)
+}
+
+// nobody is woken.
+type nobody struct{}
+
+// Wake implements [Wakeups].
+func (nobody) Wake(string) {}
 
 func (c Config) withDefaults() Config {
 	hostname, _ := os.Hostname()
@@ -48,6 +69,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Journal.Logger == nil {
 		c.Journal.Logger = c.Logger
+	}
+	if c.Wakeups == nil {
+		c.Wakeups = nobody{}
 	}
 	c.Retention = c.Retention.WithDefaults()
 	return c
@@ -75,7 +99,9 @@ type Node struct {
 	cfg      Config
 	log      *slog.Logger
 	store    persistence.Store
-	boot     persistence.Boot
+	shared   persistence.Shared // the store, when other processes use it too; else nil
+	identity persistence.Boot   // of the process: its boots, but for their ids
+	standing *standing
 	journal  *Journal
 	watchers *watchers
 	catalog  *catalog
@@ -87,12 +113,16 @@ type Node struct {
 	dispatcherLife *lifeline
 	runs           *actor.PID
 	marks          atomic.Int64 // given to the launches of runs and to their actors
+	load           atomic.Int64 // runs that have a slot
+	elsewhere      atomic.Bool  // runs run on other nodes
+	takeovers      atomic.Int64 // nodes that this one declared dead
 
 	// stepContext is above the contexts of all steps; it ends after the last
 	// chance that a stopping node gives them.
 	stepContext context.Context //nolint:containedctx // it lasts as long as the node
 	endSteps    context.CancelFunc
 
+	started  atomic.Bool
 	draining atomic.Bool
 	failOnce sync.Once
 	failure  error
@@ -119,55 +149,72 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 
 		dispatcherLife: newLifeline(),
 
-		boot: persistence.Boot{
-			ID: persistence.BootID(workflow.NewRunID().String()), Instance: cfg.Instance,
-			Hostname: hostname, PID: os.Getpid(), Version: cfg.Version,
+		identity: persistence.Boot{
+			Instance: cfg.Instance, Hostname: hostname, PID: os.Getpid(),
+			Version: cfg.Version, Capabilities: cfg.Capabilities,
 		},
 	}
+	n.shared, _ = store.(persistence.Shared)
+	n.standing = newStanding(n.newBoot())
 	n.agents = newDirectory(n)
 	n.stepContext, n.endSteps = context.WithCancel(context.Background())
 	return n, nil
 }
 
-// reassignAtOnce is how many runs of dead boots are released in one transaction.
-const reassignAtOnce = 500
-
 // Start joins the store, takes back the runs that dead boots left and starts
 // the actors. It returns when they are up; runs go on by themselves.
 func (n *Node) Start(ctx context.Context) error {
-	if err := n.store.Join(ctx, n.boot); err != nil {
+	boot := n.standing.boot()
+	if n.shared != nil {
+		n.shared.Listen(n.enqueued)
+	}
+	if err := n.store.Join(ctx, boot); err != nil {
 		return fmt.Errorf("join the store: %w", err)
 	}
 	if err := n.startActors(ctx); err != nil {
-		return errors.Join(err, n.store.Leave(context.WithoutCancel(ctx), n.boot.ID))
+		return errors.Join(err, n.store.Leave(context.WithoutCancel(ctx), boot.ID))
 	}
 	return nil
 }
 
+// enqueued hears that somebody else has put runs into a queue.
+func (n *Node) enqueued(queue string) {
+	if n.started.Load() {
+		n.tellDispatcher(released{queue: queue})
+	}
+}
+
 func (n *Node) startActors(ctx context.Context) error {
-	if err := n.takeBack(ctx); err != nil {
-		return err
+	if _, err := n.releaseOrphans(ctx); err != nil {
+		return fmt.Errorf("take back the runs of dead processes: %w", err)
 	}
 	n.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(warnings{n.log.Handler()})
 	}))
 	n.dispatcher = n.pid("dispatcher")
 	n.runs = n.pid("runs")
-	tree, err := supervisor.Start(ctx, n.system, "singularity", supervisor.Config{Logger: n.log},
-		supervisor.Child{Name: "journal", PID: "journal", Props: newJournalProps(n.journal)},
-		supervisor.Child{Name: "runs", PID: "runs", Props: func(int) *actor.Props {
+	children := []supervisor.Child{
+		{Name: "journal", PID: "journal", Props: newJournalProps(n.journal)},
+		{Name: "runs", PID: "runs", Props: func(int) *actor.Props {
 			return supervisor.PoolProps(supervisor.PoolConfig{Logger: n.log, OnGaveUp: n.runGaveUp})
 		}},
-		supervisor.Child{Name: "agents", PID: "agents", Props: func(int) *actor.Props {
+		{Name: "agents", PID: "agents", Props: func(int) *actor.Props {
 			return supervisor.PoolProps(supervisor.PoolConfig{Logger: n.log})
 		}},
-		supervisor.Child{Name: "dispatcher", PID: "dispatcher", Props: newDispatcherProps(n)},
-		supervisor.Child{Name: "retention", PID: "retention", Props: func(int) *actor.Props { return newRetentionProps(n) }},
-	)
+		{Name: "dispatcher", PID: "dispatcher", Props: newDispatcherProps(n)},
+		{Name: "retention", PID: "retention", Props: func(int) *actor.Props { return newRetentionProps(n) }},
+	}
+	if n.shared != nil {
+		// First to start and last to stop: the lease outlives the last step.
+		session := supervisor.Child{Name: "session", PID: "session", Props: newSessionProps(n, n.shared)}
+		children = slices.Insert(children, 0, session)
+	}
+	tree, err := supervisor.Start(ctx, n.system, "singularity", supervisor.Config{Logger: n.log}, children...)
 	if err != nil {
 		return fmt.Errorf("start the actors: %w", err)
 	}
 	n.tree = tree
+	n.started.Store(true)
 	go n.guard()
 	return nil
 }
@@ -179,25 +226,6 @@ func (n *Node) guard() {
 	if err := n.tree.Err(); err != nil {
 		n.fail(fmt.Errorf("the supervision tree gave up: %w", err))
 	}
-}
-
-func (n *Node) takeBack(ctx context.Context) error {
-	var all persistence.Reassigned
-	for {
-		some, err := n.store.Reassign(ctx, reassignAtOnce)
-		if err != nil {
-			return fmt.Errorf("take back the runs of dead processes: %w", err)
-		}
-		if some == (persistence.Reassigned{}) {
-			break
-		}
-		all.Released += some.Released
-		all.Quarantined += some.Quarantined
-	}
-	if all != (persistence.Reassigned{}) {
-		n.log.Info("took back the runs of dead processes", "released", all.Released, "quarantined", all.Quarantined)
-	}
-	return nil
 }
 
 // Register adds all versions of a workflow; its stored runs go on.
@@ -232,7 +260,7 @@ func (n *Node) stop(ctx context.Context) error {
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	return errors.Join(n.tree.Stop(last), n.store.Leave(last, n.boot.ID))
+	return errors.Join(n.tree.Stop(last), n.store.Leave(last, n.standing.boot().ID))
 }
 
 // drain makes all runs leave memory and waits until they have.
@@ -283,6 +311,9 @@ func (n *Node) Ready(context.Context) error {
 		return n.Err()
 	case n.draining.Load():
 		return workflow.ErrDraining
+	case !n.standing.good():
+		return fmt.Errorf("%w: the node's lease in the database has not been renewed in time, for %s now; check the database",
+			workflow.ErrUnavailable, n.standing.late().Round(time.Millisecond))
 	default:
 		return n.journal.Outage()
 	}

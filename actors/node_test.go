@@ -130,7 +130,7 @@ func TestNodeThatCannotStartLeavesTheStore(t *testing.T) {
 		if err := node.Start(t.Context()); !errors.Is(err, workflow.ErrUnavailable) {
 			t.Fatalf("start answered %v", err)
 		}
-		if err := store.Join(t.Context(), node.boot); !errors.Is(err, persistence.ErrFenced) {
+		if err := store.Join(t.Context(), node.standing.boot()); !errors.Is(err, persistence.ErrFenced) {
 			t.Errorf("the boot is still a member: %v", err)
 		}
 		if err := node.Stop(t.Context()); err != nil {

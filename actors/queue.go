@@ -42,7 +42,7 @@ func (d *dispatcher) fill(q *queue) {
 		return
 	}
 	d.fillFromMemory(q)
-	if q.more && !q.claiming && q.free() > 0 {
+	if q.more && !q.claiming && q.free() > 0 && d.node.standing.good() {
 		d.claim(q, min(q.free(), claimsAtOnce), false)
 	}
 }
@@ -67,11 +67,11 @@ func (d *dispatcher) claim(q *queue, limit int, solo bool) {
 	q.claiming, q.missed = true, false
 	q.used += limit
 	claim := persistence.Claim{
-		ID: workflow.NewRunID().String(), Boot: d.node.boot.ID, Queue: q.name,
+		ID: workflow.NewRunID().String(), Boot: d.node.standing.boot().ID, Queue: q.name,
 		Limit: limit, Known: d.node.catalog.known(), Solo: solo,
 	}
 	d.node.journal.Append(claim, func(verdict persistence.Verdict) {
-		d.send(claimed{d.start, q.name, limit, solo, verdict})
+		d.send(claimed{d.start, claim.Boot, q.name, limit, solo, verdict})
 	})
 }
 
@@ -97,7 +97,7 @@ func (d *dispatcher) claimed(m claimed) {
 	activations := m.verdict.Activations
 	for _, activation := range activations {
 		program := d.node.catalog.version(activation.Run.Workflow, activation.Run.Version)
-		d.run(q, launch{activation: activation, program: program})
+		d.run(q, launch{boot: m.boot, activation: activation, program: program})
 	}
 	switch {
 	case !current:
@@ -109,7 +109,9 @@ func (d *dispatcher) claimed(m claimed) {
 	case len(activations) < m.limit:
 		q.more = q.missed
 	}
-	d.sweepEvery = minSweep
+	if len(activations) > 0 {
+		d.sweepEvery = d.cadence.least
+	}
 	d.fill(q)
 }
 
@@ -121,6 +123,9 @@ func (d *dispatcher) released(m released) {
 	if m.delay <= 0 {
 		q.expect()
 		d.fill(q)
+		if q.free() <= 0 {
+			d.node.cfg.Wakeups.Wake(q.name)
+		}
 		return
 	}
 	d.wake(q, time.Now().Add(m.delay))

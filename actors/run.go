@@ -30,6 +30,7 @@ type runActor struct {
 	solo      bool  // tell the dispatcher of the first commit
 	restarted bool  // by its supervisor, after a crash
 	launched  int64 // mark of the launch
+	boot      persistence.BootID
 	mark      int64 // of this actor, among all of the node; tells what is late
 	life      *runLife
 	self      *actor.PID
@@ -116,7 +117,8 @@ func runPID(id workflow.RunID) string { return runPrefix + id.String() }
 
 // launch is all that a run's actor begins with.
 type launch struct {
-	mark       int64 // of this launch, among all of the node
+	mark       int64              // of this launch, among all of the node
+	boot       persistence.BootID // that owns the run
 	activation persistence.Activation
 	program    *workflow.Program
 	first      any // the state made from the input just now; nil to make it again
@@ -139,6 +141,7 @@ func newRunProps(node *Node, l launch) func(start int) *actor.Props {
 				solo:       activation.Run.Crashes >= persistence.MaxCrashes-1,
 				restarted:  start > 0,
 				launched:   l.mark,
+				boot:       l.boot,
 				mark:       node.marks.Add(1),
 				life:       l.life,
 				activation: activation,
@@ -220,7 +223,7 @@ func (r *runActor) recover() {
 		return
 	}
 	r.state.phase = loading
-	r.append(persistence.Reactivate{Run: r.activation.Run.ID, Boot: r.node.boot.ID})
+	r.append(persistence.Reactivate{Run: r.activation.Run.ID, Boot: r.boot})
 }
 
 func (r *runActor) journalled(verdict persistence.Verdict) {
@@ -259,7 +262,7 @@ func (r *runActor) activate(activation persistence.Activation) {
 		stored:     at,
 		draining:   r.state.draining || r.node.draining.Load(), // it may have been said before the actor was there
 		evicting:   r.state.evicting,
-		gone:       r.state.gone,
+		lost:       r.state.lost,
 	}
 	current, err := r.restore(activation)
 	r.current = current
@@ -290,7 +293,7 @@ func (r *runActor) handle(e event) {
 func (r *runActor) perform(e effect) {
 	switch e := e.(type) {
 	case runStep:
-		r.startTask(e)
+		r.startStep(e)
 	case interrupt:
 		r.task.cancel()
 	case armGrace:
@@ -315,6 +318,16 @@ func (r *runActor) perform(e effect) {
 	case leave:
 		r.leave(e)
 	}
+}
+
+// startStep starts an attempt, unless the node's lease may be over: then
+// somebody else may be about to run the step.
+func (r *runActor) startStep(e runStep) {
+	if r.program.Durability != workflow.Ephemeral && !r.node.standing.admit(r.self) {
+		r.handle(leaseLate{e.token})
+		return
+	}
+	r.startTask(e)
 }
 
 // abandon gives up a body that goes on after its context was cancelled: its
@@ -370,7 +383,7 @@ func (r *runActor) carry(answer stepAnswer) {
 func (r *runActor) advance(c commit) (persistence.Advance, error) {
 	run := r.activation.Run
 	write := persistence.Advance{
-		Fence:   persistence.Fence{Run: run.ID, Boot: r.node.boot.ID, Epoch: run.Epoch, Seq: r.state.seq},
+		Fence:   persistence.Fence{Run: run.ID, Boot: r.boot, Epoch: run.Epoch, Seq: r.state.seq},
 		State:   c.state,
 		Step:    r.stepName(c.next),
 		Turn:    c.next.turn,

@@ -28,7 +28,7 @@ type runState struct {
 	cause    error     // why the attempt under way was interrupted
 	draining bool      // leave memory at the next chance
 	evicting bool      // begin no further attempt, not even of an ephemeral run
-	gone     bool      // the row was cancelled while a commit was under way
+	lost     *leave    // how to end as soon as nothing is under way: the row belongs to nobody here
 	pending  commit    // of phase committing
 	unsaved  *position // the last finished step of a restartable run, when it is not stored
 }
@@ -51,6 +51,7 @@ const (
 	handing    phase = "handing"     // the node stops, the attempt may still return
 	committing phase = "committing"  // waiting for the journal
 	backingOff phase = "backing off" // between two attempts, in memory
+	withheld   phase = "withheld"    // waiting for the node's lease before the next attempt
 	ended      phase = "ended"       // the shell has nothing more to do
 )
 
@@ -84,8 +85,14 @@ type (
 	refused struct{ err error }
 	// backoffOver: the wait before the next attempt is over.
 	backoffOver struct{ token int64 }
+	// leaseLate: the attempt was not started, since the node's lease may be over.
+	leaseLate struct{ token int64 }
+	// leaseRenewed: attempts may start again.
+	leaseRenewed struct{}
 	// cancelled: the run was cancelled in its row.
 	cancelled struct{}
+	// disowned: the boot that owns the run was declared dead.
+	disowned struct{}
 	// drained: the node stops, or needs the run's memory; a step under way may
 	// finish.
 	drained struct{}
@@ -160,7 +167,10 @@ func (graceOver) isEvent()    {}
 func (committed) isEvent()    {}
 func (refused) isEvent()      {}
 func (backoffOver) isEvent()  {}
+func (leaseLate) isEvent()    {}
+func (leaseRenewed) isEvent() {}
 func (cancelled) isEvent()    {}
+func (disowned) isEvent()     {}
 func (drained) isEvent()      {}
 func (evicted) isEvent()      {}
 
@@ -178,6 +188,7 @@ func (leave) isEffect()           {}
 var (
 	errCancelled = errors.New("the run was cancelled")
 	errEvicted   = errors.New("the node is stopping")
+	errDisowned  = fmt.Errorf("%w: this process was declared dead", persistence.ErrFenced)
 )
 
 // apply takes in an event and returns what is to be done about it, in order.
@@ -220,8 +231,20 @@ func (s *runState) apply(e event) []effect {
 			return nil
 		}
 		return s.attempt()
+	case leaseLate:
+		if e.token == s.token && s.phase == stepping {
+			s.phase = withheld
+		}
+		return nil
+	case leaseRenewed:
+		if s.phase != withheld {
+			return nil
+		}
+		return s.attempt()
 	case cancelled:
-		return s.cancel()
+		return s.lose(leave{workflow.Cancelled, errCancelled})
+	case disowned:
+		return s.lose(leave{workflow.Running, errDisowned})
 	case drained:
 		return s.drain()
 	case evicted:
@@ -235,8 +258,8 @@ func (s *runState) begin(err error) []effect {
 	switch {
 	case s.phase != idle:
 		return nil
-	case s.gone:
-		return s.end(workflow.Cancelled, errCancelled)
+	case s.lost != nil:
+		return s.end(s.lost.state, s.lost.err)
 	case err != nil && s.durability == workflow.Ephemeral:
 		return s.end(workflow.Failed, err)
 	case err != nil:
@@ -282,7 +305,7 @@ func (s *runState) returned(e stepReturned) []effect {
 	switch s.phase {
 	case stepping, expiring, handing:
 	case stopping:
-		return s.end(workflow.Cancelled, errCancelled)
+		return s.end(s.lost.state, s.lost.err)
 	default:
 		return nil
 	}
@@ -393,8 +416,8 @@ func (s *runState) landed() []effect {
 		effects = append(effects, keep{}, attemptFinished{c.ran})
 	}
 	switch {
-	case s.gone:
-		return append(effects, s.end(workflow.Cancelled, errCancelled)...)
+	case s.lost != nil:
+		return append(effects, s.end(s.lost.state, s.lost.err)...)
 	case c.state != workflow.Running:
 		return append(effects, s.end(c.state, c.failure)...)
 	case s.draining:
@@ -413,8 +436,8 @@ func (s *runState) landed() []effect {
 func (s *runState) refused(err error) []effect {
 	lastResort := s.pending.state == workflow.Failed && s.pending.entry == noEntry
 	switch {
-	case s.gone:
-		return s.end(workflow.Cancelled, errCancelled)
+	case s.lost != nil:
+		return s.end(s.lost.state, s.lost.err)
 	case lastResort, errors.Is(err, persistence.ErrFenced),
 		errors.Is(err, workflow.ErrOutcomeUnknown), errors.Is(err, workflow.ErrUnavailable):
 		return s.end(workflow.Running, err)
@@ -429,24 +452,28 @@ func (s *runState) refused(err error) []effect {
 
 func (s *runState) turnName(at position) string { return s.steps[at.step].TurnName(at.turn) }
 
-// cancel stops a run whose row says cancelled: nothing more can be written.
-func (s *runState) cancel() []effect {
+// lose stops a run whose row is not this activation's any more: nothing more
+// can be written.
+func (s *runState) lose(as leave) []effect {
+	if s.durability == workflow.Ephemeral && as.state == workflow.Running {
+		return nil // it has no row that could be lost
+	}
+	if s.lost == nil {
+		s.lost = &as
+	}
 	switch s.phase {
 	case stepping, expiring, handing:
 		wasStepping := s.phase == stepping
 		s.phase = stopping
-		s.cause = errCancelled
+		s.cause = as.err
 		if wasStepping {
-			return []effect{interrupt{errCancelled}, armGrace{s.token}}
+			return []effect{interrupt{as.err}, armGrace{s.token}}
 		}
 		return nil // interrupted already, its grace is running
-	case committing, loading:
-		s.gone = true
-		return nil
-	case stopping:
+	case committing, loading, stopping:
 		return nil
 	default:
-		return s.end(workflow.Cancelled, errCancelled)
+		return s.end(s.lost.state, s.lost.err)
 	}
 }
 
@@ -456,7 +483,7 @@ func (s *runState) drain() []effect {
 		return nil
 	}
 	s.draining = true
-	if s.phase == backingOff && s.durability != workflow.Ephemeral {
+	if (s.phase == backingOff || s.phase == withheld) && s.durability != workflow.Ephemeral {
 		return s.release(0)
 	}
 	return nil
@@ -474,7 +501,7 @@ func (s *runState) evict() []effect {
 		s.phase = handing
 		s.cause = errEvicted
 		return nil
-	case idle, backingOff:
+	case idle, backingOff, withheld:
 		return s.evacuate()
 	default:
 		return nil
@@ -499,7 +526,7 @@ func (s *runState) abandoned(e graceOver) []effect {
 		return append([]effect{abandon{}}, s.fail(err, e.random)...)
 	case stopping:
 		s.token++
-		return append([]effect{abandon{}}, s.end(workflow.Cancelled, errCancelled)...)
+		return append([]effect{abandon{}}, s.end(s.lost.state, s.lost.err)...)
 	case handing:
 		s.token++
 		return append([]effect{abandon{}}, s.evacuate()...)

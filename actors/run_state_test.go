@@ -40,12 +40,13 @@ func TestEachEventInEachPhase(t *testing.T) {
 		{handing, []string{"began", "evicted"}},
 		{committing, []string{"began", "step done, 1"}},
 		{backingOff, []string{"began", "step failed, 1: no", "committed"}},
+		{withheld, []string{"began", "lease late, 1"}},
 		{ended, []string{"began", "step done, 1", "refused, fenced"}},
 	}
 	events := []string{
 		"began", "began badly: bad input", "step done, 1", "turn done, 1", "step failed, 1: no", "step failed for good, 1: no",
 		"step gave up, 1", "step expired, 1", "grace over, 1", "committed", "refused, fenced", "refused, cannot be stored",
-		"backoff over, 1", "cancelled", "drained", "evicted",
+		"backoff over, 1", "lease late, 1", "lease renewed", "cancelled", "disowned", "drained", "evicted",
 	}
 	var out strings.Builder
 	for _, level := range levels {
@@ -111,7 +112,7 @@ type watchdog struct {
 	pending  *commit
 	landed   position
 	last     workflow.State // of the last commit that landed
-	gone     bool           // cancelled
+	gone     bool           // cancelled, or disowned
 	left     *leave
 }
 
@@ -140,8 +141,14 @@ func (w *watchdog) apply(e event) {
 		w.pending = nil
 	case refused:
 		w.pending = nil
+	case leaseLate:
+		if e.token == w.underWay && before.phase == stepping {
+			w.underWay = 0
+		}
 	case cancelled:
 		w.gone = true
+	case disowned:
+		w.gone = w.gone || w.state.durability != workflow.Ephemeral
 	}
 	effects := w.state.apply(e)
 	w.trail = append(w.trail, fmt.Sprintf("%T%+v in %s: %v", e, e, before.phase, effects))
@@ -167,7 +174,7 @@ func (w *watchdog) check(e effect, last bool) {
 		case w.pending != nil:
 			w.failf("an attempt begins while a commit is under way")
 		case w.gone:
-			w.failf("an attempt begins after the cancel")
+			w.failf("an attempt begins after the run was lost")
 		case w.state.durability == workflow.Checkpointed && e.position != w.landed:
 			w.failf("an attempt at %+v begins, and the row stands at %+v", e.position, w.landed)
 		}
@@ -252,7 +259,7 @@ func eventOf(b byte, token int64) event {
 		token -= int64(b & 3)
 	}
 	no := errors.New("no")
-	switch b % 16 {
+	switch b % 19 {
 	case 0:
 		return began{}
 	case 1, 2:
@@ -279,6 +286,12 @@ func eventOf(b byte, token int64) event {
 		return cancelled{}
 	case 14:
 		return drained{}
+	case 15:
+		return leaseLate{token}
+	case 16:
+		return leaseRenewed{}
+	case 17:
+		return disowned{}
 	default:
 		if b < 128 {
 			return began{no}

@@ -161,8 +161,14 @@ func parseEvent(text string) (event, error) {
 		return refused{workflow.ErrUnavailable}, nil
 	case head == "refused, cannot be stored":
 		return refused{persistence.ErrBadWrite}, nil
+	case strings.HasPrefix(head, "lease late, "):
+		return leaseLate{token()}, nil
+	case head == "lease renewed":
+		return leaseRenewed{}, nil
 	case head == "cancelled":
 		return cancelled{}, nil
+	case head == "disowned":
+		return disowned{}, nil
 	case head == "drained":
 		return drained{}, nil
 	case head == "evicted":

@@ -23,7 +23,7 @@ func (d *dispatcher) goSolo() {
 			candidate = q
 		}
 	}
-	if d.leaving != nil || candidate == nil {
+	if d.leaving != nil || candidate == nil || !d.node.standing.good() {
 		return
 	}
 	if d.solo == noSolo {

@@ -20,11 +20,14 @@ func (d *dispatcher) lookSoon() {
 
 // runLost sees to a run whose actor ended without knowing how the row stands.
 func (d *dispatcher) runLost(m runLeft) {
-	if errors.Is(m.err, persistence.ErrBadWrite) {
+	switch {
+	case errors.Is(m.err, errDisowned):
+		d.node.recheck(m.id)
+	case errors.Is(m.err, persistence.ErrBadWrite):
 		d.lookSoon() // not even its failure can be stored; at once would be again and again
-		return
+	default:
+		d.adopt(m.id)
 	}
-	d.adopt(m.id)
 }
 
 // adopt activates a run that this boot owns, if it still does, and that has no
@@ -34,9 +37,10 @@ func (d *dispatcher) adopt(id workflow.RunID) {
 		return
 	}
 	d.adopting[id] = true
+	boot := d.node.standing.boot().ID
 	d.node.system.Root.Send(d.node.runs, supervisor.StopChild{Name: id.String()})
-	d.node.journal.Append(persistence.Reactivate{Run: id, Boot: d.node.boot.ID}, func(verdict persistence.Verdict) {
-		d.send(adopted{id, verdict})
+	d.node.journal.Append(persistence.Reactivate{Run: id, Boot: boot}, func(verdict persistence.Verdict) {
+		d.send(adopted{id, boot, verdict})
 	})
 }
 
@@ -55,7 +59,7 @@ func (d *dispatcher) adopted(m adopted) {
 		q := d.queues[activation.Run.Queue]
 		program := d.node.catalog.version(activation.Run.Workflow, activation.Run.Version)
 		if q != nil && program != nil && d.live[m.id] == nil {
-			d.run(q, launch{activation: activation, program: program}) // beyond the limit, if need be: it is ours
+			d.run(q, launch{boot: m.boot, activation: activation, program: program}) // beyond the limit, if need be: it is ours
 		}
 	}
 	d.fillAll()
@@ -69,7 +73,7 @@ func (d *dispatcher) gaveUp(m gaveUp) {
 		live.life.over(nil)
 		d.fill(live.queue)
 	}
-	boot, journal := d.node.boot.ID, d.node.journal
+	boot, journal := d.node.standing.boot().ID, d.node.journal
 	journal.Append(persistence.Reactivate{Run: m.id, Boot: boot}, func(verdict persistence.Verdict) {
 		if verdict.Err != nil {
 			return
@@ -87,7 +91,23 @@ func (d *dispatcher) gaveUp(m gaveUp) {
 	})
 }
 
-// survey reads what waits in the store, and what this boot owns there.
+// sweepAgain sweeps, and again when it is time.
+func (d *dispatcher) sweepAgain() {
+	if d.sweep != nil {
+		d.sweep.Stop()
+	}
+	d.survey()
+	d.sweep = d.later(d.sweepEvery, sweepNow{})
+}
+
+// sweepOften makes the sweeps as frequent as they get.
+func (d *dispatcher) sweepOften() {
+	d.sweepEvery = d.cadence.least
+	d.sweepAgain()
+}
+
+// survey reads what waits in the store, and now and then what this boot owns
+// there.
 func (d *dispatcher) survey() {
 	switch {
 	case d.leaving != nil && d.informed && len(d.orphans) == 0:
@@ -97,13 +117,18 @@ func (d *dispatcher) survey() {
 		return
 	}
 	d.surveying = true
-	node, start := d.node, d.start
+	node, found, boot := d.node, surveyed{start: d.start}, d.node.standing.boot().ID
+	found.counted = d.recount || d.leaving != nil || len(d.orphans) > 0 || d.sweeps%d.cadence.owned == 0
+	d.recount = false
+	d.sweeps++
 	known := node.catalog.known()
 	go func() {
 		ctx, cancel := context.WithTimeout(node.stepContext, 10*time.Second)
 		defer cancel()
-		found := surveyed{start: start}
-		if found.owned, found.err = node.store.Owned(ctx, node.boot.ID); found.err == nil {
+		if found.counted {
+			found.owned, found.err = node.store.Owned(ctx, boot)
+		}
+		if found.err == nil {
 			found.backlog, found.err = node.store.Backlog(ctx, known)
 		}
 		d.send(found)
@@ -115,14 +140,17 @@ func (d *dispatcher) takeStock(m surveyed) {
 		return
 	}
 	d.surveying = false
-	d.sweepEvery = min(2*d.sweepEvery, maxSweep)
+	d.sweepEvery = min(2*d.sweepEvery, d.cadence.most)
 	if m.err != nil {
 		d.log.Warn("sweep failed", "error", m.err)
 		d.lookSoon()
 		return
 	}
 	d.informed = true
-	d.adoptOrphans(m.owned)
+	if m.counted {
+		d.adoptOrphans(m.owned)
+	}
+	waits := d.node.elsewhere.Load()
 	// What the sweep did not see may have come since; only a claim that comes
 	// back short says that there is nothing more.
 	for _, backlog := range m.backlog {
@@ -130,9 +158,13 @@ func (d *dispatcher) takeStock(m surveyed) {
 			if backlog.Due {
 				q.expect()
 			}
+			waits = waits || backlog.Due || backlog.Solo
 			q.hasSolo = q.hasSolo || backlog.Solo
 			d.wake(q, backlog.Next)
 		}
+	}
+	if waits && d.node.shared != nil {
+		d.sweepEvery = d.cadence.least
 	}
 	if d.solo == soloClears {
 		d.clearForSolo() // an actor that was about to be restarted did not hear it

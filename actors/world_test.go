@@ -248,7 +248,7 @@ func stopNode(t testing.TB, node *Node) {
 // reaches the store.
 func die(t testing.TB, store *memory.Store, node *Node) {
 	t.Helper()
-	if err := store.Leave(t.Context(), node.boot.ID); err != nil {
+	if err := store.Leave(t.Context(), node.standing.boot().ID); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,0 +1,204 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"singularity/persistence"
+	"singularity/persistence/memory"
+	"singularity/workflow"
+)
+
+// database is what the nodes of a bubble share: their runs, and their leases.
+type database struct {
+	runs *memory.Store
+
+	mu     sync.Mutex
+	leases map[persistence.BootID]*lease
+	down   bool
+	calls  int // of Declare that ended a boot
+}
+
+type lease struct {
+	link     *link
+	instance string
+	until    time.Time
+	renewals int64
+	ended    bool
+	status   persistence.Status // of the last renewal
+}
+
+func newDatabase() *database {
+	return &database{runs: memory.New(), leases: map[persistence.BootID]*lease{}}
+}
+
+// link is one node's way to the database.
+type link struct {
+	*memory.Store
+	database *database
+	since    time.Time // of its unbroken session
+	cut      bool      // nothing passes
+	deaf     bool      // renewals do not pass
+	lockFree bool      // the database has noticed that the session is gone
+	wake     func(queue string)
+}
+
+var _ persistence.Shared = (*link)(nil)
+
+func (d *database) link() *link { return &link{Store: d.runs, database: d} }
+
+// set changes what a test has in its hands.
+func (d *database) set(change func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change()
+}
+
+func (d *database) declared() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.calls
+}
+
+func (l *link) passes() error {
+	if l.cut || l.database.down {
+		l.since = time.Time{}
+		return errDown
+	}
+	return nil
+}
+
+func (l *link) Commit(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error) {
+	l.database.mu.Lock()
+	err := l.passes()
+	l.database.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return l.Store.Commit(ctx, batch)
+}
+
+func (l *link) Join(ctx context.Context, boot persistence.Boot) error {
+	l.database.mu.Lock()
+	defer l.database.mu.Unlock()
+	if err := l.passes(); err != nil {
+		return err
+	}
+	l.since = time.Now()
+	l.database.leases[boot.ID] = &lease{link: l, instance: boot.Instance, until: time.Now().Add(persistence.LeaseTerm)}
+	return l.Store.Join(ctx, boot)
+}
+
+func (l *link) Renew(_ context.Context, boot persistence.BootID, status persistence.Status) (persistence.Renewal, error) {
+	l.database.mu.Lock()
+	defer l.database.mu.Unlock()
+	if err := l.passes(); err != nil {
+		return persistence.Renewal{}, err
+	}
+	if l.deaf {
+		return persistence.Renewal{}, errDown
+	}
+	now := time.Now()
+	own := l.database.leases[boot]
+	if own.ended {
+		return persistence.Renewal{}, fmt.Errorf("renew: %w", persistence.ErrFenced)
+	}
+	if l.since.IsZero() {
+		l.since = now
+	}
+	own.until, own.status, l.lockFree = now.Add(persistence.LeaseTerm), status, false
+	own.renewals++
+	found := persistence.Renewal{Unbroken: now.Sub(l.since)}
+	for id, other := range l.database.leases {
+		left := other.until.Sub(now)
+		if id == boot {
+			continue
+		}
+		if owned, _ := l.database.runs.Owned(context.Background(), id); len(owned) > 0 {
+			found.Elsewhere = true
+		}
+		if !other.ended && (other.link.lockFree || left < persistence.LeaseTerm-1500*time.Millisecond) {
+			found.Suspects = append(found.Suspects, persistence.Suspect{
+				Boot: id, Instance: other.instance, Renewals: other.renewals, LockFree: other.link.lockFree, Left: left,
+			})
+		}
+	}
+	return found, nil
+}
+
+func (l *link) Declare(ctx context.Context, _ persistence.BootID, charge persistence.Charge) (bool, error) {
+	l.database.mu.Lock()
+	defer l.database.mu.Unlock()
+	if err := l.passes(); err != nil {
+		return false, err
+	}
+	other := l.database.leases[charge.Boot]
+	switch {
+	case other.ended:
+		return false, nil
+	case charge.Ground == persistence.Crashed && (!other.link.lockFree || other.renewals != charge.Renewals):
+		return false, nil
+	case charge.Ground == persistence.Lapsed && time.Now().Before(other.until):
+		return false, nil
+	}
+	other.ended = true
+	l.database.calls++
+	return true, l.database.runs.Leave(ctx, charge.Boot)
+}
+
+func (l *link) Listen(wake func(queue string)) { l.wake = wake }
+
+// status is what the node on a link said of itself last.
+func (d *database) status(instance string) persistence.Status {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, lease := range d.leases {
+		if lease.instance == instance && !lease.ended {
+			return lease.status
+		}
+	}
+	return persistence.Status{}
+}
+
+// cluster is some nodes on one database, old enough to judge each other.
+type cluster struct {
+	testing.TB
+	*database
+	links []*link
+	nodes []*Node
+}
+
+// startCluster starts nodes a, b, … that know the same workflows.
+func startCluster(t testing.TB, size int, definitions ...workflow.Definition) *cluster {
+	t.Helper()
+	c := &cluster{TB: t, database: newDatabase()}
+	for i := range size {
+		l := c.link()
+		cfg := Config{Instance: string(rune('a' + i)), Queues: map[string]int{"default": 2}}
+		c.links = append(c.links, l)
+		c.nodes = append(c.nodes, startNode(t, l, cfg, definitions...))
+	}
+	t.Cleanup(func() { // before the nodes stop
+		for i := range c.links {
+			c.resume(i)
+		}
+	})
+	time.Sleep(judgeAfter + time.Second)
+	return c
+}
+
+// kill is kill -9: nothing more of the node reaches the database, which notices
+// that its session is gone.
+func (c *cluster) kill(node int) {
+	c.set(func() { c.links[node].cut, c.links[node].lockFree = true, true })
+}
+
+// pause is SIGSTOP, for what others see of it: nothing passes, and the session
+// stays.
+func (c *cluster) pause(node int) { c.set(func() { c.links[node].cut = true }) }
+
+// resume ends a pause.
+func (c *cluster) resume(node int) { c.set(func() { c.links[node].cut = false }) }

@@ -87,6 +87,9 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("queue %q is no name: expected letters, digits and any of _-. after the first", name))
 		}
 	}
+	if c.Journal.Writers < 0 {
+		errs = append(errs, fmt.Errorf("%d writers of the journal is a negative number", c.Journal.Writers))
+	}
 	if len(c.Queues) == 0 {
 		errs = append(errs, errors.New("no queues are configured"))
 	}
@@ -329,6 +332,9 @@ func (n *Node) runGaveUp(g supervisor.GaveUp) {
 		n.tellDispatcher(gaveUp{id, g.Err})
 	}
 }
+
+// Instance is the label that people know the process by.
+func (n *Node) Instance() string { return n.cfg.Instance }
 
 // Members lists the instances that use the store, the latest heartbeat first.
 func (n *Node) Members(ctx context.Context) ([]persistence.Member, error) {

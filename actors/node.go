@@ -99,8 +99,9 @@ type Node struct {
 	cfg      Config
 	log      *slog.Logger
 	store    persistence.Store
-	shared   persistence.Shared // the store, when other processes use it too; else nil
-	identity persistence.Boot   // of the process: its boots, but for their ids
+	shared   persistence.Shared     // the store, when other processes use it too; else nil
+	steps    persistence.Transactor // the store, when it runs steps in transactions; else nil
+	identity persistence.Boot       // of the process: its boots, but for their ids
 	standing *standing
 	journal  *Journal
 	watchers *watchers
@@ -138,13 +139,20 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	hostname, _ := os.Hostname()
+	transactions, _ := store.(persistence.Transactor)
+	shared, _ := store.(persistence.Shared)
+	if shared != nil {
+		cfg.Journal.KeyWriter = true // others' transactions may hold a key
+	}
 	n := &Node{
 		cfg:      cfg,
 		log:      cfg.Logger,
 		store:    store,
+		shared:   shared,
+		steps:    transactions,
 		journal:  NewJournal(store, cfg.Journal),
 		watchers: newWatchers(),
-		catalog:  newCatalog(),
+		catalog:  newCatalog(transactions != nil),
 		failed:   make(chan struct{}),
 
 		dispatcherLife: newLifeline(),
@@ -154,7 +162,6 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 			Version: cfg.Version, Capabilities: cfg.Capabilities,
 		},
 	}
-	n.shared, _ = store.(persistence.Shared)
 	n.standing = newStanding(n.newBoot())
 	n.agents = newDirectory(n)
 	n.stepContext, n.endSteps = context.WithCancel(context.Background())

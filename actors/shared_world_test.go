@@ -163,6 +163,23 @@ func (d *database) status(instance string) persistence.Status {
 	return persistence.Status{}
 }
 
+// awaitRenewal returns just after the next renewal of a node.
+func (d *database) awaitRenewal(instance string) {
+	renewals := func() (n int64) {
+		d.set(func() {
+			for _, lease := range d.leases {
+				if lease.instance == instance && !lease.ended {
+					n = lease.renewals
+				}
+			}
+		})
+		return n
+	}
+	for before := renewals(); renewals() == before; {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // cluster is some nodes on one database, old enough to judge each other.
 type cluster struct {
 	testing.TB

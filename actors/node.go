@@ -178,9 +178,27 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.store.Join(ctx, boot); err != nil {
 		return fmt.Errorf("join the store: %w", err)
 	}
-	if err := n.startActors(ctx); err != nil {
+	err := n.renewFirst(ctx, boot)
+	if err == nil {
+		err = n.startActors(ctx)
+	}
+	if err != nil {
 		return errors.Join(err, n.store.Leave(context.WithoutCancel(ctx), boot.ID))
 	}
+	return nil
+}
+
+// renewFirst makes the node begin with a lease that it knows to be good.
+func (n *Node) renewFirst(ctx context.Context, boot persistence.Boot) error {
+	if n.shared == nil {
+		return nil
+	}
+	sent := time.Now()
+	_, err := n.shared.Renew(ctx, boot.ID, persistence.Status{State: persistence.NodeAlive, Public: true})
+	if err != nil {
+		return fmt.Errorf("renew the lease for the first time: %w", err)
+	}
+	n.standing.renewed(sent)
 	return nil
 }
 

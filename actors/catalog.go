@@ -12,13 +12,15 @@ import (
 
 // catalog holds the workflows that a node knows. It is safe for concurrent use.
 type catalog struct {
+	transactions bool // the store runs steps in transactions
+
 	mu     sync.RWMutex
 	newest map[string]*workflow.Program
 	all    map[persistence.Definition]*workflow.Program
 }
 
-func newCatalog() *catalog {
-	return &catalog{newest: map[string]*workflow.Program{}, all: map[persistence.Definition]*workflow.Program{}}
+func newCatalog(transactions bool) *catalog {
+	return &catalog{transactions: transactions, newest: map[string]*workflow.Program{}, all: map[persistence.Definition]*workflow.Program{}}
 }
 
 // register adds all versions of one workflow.
@@ -30,6 +32,11 @@ func (c *catalog) register(newest workflow.Definition, older ...workflow.Definit
 	if first := programs[0]; first.Keyed && first.Durability == workflow.Ephemeral {
 		return fmt.Errorf("workflow %s is ephemeral and has a Key function: nothing is stored that a key could find", first.Name)
 	}
+	for _, program := range programs {
+		if err := c.checkTransactional(program); err != nil {
+			return err
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	name := programs[0].Name
@@ -39,6 +46,21 @@ func (c *catalog) register(newest workflow.Definition, older ...workflow.Definit
 	c.newest[name] = programs[0]
 	for _, program := range programs {
 		c.all[persistence.Definition{Workflow: name, Version: program.Version}] = program
+	}
+	return nil
+}
+
+func (c *catalog) checkTransactional(program *workflow.Program) error {
+	for _, step := range program.Steps {
+		switch {
+		case !step.Transactional:
+		case program.Durability != workflow.Checkpointed:
+			return fmt.Errorf("workflow %s is %s, and its step %s is transactional: only a checkpointed one commits with each step",
+				program.Name, program.Durability, step.Name)
+		case !c.transactions:
+			return fmt.Errorf("workflow %s: step %s is transactional, and this store has no transactions for steps; open the engine on Postgres",
+				program.Name, step.Name)
+		}
 	}
 	return nil
 }

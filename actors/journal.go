@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,7 @@ type Journal struct {
 	store persistence.Committer
 	log   *slog.Logger
 	lanes []*lane
+	keyed *lane // of inserts with a key; nil when they have none of their own
 	seed  maphash.Seed
 
 	batches atomic.Int64
@@ -42,6 +44,9 @@ type JournalConfig struct {
 	// Writers is how many batches may be on their way at once; a run's writes
 	// all go through the same writer. Defaults to 1.
 	Writers int
+	// KeyWriter gives inserts with a key a writer of their own: they may have to
+	// wait for a caller's transaction that holds the key.
+	KeyWriter bool
 	// MaxBatch is the most writes in one batch. Defaults to 256.
 	MaxBatch int
 	// Logger defaults to slog.Default().
@@ -86,9 +91,24 @@ func NewJournal(store persistence.Committer, cfg JournalConfig) *Journal {
 	cfg = cfg.withDefaults()
 	j := &Journal{store: store, log: cfg.Logger, seed: maphash.MakeSeed()}
 	for range cfg.Writers {
-		j.lanes = append(j.lanes, &lane{journal: j, maxBatch: cfg.MaxBatch, wake: make(chan struct{}, 1)})
+		j.lanes = append(j.lanes, j.newLane(cfg))
+	}
+	if cfg.KeyWriter {
+		j.keyed = j.newLane(cfg)
 	}
 	return j
+}
+
+func (j *Journal) newLane(cfg JournalConfig) *lane {
+	return &lane{journal: j, maxBatch: cfg.MaxBatch, wake: make(chan struct{}, 1)}
+}
+
+// all lists the lanes.
+func (j *Journal) all() []*lane {
+	if j.keyed == nil {
+		return j.lanes
+	}
+	return append(slices.Clone(j.lanes), j.keyed)
 }
 
 // Append hands over a write. reply hears its verdict, once, from the writer's
@@ -139,6 +159,9 @@ func mustLand(write persistence.Write) bool {
 }
 
 func (j *Journal) laneOf(write persistence.Write) *lane {
+	if insert, ok := write.(persistence.Insert); ok && insert.Key != "" && j.keyed != nil {
+		return j.keyed
+	}
 	if len(j.lanes) == 1 {
 		return j.lanes[0]
 	}
@@ -151,10 +174,11 @@ func (j *Journal) laneOf(write persistence.Write) *lane {
 // as unknown, and Run may be called again.
 func (j *Journal) Run(ctx context.Context) (err error) {
 	var writers sync.WaitGroup
-	failures := make(chan error, len(j.lanes))
+	lanes := j.all()
+	failures := make(chan error, len(lanes))
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	for _, l := range j.lanes {
+	for _, l := range lanes {
 		writers.Go(func() {
 			if err := l.run(ctx); err != nil {
 				failures <- err
@@ -170,7 +194,7 @@ func (j *Journal) Run(ctx context.Context) (err error) {
 // close refuses what waits and what is still to come. Run must have ended for
 // good.
 func (j *Journal) close() {
-	for _, l := range j.lanes {
+	for _, l := range j.all() {
 		l.mu.Lock()
 		waiting := l.waiting
 		l.waiting, l.closed = nil, true
@@ -284,7 +308,7 @@ const (
 )
 
 // commit sees a batch through. It splits it around a write that cannot be
-// stored. While the store is unavailable it refuses the writes that ask for
+// stored, or that has to wait for somebody else's transaction. While the store is unavailable it refuses the writes that ask for
 // something and repeats those that report what has happened; a batch whose
 // outcome is unknown it repeats whole, since the store recognises what landed.
 // A node that stops in the meantime leaves the writes unknown, and their runs
@@ -307,6 +331,17 @@ func (l *lane) commit(ctx context.Context, batch []entry) {
 			l.commit(ctx, batch[:half])
 			l.commit(ctx, batch[half:])
 			return
+		case errors.Is(err, persistence.ErrContended) && len(batch) > 1:
+			for i := range batch { // each wait takes time: only who must wait does
+				l.commit(ctx, batch[i:i+1])
+			}
+			return
+		case errors.Is(err, persistence.ErrContended) && !mustLand(batch[0].write):
+			answer(batch, fmt.Errorf("%w: %w", workflow.ErrUnavailable, err))
+			return
+		case errors.Is(err, persistence.ErrContended):
+			l.postpone(&batch[0])
+			return
 		case !unknown && !errors.Is(err, workflow.ErrUnavailable):
 			answer(batch, err)
 			return
@@ -321,12 +356,31 @@ func (l *lane) commit(ctx context.Context, batch []entry) {
 		if len(batch) == 0 {
 			return
 		}
-		select {
-		case <-time.After(delay/2 + rand.N(delay)):
-		case <-ctx.Done():
+		if !pause(ctx, delay) {
 			answer(batch, fmt.Errorf("%w: %w", workflow.ErrOutcomeUnknown, err))
 			return
 		}
+	}
+}
+
+// contendedAgain is how long a write waits for its next try that met somebody
+// else's lock. The try itself waits, too.
+const contendedAgain = 100 * time.Millisecond
+
+// postpone lets the others of the lane go first.
+func (l *lane) postpone(e *entry) {
+	again := *e
+	e.reply = nil
+	time.AfterFunc(contendedAgain, func() { l.append(again) })
+}
+
+// pause waits for about the delay, and returns false when ctx ends first.
+func pause(ctx context.Context, delay time.Duration) bool {
+	select {
+	case <-time.After(delay/2 + rand.N(delay)):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

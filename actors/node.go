@@ -102,8 +102,9 @@ type Node struct {
 	cfg      Config
 	log      *slog.Logger
 	store    persistence.Store
-	shared   persistence.Shared // the store, when other processes use it too; else nil
-	identity persistence.Boot   // of the process: its boots, but for their ids
+	shared   persistence.Shared     // the store, when other processes use it too; else nil
+	steps    persistence.Transactor // the store, when it runs steps in transactions; else nil
+	identity persistence.Boot       // of the process: its boots, but for their ids
 	standing *standing
 	journal  *Journal
 	watchers *watchers
@@ -142,13 +143,20 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	hostname, _ := os.Hostname()
+	transactions, _ := store.(persistence.Transactor)
+	shared, _ := store.(persistence.Shared)
+	if shared != nil {
+		cfg.Journal.KeyWriter = true // others' transactions may hold a key
+	}
 	n := &Node{
 		cfg:      cfg,
 		log:      cfg.Logger,
 		store:    store,
+		shared:   shared,
+		steps:    transactions,
 		journal:  NewJournal(store, cfg.Journal),
 		watchers: newWatchers(),
-		catalog:  newCatalog(),
+		catalog:  newCatalog(transactions != nil),
 		failed:   make(chan struct{}),
 
 		dispatcherLife: newLifeline(),
@@ -158,7 +166,6 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 			Version: cfg.Version, Capabilities: cfg.Capabilities,
 		},
 	}
-	n.shared, _ = store.(persistence.Shared)
 	n.standing = newStanding(n.newBoot())
 	n.agents = newDirectory(n)
 	n.stepContext, n.endSteps = context.WithCancel(context.Background())
@@ -175,9 +182,27 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.store.Join(ctx, boot); err != nil {
 		return fmt.Errorf("join the store: %w", err)
 	}
-	if err := n.startActors(ctx); err != nil {
+	err := n.renewFirst(ctx, boot)
+	if err == nil {
+		err = n.startActors(ctx)
+	}
+	if err != nil {
 		return errors.Join(err, n.store.Leave(context.WithoutCancel(ctx), boot.ID))
 	}
+	return nil
+}
+
+// renewFirst makes the node begin with a lease that it knows to be good.
+func (n *Node) renewFirst(ctx context.Context, boot persistence.Boot) error {
+	if n.shared == nil {
+		return nil
+	}
+	sent := time.Now()
+	_, err := n.shared.Renew(ctx, boot.ID, persistence.Status{State: persistence.NodeAlive, Public: true})
+	if err != nil {
+		return fmt.Errorf("renew the lease for the first time: %w", err)
+	}
+	n.standing.renewed(sent)
 	return nil
 }
 

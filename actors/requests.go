@@ -26,26 +26,60 @@ func (n *Node) StartRun(ctx context.Context, req workflow.StartRequest) (workflo
 }
 
 func (n *Node) startRun(ctx context.Context, req workflow.StartRequest) (*pendingRun, error) {
-	if n.draining.Load() {
-		return nil, workflow.ErrDraining
-	}
-	program, err := n.catalog.find(req.Workflow)
+	m, ended, err := n.accept(req)
 	if err != nil {
 		return nil, err
 	}
-	if err := n.checkOptions(req.Options, program); err != nil {
-		return nil, err
-	}
-	admission, err := program.Admit(req.Input)
-	if err != nil {
-		return nil, err
-	}
-	m, ended := n.admission(req, program, admission)
 	answer, err := n.ask(ctx, m)
 	if err != nil {
 		return nil, err
 	}
 	return n.pending(m, answer, ended), nil
+}
+
+// accept checks a start and makes the dispatcher's message of it. The channel
+// hears how the run ended, if it begins at once.
+func (n *Node) accept(req workflow.StartRequest) (admit, chan workflow.Run, error) {
+	if n.draining.Load() {
+		return admit{}, nil, workflow.ErrDraining
+	}
+	program, err := n.catalog.find(req.Workflow)
+	if err != nil {
+		return admit{}, nil, err
+	}
+	if err := n.checkOptions(req.Options, program); err != nil {
+		return admit{}, nil, err
+	}
+	admission, err := program.Admit(req.Input)
+	if err != nil {
+		return admit{}, nil, err
+	}
+	m, ended := n.admission(req, program, admission)
+	return m, ended, nil
+}
+
+// StartRunBy starts a run by an insert of the caller's own, such as one in a
+// transaction that is still open. The insert is without an owner: a node takes
+// the run up once it is committed, and Wait finds it from then on.
+func (n *Node) StartRunBy(
+	ctx context.Context, req workflow.StartRequest,
+	insert func(context.Context, persistence.Insert) (persistence.Verdict, error),
+) (workflow.Pending, error) {
+	m, _, err := n.accept(req)
+	if err == nil && m.launch.program.Durability == workflow.Ephemeral {
+		err = workflow.Invalid("workflow", "is ephemeral: nothing is stored that a transaction could hold")
+	}
+	var verdict persistence.Verdict
+	if err == nil {
+		verdict, err = insert(ctx, m.insert)
+	}
+	if err == nil {
+		err = verdict.Err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", req.Workflow, err)
+	}
+	return n.pending(m, admitted{existing: verdict.Existing}, nil), nil
 }
 
 // ask puts a start to the dispatcher, again if that crashes over it: with the
@@ -112,8 +146,7 @@ func (n *Node) queueNames() []string {
 	return names
 }
 
-// admission makes the dispatcher's message of an accepted input. The channel
-// hears how the run ended, if it begins at once.
+// admission makes the dispatcher's message of an accepted input.
 func (n *Node) admission(req workflow.StartRequest, program *workflow.Program, admission workflow.Admission) (admit, chan workflow.Run) {
 	id := req.ID
 	if id.IsZero() {
@@ -190,6 +223,9 @@ func (p *pendingRun) Wait(ctx context.Context) (workflow.Run, error) {
 	watcher := p.node.watchers.subscribe(p.id, false)
 	defer p.node.watchers.unsubscribe(watcher)
 	ended, look := p.ended, p.ended == nil
+	if look && p.node.shared != nil {
+		p.node.tellDispatcher(stirred{}) // it may run on another node
+	}
 	reread := time.NewTicker(rereadEvery)
 	defer reread.Stop()
 	for {

@@ -65,7 +65,7 @@ func (l *runLife) interrupt() *task {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.task != nil {
-		l.task.cancel()
+		l.task.drop()
 	}
 	return l.task
 }
@@ -187,6 +187,7 @@ func (r *runActor) Receive(ctx actor.Context) {
 		r.life.interrupt()
 	case stepAnswered:
 		if message.mark != r.mark || message.token != r.state.token {
+			message.answer.late()
 			return
 		}
 		r.answer = message.answer
@@ -358,6 +359,11 @@ func (r *runActor) commit(c commit) {
 	write, err := r.advance(c)
 	if err != nil {
 		r.handle(refused{err})
+		return
+	}
+	if settle := r.answer.settle; settle != nil && c.entry == checkpoint {
+		r.answer.settle = nil
+		settle <- write
 		return
 	}
 	r.append(write)

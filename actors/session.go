@@ -280,9 +280,7 @@ func (s *session) insist(ctx context.Context, what string, try func() error) boo
 		if ctx.Err() == nil {
 			s.node.log.Warn("what a node has to do that was declared dead did not work; it is tried again", "what", what, "error", err)
 		}
-		select {
-		case <-time.After(delay/2 + rand.N(delay)):
-		case <-ctx.Done():
+		if !pause(ctx, delay) {
 			return false
 		}
 	}

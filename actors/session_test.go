@@ -169,10 +169,10 @@ func TestNothingBeginsWhileTheLeaseIsInDoubt(t *testing.T) {
 		flow := workflow.New("flow", lasting("one", 3*time.Second), second.step("two", time.Millisecond))
 		passing := workflow.New("passing", add("one")).Durability(workflow.Ephemeral)
 		c := startCluster(t, 2, flow, passing)
+		c.awaitRenewal("a")
 		run := start(t, c.nodes[0], flow)
-		synctest.Wait()
 		c.set(func() { c.links[0].deaf = true })
-		time.Sleep(3500 * time.Millisecond) // since the last renewal, but for its period
+		time.Sleep(3200 * time.Millisecond) // the step has ended, and the lease has not
 		if got := history(t, c.nodes[0], run.ID()); !slices.Equal(got, []string{"one completed"}) {
 			t.Errorf("history is %v: what was under way is to be stored", got)
 		}
@@ -201,6 +201,25 @@ func TestNothingBeginsWhileTheLeaseIsInDoubt(t *testing.T) {
 		finish(t, fresh)
 		if c.declared() != 0 {
 			t.Error("a node was declared dead")
+		}
+	})
+}
+
+func TestNodeWhoseFirstRenewalsFailDoesNotBegin(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		c := startCluster(t, 1, workflow.New("flow", add("one")))
+		lonely := c.link()
+		node, err := NewNode(lonely, Config{Instance: "z", Logger: quiet()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.set(func() { lonely.deaf = true })
+		if err := node.Start(t.Context()); !errors.Is(err, workflow.ErrUnavailable) || !strings.Contains(err.Error(), "lease") {
+			t.Errorf("start answered %v", err)
+		}
+		if err := node.Stop(t.Context()); err != nil {
+			t.Errorf("stop answered %v", err)
 		}
 	})
 }
@@ -248,6 +267,21 @@ func TestRunThatFindsNoSlotRunsOnAnotherNodeSoon(t *testing.T) {
 			t.Errorf("the third run is %+v", row)
 		}
 		finish(t, third)
+	})
+}
+
+func TestEndOnAnotherNodeIsNoticedByTheNextSweep(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		flow := workflow.New("flow", lasting("one", 7*time.Second))
+		c := startCluster(t, 2, flow)
+		run := start(t, c.nodes[0], flow)
+		time.Sleep(time.Minute / 20)
+		finish(t, handle(t, c.nodes[1], flow, run.ID()))
+		row := read(t, c.nodes[1], run.ID())
+		if late := time.Since(*row.FinishedAt); late > sharedCadence.least+50*time.Millisecond {
+			t.Errorf("who waits on another node learnt it %s after the end", late)
+		}
 	})
 }
 

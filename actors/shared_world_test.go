@@ -149,6 +149,16 @@ func (l *link) Declare(ctx context.Context, _ persistence.BootID, charge persist
 	return true, l.database.runs.Leave(ctx, charge.Boot)
 }
 
+func (l *link) Ended(ctx context.Context, runs []workflow.RunID) ([]workflow.RunID, error) {
+	var ended []workflow.RunID
+	for _, id := range runs {
+		if run, err := l.Run(ctx, id); err == nil && run.State.Terminal() {
+			ended = append(ended, id)
+		}
+	}
+	return ended, nil
+}
+
 func (l *link) Listen(wake func(queue string)) { l.wake = wake }
 
 // status is what the node on a link said of itself last.
@@ -161,6 +171,23 @@ func (d *database) status(instance string) persistence.Status {
 		}
 	}
 	return persistence.Status{}
+}
+
+// awaitRenewal returns just after the next renewal of a node.
+func (d *database) awaitRenewal(instance string) {
+	renewals := func() (n int64) {
+		d.set(func() {
+			for _, lease := range d.leases {
+				if lease.instance == instance && !lease.ended {
+					n = lease.renewals
+				}
+			}
+		})
+		return n
+	}
+	for before := renewals(); renewals() == before; {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // cluster is some nodes on one database, old enough to judge each other.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +16,9 @@ import (
 type task struct {
 	cancel    context.CancelFunc
 	startedAt time.Time
-	over      atomic.Bool // set by who is first: the body that returns, or who gives it up
+	over      atomic.Bool   // set by who is first: the body that returns, or who gives it up
+	dropped   chan struct{} // closed when nobody waits for the answer any more
+	drop      func()        // closes it and cancels; may be called again
 }
 
 // stepAnswer is what an attempt left.
@@ -27,6 +30,14 @@ type stepAnswer struct {
 	done       bool
 	err        error
 	finishedAt time.Time
+	settle     settlement // of a transactional step; nil for others
+}
+
+// late rolls back what nobody waits for any more.
+func (a *stepAnswer) late() {
+	if a.settle != nil {
+		close(a.settle)
+	}
 }
 
 // startTask runs an attempt. The task copies the state, calls the body and
@@ -51,12 +62,17 @@ func (r *runActor) startTask(e runStep) {
 	ctx, cancel := context.WithTimeoutCause(
 		workflow.NewContext(r.node.stepContext, attempt), info.Timeout, &workflow.TimeoutError{Timeout: info.Timeout})
 	root, self, mark, queue, node := r.node.system.Root, r.self, r.mark, r.queue, r.node
-	t := &task{cancel: cancel, startedAt: time.Now()}
+	t := &task{cancel: cancel, startedAt: time.Now(), dropped: make(chan struct{})}
+	t.drop = sync.OnceFunc(func() {
+		close(t.dropped)
+		cancel()
+	})
 	r.task = t
 	r.life.begin(t)
 	expired := context.AfterFunc(ctx, func() { root.Send(self, timed{mark, stepExpired{e.token}}) })
 	r.tell(workflow.StepStarted, e.position, nil)
 	program, state := r.program, r.current
+	var tx stepTransaction
 	go func() {
 		answer := stepAnswer{err: errGoexit}
 		defer func() {
@@ -68,8 +84,19 @@ func (r *runActor) startTask(e runStep) {
 			if !t.over.CompareAndSwap(false, true) {
 				node.tellDispatcher(slotBack{queue})
 			}
+			answer.settle = tx.returned(answer.err)
 			root.Send(self, stepAnswered{mark, e.token, answer})
+			if verdict, committed := tx.end(answer.settle, t.dropped); committed {
+				root.Send(self, journalled{mark, verdict})
+			}
 		}()
+		if info.Transactional {
+			var err error
+			if ctx, err = tx.begin(ctx, node.steps); err != nil {
+				answer = stepAnswer{err: err}
+				return
+			}
+		}
 		answer = execute(ctx, program, e.step, state, attempt)
 	}()
 }

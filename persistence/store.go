@@ -41,9 +41,9 @@ type Committer interface {
 	// exception: an error that wraps workflow.ErrOutcomeUnknown leaves open
 	// whether it did, and the batch may be committed again to find out, since
 	// each write that landed is recognised. ErrBadWrite says that one write of
-	// the batch can never be stored; the caller finds it by splitting the
-	// batch. Errors that wrap workflow.ErrUnavailable may pass, with time or
-	// with more disk.
+	// the batch can never be stored, and ErrContended that one has to wait; the
+	// caller finds it by splitting the batch. Errors that wrap
+	// workflow.ErrUnavailable may pass, with time or with more disk.
 	Commit(ctx context.Context, batch []Write) ([]Verdict, error)
 }
 
@@ -57,6 +57,9 @@ var (
 	ErrBadWrite = errors.New("value cannot be stored")
 	// ErrSchemaMissing: the database lacks migrations that this program needs.
 	ErrSchemaMissing = errors.New("the database lacks the schema that this program needs; run `singularity migrate up`, or start with --migrate")
+	// ErrContended: somebody else's open transaction holds a row or a key that one
+	// write of the batch needs, and has not let it go in time. Nothing landed.
+	ErrContended = errors.New("an open transaction holds the row or the key")
 	// ErrSchemaNewer: the database was migrated by a newer version of this program.
 	ErrSchemaNewer = errors.New("the database has a newer schema than this program knows")
 	// ErrInstanceTaken: another living process has the instance's label.

@@ -16,10 +16,11 @@ type Step[S any] struct {
 
 // StepInfo describes a step.
 type StepInfo struct {
-	Name    string
-	Kind    StepKind
-	Timeout time.Duration
-	Retry   Retry
+	Name          string
+	Kind          StepKind
+	Timeout       time.Duration
+	Retry         Retry
+	Transactional bool
 }
 
 // StepKind is the form of a step.
@@ -83,5 +84,16 @@ func (s Step[S]) Timeout(d time.Duration) Step[S] {
 func (s Step[S]) Retry(policy Retry) Step[S] {
 	policy.Delays = slices.Clone(policy.Delays)
 	s.info.Retry = policy.withDefaults()
+	return s
+}
+
+// Transactional makes each attempt run in a transaction of the engine's
+// database: what the body writes through it and the step's checkpoint commit
+// together, or not at all. The store's package hands the transaction out, such
+// as postgres.Tx(ctx). The transaction is open for as long as the body runs, so
+// keep it short. Only checkpointed workflows may have such steps, and an engine
+// refuses them on a store that cannot do it.
+func (s Step[S]) Transactional() Step[S] {
+	s.info.Transactional = true
 	return s
 }

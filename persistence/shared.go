@@ -61,6 +61,8 @@ type Renewal struct {
 	Unbroken time.Duration
 	// Suspects are other boots that look dead, or are late with their renewal.
 	Suspects []Suspect
+	// Elsewhere: other boots have runs running, which may need a new owner.
+	Elsewhere bool
 }
 
 // Suspect is a boot that may be dead.

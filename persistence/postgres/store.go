@@ -87,6 +87,9 @@ type Store struct {
 	writers *pgxpool.Pool
 	readers *pgxpool.Pool
 	closed  atomic.Bool
+
+	sessions sessions
+	wake     func(queue string) // set by Listen
 }
 
 // Open connects to a database. An error wraps persistence.ErrSchemaMissing
@@ -108,10 +111,10 @@ func (s *Store) start(ctx context.Context) (err error) {
 	if s.pooled, err = probe(ctx, s.cfg.URL); err != nil {
 		return err
 	}
-	if s.writers, err = s.newPool(ctx, s.cfg.Writers); err != nil {
+	if s.writers, err = s.newWriters(ctx); err != nil {
 		return err
 	}
-	s.readers, err = s.newPool(ctx, s.cfg.Readers)
+	s.readers, err = s.newReaders(ctx)
 	return err
 }
 
@@ -121,6 +124,7 @@ func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
+	s.sessions.close()
 	for _, pool := range []*pgxpool.Pool{s.writers, s.readers} {
 		if pool != nil {
 			pool.Close()

@@ -132,8 +132,8 @@ func TestNodeHandsItsRunsOverWhenItStops(t *testing.T) {
 	}
 	b.wantHistory(t)
 	run := at(b.URL, "run", "get", newRun, "-o", "json").run(t.Context())
-	if strings.Contains(run.stdout, `"crashes"`) {
-		t.Errorf("the run counts a crash: %s", run.stdout)
+	if !strings.Contains(run.stdout, `"crashes":0`) {
+		t.Errorf("got %s, want no crash: it was handed over", run.stdout)
 	}
 }
 
@@ -166,7 +166,7 @@ func TestNodeRefusesTheNameOfALivingOne(t *testing.T) {
 	t.Parallel()
 	database := testpostgres.URL(t)
 	startNode(t, database, "a")
-	databaseFault{"name taken", "", exitRefused, []string{"--instance-id", "choose another"}}.
+	databaseFault{"name taken", "", exitRefused, []string{"--instance-id", "another id"}}.
 		check(t, onDatabase(database, "node", "--http", "127.0.0.1:0", "--instance-id", "a").run(withTimeout(t)))
 }
 

@@ -105,8 +105,9 @@ type Backlog struct {
 	Due bool
 	// Solo: at least one run can be claimed now that has to run alone.
 	Solo bool
-	// Next is when the earliest run that is not due yet becomes due; zero for none.
-	Next time.Time
+	// Next is how long it takes, on the clock of the store, until the earliest run
+	// becomes due that is not yet; zero for none.
+	Next time.Duration
 }
 
 // Retention deletes what has been kept long enough.

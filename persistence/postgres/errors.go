@@ -31,13 +31,13 @@ const (
 // advice says of errors that may pass what a person can do about them, by
 // their code or its class.
 var advice = map[string]string{
-	classConnection:  "the connection to Postgres broke; check the network and the server",
-	"28":             "Postgres refuses the user; check the user and password of the database URL, and pg_hba.conf",
-	"3D000":          "there is no such database; create it, or correct the database URL",
-	"53":             "Postgres is short of resources; free disk or memory, or raise max_connections",
-	"57":             "Postgres is shutting down, starting up, or cancelled the statement; see its log",
-	"58":             "Postgres has trouble with its disk; see its log",
-	readOnly:         "the server is a read-only replica; let the database URL name the primary",
+	classConnection: "the connection to Postgres broke; check the network and the server",
+	"28":            "Postgres refuses the user; check the user and password of the database URL, and pg_hba.conf",
+	"3D000":         "there is no such database; create it, or correct the database URL",
+	"53":            "Postgres is short of resources; free disk or memory, or raise max_connections",
+	"57":            "Postgres is shutting down, starting up, or cancelled the statement; see its log",
+	"58":            "Postgres has trouble with its disk; see its log",
+	readOnly:        "the server is a read-only replica; let the database URL name the primary",
 }
 
 func adviceOn(code string) (string, bool) {

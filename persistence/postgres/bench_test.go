@@ -180,14 +180,14 @@ func (s bench) fill(b *testing.B, count int, state string, due time.Duration) {
 	b.Helper()
 	const query = `
 		INSERT INTO workflow_runs (id, workflow, version, input_hash, state, queue, priority, due_at, sort_key, step, created_at, updated_at)
-		SELECT gen_random_uuid(), 'order', 1, '', $2, 'default', n % 10, now() + $3::interval + n * interval '100 us',
+		SELECT (($4 || lpad(to_hex(n), 12, '0')))::uuid, 'order', 1, '', $2, 'default', n % 10, now() + $3::interval + n * interval '100 us',
 			now() + $3::interval + n * interval '100 us' + n % 10 * interval '1 minute', 'reserve', now(), now()
 		FROM generate_series(1, $1) AS n`
 	conn := s.outside(b)
 	for _, statement := range []string{query, `VACUUM ANALYZE workflow_runs`} {
 		var args []any
 		if statement == query {
-			args = []any{count, state, due}
+			args = []any{count, state, due, "01900000-0000-7000-" + map[string]string{"available": "8000-", "scheduled": "9000-"}[state]}
 		}
 		if _, err := conn.Exec(b.Context(), statement, args...); err != nil {
 			b.Fatal(err)

@@ -196,9 +196,6 @@ func (s *Store) Owned(ctx context.Context, boot persistence.BootID) ([]workflow.
 	return owned, nil
 }
 
-// claimableRuns are the conditions that lead to the index that is made for them.
-const claimableRuns = `singularity.workflow_runs AS run WHERE run.sort_key IS NOT NULL`
-
 // The index answers it all: in each queue, alone or not, and of each priority,
 // is there a run that is due, and when is the first one due that is not?
 const backlogs = `

@@ -2,7 +2,7 @@
 
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME   ?= 20s
-CONCURRENT := ./workflow/... ./supervisor/... ./actors/... $(if $(wildcard cluster),./cluster/...)
+CONCURRENT := ./workflow/... ./supervisor/... ./actors/... ./persistence/postgres/... $(if $(wildcard cluster),./cluster/...)
 TOOL       := go tool -modfile=tools/go.mod
 
 .PHONY: help setup build run test race bench fuzz format vet lint check generate verify
@@ -24,7 +24,7 @@ test: build ## Run all tests; installs Postgres and PgBouncer if it must and may
 	go test ./...
 
 race: ## Run the tests of what is concurrent under the race detector
-	@tools/setup gcc # the race detector links against the C library, so it needs its headers too
+	@tools/setup gcc postgres pgbouncer # the race detector links against the C library, so it needs its headers too
 	CGO_ENABLED=1 go test -race $(CONCURRENT)
 
 bench: build ## Measure: the Go benchmarks, then singularity bench

@@ -10,8 +10,10 @@ import (
 
 // What is due is merged from ten ordered lists, one for each priority: within
 // a priority the sort key tells what is due, so nothing that is not is walked
-// over, however much is scheduled for the next minutes. Runs that another
-// claim is about to take are passed over.
+// over, however much is scheduled for the next minutes. The first look tells
+// how many runs each priority has among those that are next; only so many are
+// then locked. Runs that another claim is about to take are passed over, for
+// later ones of the same priority.
 //
 // While the lease row is held, the boot cannot be declared dead. A claim that
 // landed before takes nothing.
@@ -21,23 +23,31 @@ WITH lease AS MATERIALIZED (
 	FROM singularity.node_leases
 	WHERE boot = $3 AND ` + livingLease + `
 	FOR KEY SHARE
+), share AS MATERIALIZED (
+	SELECT next.priority, count(*) AS runs
+	FROM (
+		SELECT level.priority
+		FROM generate_series(0, 9) AS level (priority)
+		CROSS JOIN LATERAL (
+			SELECT run.sort_key, run.id
+			FROM ` + dueRuns + `
+			LIMIT $7
+		) AS head
+		WHERE EXISTS (SELECT FROM lease)
+			AND NOT EXISTS (SELECT FROM singularity.workflow_runs WHERE state = 'running' AND owner = $3 AND claim_id = $4)
+		ORDER BY head.sort_key, head.id
+		LIMIT $7
+	) AS next
+	GROUP BY next.priority
 ), picked AS MATERIALIZED (
 	SELECT head.id
-	FROM generate_series(0, 9) AS level (priority)
+	FROM share AS level
 	CROSS JOIN LATERAL (
-		SELECT run.id, run.sort_key
-		FROM singularity.workflow_runs AS run
-		WHERE run.sort_key IS NOT NULL AND run.queue = $5 AND (run.crash_count >= 2) = $6
-			AND run.priority = level.priority AND run.sort_key <= now() + level.priority * interval '1 minute'
-			AND ` + knownDefinitions + `
-		ORDER BY run.sort_key, run.id
-		LIMIT $7
+		SELECT run.id
+		FROM ` + dueRuns + `
+		LIMIT level.runs
 		FOR NO KEY UPDATE SKIP LOCKED
 	) AS head
-	WHERE EXISTS (SELECT FROM lease)
-		AND NOT EXISTS (SELECT FROM singularity.workflow_runs WHERE state = 'running' AND owner = $3 AND claim_id = $4)
-	ORDER BY head.sort_key, head.id
-	LIMIT $7
 ), taken AS (
 	UPDATE singularity.workflow_runs AS run
 	SET state = 'running', sort_key = NULL, owner = $3, claim_id = $4, epoch = run.epoch + 1,
@@ -47,6 +57,15 @@ WITH lease AS MATERIALIZED (
 )
 SELECT boot
 FROM lease`}
+
+// dueRuns are the runs of a priority that can be claimed now, the next first.
+const dueRuns = claimableRuns + ` AND run.queue = $5 AND (run.crash_count >= 2) = $6
+				AND run.priority = level.priority AND run.sort_key <= now() + level.priority * interval '1 minute'
+				AND ` + knownDefinitions + `
+			ORDER BY run.sort_key, run.id`
+
+// claimableRuns are the conditions that lead to the index that is made for them.
+const claimableRuns = `singularity.workflow_runs AS run WHERE run.sort_key IS NOT NULL`
 
 // knownDefinitions is the condition that a run's is among those in $1 and $2.
 // IS TRUE keeps them a hash table, where they would be joined.

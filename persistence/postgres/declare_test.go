@@ -172,22 +172,32 @@ func TestJudgeMustLive(t *testing.T) {
 
 func TestDeclareEvictsAnOpenTransaction(t *testing.T) {
 	t.Parallel()
-	cfg := postgres.Config{URL: testpostgres.URL(t)}
-	judge, a := joined(t, "judge", cfg), joined(t, "a", cfg)
-	fence := a.start(t)
-	open := connectTo(t, withName(t, cfg.URL, "singularity/"+string(a.boot.ID)))
-	open.exec(t, `BEGIN`)
-	open.exec(t, `SELECT FROM singularity.workflow_runs WHERE id = $1 FOR UPDATE`, [16]byte(fence.Run))
-	open.exec(t, `SELECT FROM singularity.node_leases WHERE boot = $1 FOR KEY SHARE`, string(a.boot.ID))
-	a.crash(t)
-	if !judge.declare(t, a, persistence.Crashed, 0) {
-		t.Fatal("not declared dead")
-	}
-	if err := open.Ping(t.Context()); err == nil {
-		t.Error("the session of the dead boot lives on")
-	}
-	if done := judge.reassign(t); done.Released != 1 {
-		t.Errorf("reassigned %+v, want the run that was locked", done)
+	for _, pooled := range []bool{false, true} {
+		name := map[bool]string{false: "direct", true: "through a pooler"}[pooled]
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := postgres.Config{URL: testpostgres.URL(t)}
+			cfg.SessionURL = cfg.URL
+			if pooled {
+				cfg.URL = testpostgres.Pooler(t, cfg.URL)
+			}
+			judge, a := joined(t, "judge", cfg), joined(t, "a", cfg)
+			fence := a.start(t)
+			open := connectTo(t, withName(t, cfg.URL, "singularity/"+string(a.boot.ID)))
+			open.exec(t, `BEGIN`)
+			open.exec(t, `SELECT FROM singularity.workflow_runs WHERE id = $1 FOR UPDATE`, [16]byte(fence.Run))
+			open.exec(t, `SELECT FROM singularity.node_leases WHERE boot = $1 FOR KEY SHARE`, string(a.boot.ID))
+			a.crash(t)
+			if !judge.declare(t, a, persistence.Crashed, 0) {
+				t.Fatal("not declared dead")
+			}
+			if _, err := open.Exec(t.Context(), `COMMIT`); err == nil {
+				t.Error("the transaction of the dead boot was committed")
+			}
+			if done := judge.reassign(t); done.Released != 1 {
+				t.Errorf("reassigned %+v, want the run that was locked", done)
+			}
+		})
 	}
 }
 

@@ -114,15 +114,18 @@ func (s *Store) admit(ctx context.Context, boot persistence.Boot) error {
 		case found.boot == first.boot && found.renewals > first.renewals:
 			return taken(boot, found)
 		case found.left <= 0:
-			if _, err := s.end(ctx, found.charge(), ""); err != nil {
+			ended, err := s.end(ctx, found.charge(), "")
+			if err != nil {
 				return err
 			}
-			continue
+			if ended {
+				continue
+			}
 		case found.boot != first.boot:
 			first = found
 		}
 		select {
-		case <-time.After(min(rivalLook, found.left)):
+		case <-time.After(rivalLook):
 		case <-deadline.C:
 			return taken(boot, found)
 		case <-ctx.Done():

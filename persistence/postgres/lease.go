@@ -36,13 +36,13 @@ WITH renewed AS (
 	FROM renewed
 	WHERE $4::boolean AND registry.instance_id = renewed.instance_id AND registry.boot = renewed.boot
 ), suspect AS (
-	SELECT *
+	SELECT other.boot, other.instance_id, other.renewals, other.lock_free, other.time_left
 	FROM (
 		SELECT boot, instance_id, renewals, ` + lockIsFree + ` AS lock_free, lease_until - clock_timestamp() AS time_left
 		FROM singularity.node_leases AS lease
 		WHERE ended_at IS NULL AND boot <> $1
 	) AS other
-	WHERE lock_free OR time_left <= greatest($3::interval - $6::interval, interval '0')
+	WHERE other.lock_free OR other.time_left <= greatest($3::interval - $6::interval, interval '0')
 )
 SELECT EXISTS (SELECT FROM renewed),
 	EXISTS (SELECT FROM singularity.workflow_runs WHERE state = 'running' AND owner < $1)

@@ -1,8 +1,10 @@
 package postgres_test
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +22,7 @@ const patience = 30 * time.Second
 type node struct {
 	*postgres.Store
 	boot persistence.Boot
-	url  string
+	url  string // of the database itself
 }
 
 // newNode opens a store without joining.
@@ -39,7 +41,7 @@ func newNode(t *testing.T, label string, cfg postgres.Config) node {
 	return node{store, persistence.Boot{
 		ID: persistence.BootID(label + "-" + workflow.NewRunID().String()), Instance: label,
 		Hostname: "host-" + label, PID: 4711, Version: "test", Capabilities: `{"llm":true}`,
-	}, cfg.URL}
+	}, cmp.Or(cfg.SessionURL, cfg.URL)}
 }
 
 // joined is a node whose boot lives.
@@ -75,19 +77,22 @@ func (n node) renew(t *testing.T) persistence.Renewal {
 // keepAlive renews the lease until the test, or what it returns, ends it.
 func (n node) keepAlive(t *testing.T) (end func()) {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan struct{})
+	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for ctx.Err() == nil {
-			_, err := n.Renew(ctx, n.boot.ID, persistence.Status{State: persistence.NodeAlive})
-			if err != nil && ctx.Err() == nil {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, err := n.Renew(context.Background(), n.boot.ID, persistence.Status{State: persistence.NodeAlive}); err != nil {
 				t.Errorf("renew: %v", err)
 				return
 			}
 		}
 	}()
-	end = func() { stop(); <-ended }
+	end = sync.OnceFunc(func() { close(stop); <-ended })
 	t.Cleanup(end)
 	return end
 }
@@ -213,6 +218,17 @@ SELECT coalesce((
 func (d database) lockHolder(t *testing.T, n node) int {
 	t.Helper()
 	return read[int](t, d, lockHolder, string(n.boot.ID))
+}
+
+// endSession ends the session that a node has, and waits for the next one.
+func (d database) endSession(t *testing.T, n node) {
+	t.Helper()
+	before := d.lockHolder(t, n)
+	d.exec(t, `SELECT pg_terminate_backend($1)`, before)
+	until(t, "another session holds the lock", func() bool {
+		pid := d.lockHolder(t, n)
+		return pid != 0 && pid != before
+	})
 }
 
 // until looks until something is so.

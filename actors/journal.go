@@ -338,7 +338,7 @@ func (l *lane) commit(ctx context.Context, batch []entry) {
 			}
 			return
 		case errors.Is(err, persistence.ErrContended) && !mustLand(batch[0].write):
-			answer(batch, fmt.Errorf("%w: %w", workflow.ErrUnavailable, err))
+			answer(batch, err)
 			return
 		case errors.Is(err, persistence.ErrContended):
 			l.postpone(&batch[0])

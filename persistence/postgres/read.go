@@ -1,24 +1,50 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"singularity/persistence"
 	"singularity/workflow"
 )
 
-// query runs a statement on its own and calls scan for each row.
+// query runs a statement on its own and calls scan for each row. It may run
+// twice: a connection that turns out to be broken is replaced.
 func (s *Store) query(ctx context.Context, scan func(scanner) error, query string, args ...any) error {
-	rows, err := s.readers.Query(ctx, query, args...)
-	if err == nil {
-		err = scanAll(rows, scan)
+	err := s.queryOnce(ctx, scan, query, args)
+	if cause, ok := errors.AsType[unread](err); ok && ctx.Err() == nil && isBroken(cause) {
+		s.readers.Reset() // the others broke with it, most likely
+		err = s.queryOnce(ctx, scan, query, args)
 	}
 	if err != nil && s.closed.Load() {
 		return errClosed
 	}
 	return translate(err)
+}
+
+// unread is an error from before the first row.
+type unread struct{ error }
+
+func (e unread) Unwrap() error { return e.error }
+
+func (s *Store) queryOnce(ctx context.Context, scan func(scanner) error, query string, args []any) error {
+	rows, err := s.readers.Query(ctx, query, args...)
+	if err != nil {
+		return unread{err}
+	}
+	seen := false
+	err = scanAll(rows, func(row scanner) error {
+		seen = true
+		return scan(row)
+	})
+	if err != nil && !seen {
+		return unread{err}
+	}
+	return err
 }
 
 const wholeRun = `
@@ -147,11 +173,12 @@ func scanFact(row scanner) (int64, workflow.Fact, error) {
 	return seq, fact, err
 }
 
+// The order is made elsewhere: the index of ids would have it, at the price of
+// all runs.
 const ownedRuns = `
 SELECT id
 FROM singularity.workflow_runs
-WHERE state = 'running' AND owner = $1
-ORDER BY id`
+WHERE state = 'running' AND owner = $1`
 
 // Owned implements [persistence.Reader].
 func (s *Store) Owned(ctx context.Context, boot persistence.BootID) ([]workflow.RunID, error) {
@@ -165,6 +192,7 @@ func (s *Store) Owned(ctx context.Context, boot persistence.BootID) ([]workflow.
 	if err != nil {
 		return nil, fmt.Errorf("runs owned by boot %s: %w", boot, err)
 	}
+	slices.SortFunc(owned, func(a, b workflow.RunID) int { return bytes.Compare(a[:], b[:]) })
 	return owned, nil
 }
 

@@ -162,6 +162,19 @@ func TestNodeSaysWhatIsWrongWithADatabase(t *testing.T) {
 	}
 }
 
+func TestNodeSaysWhatIsWrongWithItsSession(t *testing.T) {
+	t.Parallel()
+	direct := testpostgres.URL(t)
+	for _, fault := range []databaseFault{
+		{"nobody listens", nobodyListens, exitUnknown, []string{"--session-database-url", "cannot be reached"}},
+		{"pooler", testpostgres.Pooler(t, direct), exitRefused, []string{"--session-database-url", "pooler"}},
+	} {
+		node := onDatabase(direct, "node", "--http", "127.0.0.1:0")
+		node.env["SINGULARITY_SESSION_DATABASE_URL"] = fault.url
+		fault.check(t, node.run(withTimeout(t)))
+	}
+}
+
 func TestNodeRefusesTheNameOfALivingOne(t *testing.T) {
 	t.Parallel()
 	database := testpostgres.URL(t)

@@ -89,9 +89,9 @@ func TestNodesShareADatabase(t *testing.T) {
 func TestNodeFinishesTheRunsOfAKilledOne(t *testing.T) {
 	t.Parallel()
 	database := testpostgres.URL(t)
-	b := startNode(t, database, "b")
 	a := startNode(t, database, "a", "--simulated-latency", "1h")
-	a.startSlowRun(t)
+	a.startSlowRun(t) // before anybody else is there to claim it
+	b := startNode(t, database, "b")
 	if got := at(b.URL, "run", "get", newRun).run(t.Context()); !strings.Contains(got.stdout, "running") {
 		t.Errorf("the other node answers %+v, want a run that is running", got)
 	}

@@ -358,14 +358,6 @@ func (n *Node) runGaveUp(g supervisor.GaveUp) {
 	}
 }
 
-// Instance is the label that people know the process by.
-func (n *Node) Instance() string { return n.cfg.Instance }
-
-// Members lists the instances that use the store, the latest heartbeat first.
-func (n *Node) Members(ctx context.Context) ([]persistence.Member, error) {
-	return n.store.Members(ctx)
-}
-
 // Tree describes the node's supervision tree.
 func (n *Node) Tree(ctx context.Context) (supervisor.Node, error) { return n.tree.Describe(ctx) }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -65,11 +66,14 @@ func (f *databaseFlags) explain(err error) error {
 		return fmt.Errorf("--instance-id: %w", err)
 	case errors.Is(err, postgres.ErrPooler), errors.Is(err, postgres.ErrReadOnly):
 		return err // they name the flag
-	case answered && len(refusal.Code) == 5 && refusal.Code[:2] == refusesUser:
-		return fmt.Errorf("--database-url: %w", err)
-	case errors.Is(err, workflow.ErrUnavailable):
-		return &unreachableError{fmt.Errorf("--database-url: %w", err)}
-	default:
-		return fmt.Errorf("--database-url: %w", err)
 	}
+	flag := "--database-url"
+	if f.sessionURL != "" {
+		flag += " or --session-database-url"
+	}
+	err = fmt.Errorf("%s: %w", flag, err)
+	if refused := answered && strings.HasPrefix(refusal.Code, refusesUser); !refused && errors.Is(err, workflow.ErrUnavailable) {
+		return &unreachableError{err}
+	}
+	return err
 }

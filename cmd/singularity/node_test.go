@@ -89,9 +89,9 @@ func TestNodesShareADatabase(t *testing.T) {
 func TestNodeFinishesTheRunsOfAKilledOne(t *testing.T) {
 	t.Parallel()
 	database := testpostgres.URL(t)
-	b := startNode(t, database, "b")
 	a := startNode(t, database, "a", "--simulated-latency", "1h")
-	a.startSlowRun(t)
+	a.startSlowRun(t) // before anybody else is there to claim it
+	b := startNode(t, database, "b")
 	if got := at(b.URL, "run", "get", newRun).run(t.Context()); !strings.Contains(got.stdout, "running") {
 		t.Errorf("the other node answers %+v, want a run that is running", got)
 	}
@@ -159,6 +159,19 @@ func TestNodeSaysWhatIsWrongWithADatabase(t *testing.T) {
 	)
 	for _, fault := range faults {
 		fault.check(t, onDatabase(fault.url, "node", "--http", "127.0.0.1:0").run(withTimeout(t)))
+	}
+}
+
+func TestNodeSaysWhatIsWrongWithItsSession(t *testing.T) {
+	t.Parallel()
+	direct := testpostgres.URL(t)
+	for _, fault := range []databaseFault{
+		{"nobody listens", nobodyListens, exitUnknown, []string{"--session-database-url", "cannot be reached"}},
+		{"pooler", testpostgres.Pooler(t, direct), exitRefused, []string{"--session-database-url", "pooler"}},
+	} {
+		node := onDatabase(direct, "node", "--http", "127.0.0.1:0")
+		node.env["SINGULARITY_SESSION_DATABASE_URL"] = fault.url
+		fault.check(t, node.run(withTimeout(t)))
 	}
 }
 

@@ -124,7 +124,7 @@ func BenchmarkBacklog(b *testing.B) {
 	b.Run("look", func(b *testing.B) {
 		store.measure(b, func() {
 			for range b.N {
-				if backlog, err := store.Backlog(b.Context(), definitions); err != nil || len(backlog) != 1 || !backlog[0].Due || backlog[0].Next.IsZero() {
+				if backlog, err := store.Backlog(b.Context(), definitions); err != nil || len(backlog) != 1 || !backlog[0].Due || backlog[0].Next == 0 {
 					b.Fatalf("backlog %+v, %v", backlog, err)
 				}
 			}

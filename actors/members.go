@@ -1,0 +1,15 @@
+package actors
+
+import (
+	"context"
+
+	"singularity/persistence"
+)
+
+// Instance is the label that people know the process by.
+func (n *Node) Instance() string { return n.cfg.Instance }
+
+// Members lists the instances that use the store, the latest heartbeat first.
+func (n *Node) Members(ctx context.Context) ([]persistence.Member, error) {
+	return n.store.Members(ctx)
+}

@@ -1,0 +1,133 @@
+// Benchmarks runs the same durable workflow on Singularity and on its peers,
+// in turn on one Postgres of its own, and prints what each took and used.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"singularity/benchmarks/contender"
+	"singularity/benchmarks/contenders"
+	"singularity/benchmarks/report"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	if len(os.Args) > 1 && os.Args[1] == contender.Command {
+		err = contend(ctx, os.Args[2:])
+	} else {
+		err = compare(ctx, os.Args[1:])
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "benchmarks:", err)
+		os.Exit(1)
+	}
+}
+
+// contend is the process of one contender.
+func contend(ctx context.Context, arguments []string) error {
+	name, job, assets, err := contender.ParseArguments(arguments)
+	if err != nil {
+		return err
+	}
+	c, err := contenders.New(name, contenders.Assets{PgflowSQL: assets})
+	if err != nil {
+		return err
+	}
+	return contender.Serve(ctx, c, job, os.Stdin, os.Stdout)
+}
+
+// plan is what to measure.
+type plan struct {
+	contenders  []string
+	rounds      int
+	inFlight    []int
+	stateBytes  []int
+	duration    time.Duration
+	postgresBin string
+	dataDir     string
+	pgflowSQL   string
+	temporal    string
+}
+
+func compare(ctx context.Context, arguments []string) error {
+	p := plan{contenders: contenders.Names(), inFlight: []int{1, 8, 50, 500}, stateBytes: []int{150}}
+	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
+	flags.Var((*list[string])(&p.contenders), "contenders", "who is measured, comma-separated; temporal, too, when -temporal says where it is")
+	flags.IntVar(&p.rounds, "rounds", 3, "how often each is measured, in turn; the table shows medians")
+	flags.Var((*list[int])(&p.inFlight), "in-flight", "how many workflows are under way at once, comma-separated; 1 is the latency")
+	flags.Var((*list[int])(&p.stateBytes), "state-bytes", "the size of a workflow's state as JSON, comma-separated")
+	flags.DurationVar(&p.duration, "duration", 3*time.Second, "how long each measurement starts workflows")
+	flags.StringVar(&p.postgresBin, "postgres-bin", "", "the folder of initdb and postgres (default: the newest that is installed)")
+	flags.StringVar(&p.dataDir, "data-dir", "", "where the scratch databases are made, and removed (default: the temporary folder)")
+	flags.StringVar(&p.pgflowSQL, "pgflow-sql", "pgflow/node_modules/@pgflow/core/dist/supabase/migrations", "where pgflow's SQL lies")
+	flags.StringVar(&p.temporal, "temporal", "", "the program that is built from the folder temporal")
+	asJSON := flags.Bool("json", false, "print JSON instead of tables")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%q is not expected; all is said with flags", flags.Args())
+	}
+	r, err := measure(ctx, p, os.Stderr)
+	if err != nil {
+		return err
+	}
+	if err := write(os.Stdout, r, *asJSON); err != nil {
+		return err
+	}
+	if len(r.Failures) > 0 {
+		return fmt.Errorf("%d measurements failed", len(r.Failures))
+	}
+	return nil
+}
+
+func write(w io.Writer, r report.Report, asJSON bool) error {
+	if !asJSON {
+		return r.Write(w)
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(r)
+}
+
+// list is a flag of several values.
+type list[T string | int] []T
+
+func (l *list[T]) String() string {
+	var values []string
+	for _, value := range *l {
+		values = append(values, fmt.Sprint(value))
+	}
+	return strings.Join(values, ",")
+}
+
+func (l *list[T]) Set(text string) error {
+	*l = nil
+	for value := range strings.SplitSeq(text, ",") {
+		var each T
+		switch target := any(&each).(type) {
+		case *string:
+			*target = value
+		case *int:
+			number, err := strconv.Atoi(value)
+			if err != nil || number < 1 {
+				return fmt.Errorf("%q is no number above 0", value)
+			}
+			*target = number
+		}
+		*l = append(*l, each)
+	}
+	return nil
+}

@@ -10,6 +10,7 @@ require (
 	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.51.2
 	github.com/riverqueue/river/rivertype v0.51.2
 	singularity v0.0.0
+	singularity/benchmarks/contender v0.0.0
 )
 
 require (
@@ -68,4 +69,7 @@ require (
 	modernc.org/sqlite v1.61.1 // indirect
 )
 
-replace singularity => ../
+replace (
+	singularity => ../
+	singularity/benchmarks/contender => ./contender
+)

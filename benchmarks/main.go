@@ -5,11 +5,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -62,9 +64,27 @@ type plan struct {
 }
 
 func compare(ctx context.Context, arguments []string) error {
-	p := plan{contenders: contenders.Names(), inFlight: []int{1, 8, 50, 500}, stateBytes: []int{150}}
+	p, asJSON, err := parse(arguments)
+	if err != nil {
+		return err
+	}
+	r, err := measure(ctx, p, os.Stderr)
+	if err != nil {
+		return err
+	}
+	if err := write(os.Stdout, r, asJSON); err != nil {
+		return err
+	}
+	if len(r.Failures) > 0 {
+		return fmt.Errorf("%d measurements failed", len(r.Failures))
+	}
+	return nil
+}
+
+func parse(arguments []string) (p plan, asJSON bool, err error) {
+	p = plan{inFlight: []int{1, 8, 50, 500}, stateBytes: []int{150}}
 	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
-	flags.Var((*list[string])(&p.contenders), "contenders", "who is measured, comma-separated; temporal, too, when -temporal says where it is")
+	flags.Var((*list[string])(&p.contenders), "contenders", "who is measured, comma-separated (default: all that there are)")
 	flags.IntVar(&p.rounds, "rounds", 3, "how often each is measured, in turn; the table shows medians")
 	flags.Var((*list[int])(&p.inFlight), "in-flight", "how many workflows are under way at once, comma-separated; 1 is the latency")
 	flags.Var((*list[int])(&p.stateBytes), "state-bytes", "the size of a workflow's state as JSON, comma-separated")
@@ -72,23 +92,40 @@ func compare(ctx context.Context, arguments []string) error {
 	flags.StringVar(&p.postgresBin, "postgres-bin", "", "the folder of initdb and postgres (default: the newest that is installed)")
 	flags.StringVar(&p.dataDir, "data-dir", "", "where the scratch databases are made, and removed (default: the temporary folder)")
 	flags.StringVar(&p.pgflowSQL, "pgflow-sql", "pgflow/node_modules/@pgflow/core/dist/supabase/migrations", "where pgflow's SQL lies")
-	flags.StringVar(&p.temporal, "temporal", "", "the program that is built from the folder temporal")
-	asJSON := flags.Bool("json", false, "print JSON instead of tables")
+	flags.StringVar(&p.temporal, "temporal", "", "the program that is built from the folder temporal; without it that contender is not there")
+	flags.BoolVar(&asJSON, "json", false, "print JSON instead of tables")
 	if err := flags.Parse(arguments); err != nil {
-		return err
+		return p, false, err
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("%q is not expected; all is said with flags", flags.Args())
+		return p, false, fmt.Errorf("%q is not expected; all is said with flags", flags.Args())
 	}
-	r, err := measure(ctx, p, os.Stderr)
-	if err != nil {
-		return err
+	if p.contenders == nil {
+		p.contenders = p.available()
 	}
-	if err := write(os.Stdout, r, *asJSON); err != nil {
-		return err
+	return p, asJSON, p.validate()
+}
+
+// available are the contenders that can be measured here.
+func (p plan) available() []string {
+	names := contenders.Names()
+	if p.temporal != "" {
+		names = append(names, temporal)
 	}
-	if len(r.Failures) > 0 {
-		return fmt.Errorf("%d measurements failed", len(r.Failures))
+	return names
+}
+
+func (p plan) validate() error {
+	for _, name := range p.contenders {
+		if name == temporal && p.temporal == "" {
+			return errors.New("-temporal must say where the program is that is built from the folder temporal")
+		}
+		if !slices.Contains(p.available(), name) {
+			return fmt.Errorf("contender %q is none of %q", name, p.available())
+		}
+	}
+	if p.rounds < 1 || p.duration <= 0 {
+		return fmt.Errorf("%d rounds of %v; expected more than 0", p.rounds, p.duration)
 	}
 	return nil
 }

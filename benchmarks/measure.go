@@ -44,14 +44,6 @@ type bench struct {
 // measure carries the plan out. A contender that fails is reported and the
 // others go on.
 func measure(ctx context.Context, p plan, log io.Writer) (r report.Report, err error) {
-	for _, name := range p.contenders {
-		if name == temporal && p.temporal == "" {
-			return r, errors.New("-temporal must say where the program is that is built from the folder temporal")
-		}
-		if name != temporal && !slices.Contains(contenders.Names(), name) {
-			return r, fmt.Errorf("contender %q is none of %q", name, append(contenders.Names(), temporal))
-		}
-	}
 	server, err := scratch.Start(ctx, scratch.Config{Bin: p.postgresBin, Dir: p.dataDir, Settings: postgresSettings})
 	if err != nil {
 		return r, fmt.Errorf("start a scratch Postgres: %w", err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"singularity/benchmarks/contender"
@@ -25,9 +24,11 @@ const (
 	createRuns = `
 		CREATE TABLE runs (id bigint PRIMARY KEY, state text NOT NULL, step int NOT NULL, input bytea NOT NULL);
 		CREATE TABLE checkpoints (run bigint NOT NULL, step int NOT NULL, state bytea NOT NULL, PRIMARY KEY (run, step))`
-	insertRun        = `INSERT INTO runs (id, state, step, input) VALUES ($1, 'running', 0, $2)`
-	updateRun        = `UPDATE runs SET state = $2, step = $3 WHERE id = $1`
-	insertCheckpoint = `INSERT INTO checkpoints (run, step, state) VALUES ($1, $2, $3)`
+	insertRun = `INSERT INTO runs (id, state, step, input) VALUES ($1, 'running', 0, $2)`
+	// Two statements in one round trip take 5 to 10 % longer.
+	updateAndCheckpoint = `
+		WITH run AS (UPDATE runs SET state = $2, step = $3 WHERE id = $1 RETURNING id)
+		INSERT INTO checkpoints (run, step, state) SELECT id, $3, $4 FROM run`
 )
 
 func (f *floor) Setup(ctx context.Context, job contender.Job) (contender.Description, error) {
@@ -58,11 +59,7 @@ func (f *floor) RunOne(ctx context.Context) error {
 		if state.Step == contender.Steps {
 			progress = "completed"
 		}
-		// What is sent without a BEGIN up to one Sync is one transaction.
-		batch := &pgx.Batch{}
-		batch.Queue(updateRun, id, progress, state.Step)
-		batch.Queue(insertCheckpoint, id, state.Step, document)
-		if err := connection.SendBatch(ctx, batch).Close(); err != nil {
+		if _, err := connection.Exec(ctx, updateAndCheckpoint, id, progress, state.Step, document); err != nil {
 			return fmt.Errorf("step %d: %w", state.Step, err)
 		}
 	}

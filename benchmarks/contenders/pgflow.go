@@ -99,18 +99,20 @@ func (f *flow) migrate(ctx context.Context) error {
 	if len(files) == 0 {
 		return fmt.Errorf("no SQL of pgflow in %q; `npm ci --ignore-scripts` in the folder pgflow brings it", f.sql)
 	}
-	migrations := []string{pgmqFixture}
+	if _, err := f.pool.Exec(ctx, pgmqFixture); err != nil {
+		return fmt.Errorf("fixture of pgmq: %w", err)
+	}
 	for _, file := range files { // in the order of their names
 		migration, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
-		migrations = append(migrations, strings.Replace(string(migration), createPgmq, "", 1))
-	}
-	for i, migration := range append(migrations, createFlow) {
-		if _, err := f.pool.Exec(ctx, migration); err != nil {
-			return fmt.Errorf("migration %d of pgflow: %w", i, err)
+		if _, err := f.pool.Exec(ctx, strings.Replace(string(migration), createPgmq, "", 1)); err != nil {
+			return fmt.Errorf("%s: %w", filepath.Base(file), err)
 		}
+	}
+	if _, err := f.pool.Exec(ctx, createFlow); err != nil {
+		return fmt.Errorf("create the flow: %w", err)
 	}
 	return nil
 }
@@ -148,11 +150,17 @@ func (f *flow) Close(context.Context) error {
 	return nil
 }
 
-const poll = `SELECT msg_id FROM pgmq.read_with_poll('bench', $1, $2, $3, $4)`
+const (
+	registerWorker = `INSERT INTO pgflow.workers (worker_id, queue_name, function_name) VALUES ($1, 'bench', 'bench')`
+	poll           = `SELECT msg_id FROM pgmq.read_with_poll('bench', $1, $2, $3, $4)`
+)
 
 // work is one worker, until ctx ends.
 func (f *flow) work(ctx context.Context) error {
 	worker := uuid.New()
+	if _, err := f.pool.Exec(ctx, registerWorker, worker); err != nil {
+		return err
+	}
 	slots := make(chan struct{}, pgflowConcurrent)
 	for ctx.Err() == nil {
 		rows, err := f.pool.Query(ctx, poll, pgflowVisibility, f.settings.batchSize, pgflowPollSeconds, pgflowPollIntervalMs)

@@ -63,7 +63,7 @@ BEGIN
 		)', archive);
 	EXECUTE format('CREATE INDEX ON pgmq.%I (vt)', queue);
 	EXECUTE format('CREATE INDEX ON pgmq.%I (archived_at)', archive);
-	INSERT INTO pgmq.meta (queue_name, is_partitioned, is_unlogged) VALUES (create.queue_name, false, false);
+	INSERT INTO pgmq.meta (queue_name, is_partitioned, is_unlogged) VALUES ($1, false, false);
 END
 $$;
 

@@ -86,9 +86,9 @@ func (s *Server) start(ctx context.Context, bin string, owner *syscall.Credentia
 	if err != nil {
 		return err
 	}
-	defer write.Close()
 	s.cmd.Stderr, s.output = write, read
-	if err := s.cmd.Start(); err != nil {
+	err = errors.Join(s.cmd.Start(), write.Close()) // the server has it, and its end is that of the log
+	if err != nil {
 		return errors.Join(err, read.Close())
 	}
 	return s.awaitReady(ctx, read)
@@ -114,7 +114,7 @@ func (s *Server) awaitReady(ctx context.Context, log io.Reader) error {
 	case <-ready:
 		return nil
 	case log := <-s.log:
-		return fmt.Errorf("postgres ended at its start: %w: %s", s.cmd.Wait(), log)
+		return errors.Join(fmt.Errorf("postgres ended at its start: %w: %s", s.cmd.Wait(), log), s.output.Close())
 	case <-ctx.Done():
 		return errors.Join(context.Cause(ctx), s.end())
 	}

@@ -13,10 +13,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"singularity/benchmarks/contender"
+	"singularity/benchmarks/contender/scratch"
 	"singularity/benchmarks/contenders"
 	"singularity/benchmarks/meter"
 	"singularity/benchmarks/report"
-	"singularity/benchmarks/scratch"
 )
 
 // temporal is the contender that has a program of its own.

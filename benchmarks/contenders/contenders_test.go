@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"singularity/benchmarks/contender"
+	"singularity/benchmarks/contender/scratch"
 	"singularity/benchmarks/contenders"
-	"singularity/benchmarks/scratch"
 )
 
 const pgflowSQL = "../pgflow/node_modules/@pgflow/core/dist/supabase/migrations"

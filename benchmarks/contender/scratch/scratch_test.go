@@ -2,13 +2,12 @@ package scratch_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
-	"singularity/benchmarks/scratch"
+	"singularity/benchmarks/contender/scratch"
 )
 
 // open makes a folder that the account which runs Postgres can reach.
@@ -28,16 +27,12 @@ func TestServerIsDurableTakesSettingsAndLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	connection, err := pgx.Connect(t.Context(), server.URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got string
 	const settings = `SELECT concat_ws(' ', current_setting('fsync'), current_setting('synchronous_commit'), current_setting('max_connections'))`
-	if err := connection.QueryRow(t.Context(), settings).Scan(&got); err != nil || got != "on on 77" {
+	got, err := exec.CommandContext(t.Context(), "psql", "-X", "-t", "-A", "-c", settings, server.URL("postgres")).CombinedOutput()
+	if err != nil || strings.TrimSpace(string(got)) != "on on 77" {
 		t.Errorf("settings %q, %v", got, err)
 	}
-	if err := server.Stop(); err != nil { // with a client that is still connected
+	if err := server.Stop(); err != nil {
 		t.Error(err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {

@@ -23,18 +23,19 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var err error
-	if len(os.Args) > 1 && os.Args[1] == contender.Command {
-		err = contend(ctx, os.Args[2:])
-	} else {
-		err = compare(ctx, os.Args[1:])
-	}
-	if err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "benchmarks:", err)
 		os.Exit(1)
 	}
+}
+
+func run(arguments []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(arguments) > 0 && arguments[0] == contender.Command {
+		return contend(ctx, arguments[1:])
+	}
+	return compare(ctx, arguments)
 }
 
 // contend is the process of one contender.

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -14,20 +15,20 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	// The answers go to standard output, and what Temporal logs must not.
 	answers := os.Stdout
 	os.Stdout = os.Stderr
-	if err := run(ctx, os.Args[1:], answers); err != nil {
+	if err := run(os.Args[1:], answers); err != nil {
 		fmt.Fprintln(os.Stderr, "temporal:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, arguments []string, answers *os.File) error {
+func run(arguments []string, answers io.Writer) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	if len(arguments) == 0 || arguments[0] != contender.Command {
-		return fmt.Errorf("the benchmarks start this program: -contenders temporal -temporal %s", os.Args[0])
+		return fmt.Errorf("the benchmarks start this program: -temporal %s", os.Args[0])
 	}
 	_, job, _, err := contender.ParseArguments(arguments[1:])
 	if err != nil {

@@ -5,10 +5,12 @@ FUZZTIME   ?= 20s
 CONCURRENT := ./workflow/... ./supervisor/... ./actors/... ./persistence/postgres/... $(if $(wildcard cluster),./cluster/...)
 TOOL       := go tool -modfile=tools/go.mod
 
-.PHONY: help setup build run test race bench fuzz format vet lint check generate verify
+PEERS      ?= -rounds 3 -duration 3s
+
+.PHONY: help setup build run test race bench bench-peers fuzz format vet lint check generate verify
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what the tests need beyond Go, make and git: gcc (for race), Postgres, PgBouncer
 	@tools/setup gcc postgres pgbouncer
@@ -30,6 +32,18 @@ race: ## Run the tests of what is concurrent under the race detector
 bench: build ## Measure: the Go benchmarks, then singularity bench
 	go test -run '^$$' -bench . -benchmem ./...
 	bin/singularity bench
+
+bench-peers: ## Measure Singularity beside its peers on one Postgres, see benchmarks/PEERS.md; PEERS has the flags, TEMPORAL=1 adds Temporal
+	@command -v npm >/dev/null && { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; } || \
+		{ echo >&2 "bench-peers: install npm and Postgres 15 or newer (on Debian, as root: apt-get install npm postgresql)"; exit 1; }
+	cd benchmarks/pgflow && npm ci --ignore-scripts
+	cd benchmarks/contender && go test ./...
+	cd benchmarks && go test ./...
+ifdef TEMPORAL
+	cd benchmarks/temporal && go test ./... && go build -o ../../bin/temporal .
+endif
+	cd benchmarks && go build -o ../bin/benchmarks . && \
+		../bin/benchmarks $(PEERS) $(if $(TEMPORAL),-temporal ../bin/temporal)
 
 fuzz: ## Run each fuzz target for FUZZTIME (20s)
 	@grep -ro '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' . | sed 's|/[^/]*:func | |' | sort | \
@@ -55,6 +69,7 @@ generate: ## Write the code that is generated from protobuf
 verify: generate ## Check that generated code and module files are up to date
 	go mod tidy -diff
 	cd tools && go mod tidy -diff
+	for module in contender .; do (cd benchmarks/$$module && go mod tidy -diff) || exit 1; done
 	@if git status --short -- '*.pb.go' '*.connect.go' | grep .; then \
 		echo >&2 "verify: make generate wrote these; commit them"; \
 		exit 1; \

@@ -130,6 +130,12 @@ func isBadWrite(code string) bool {
 	return len(code) == 5 && (code[:2] == classData || code[:2] == classConstraint)
 }
 
+// isFatal reports that the server ended the session with its error.
+func isFatal(err error) bool {
+	cause, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && cause.SeverityUnlocalized != "ERROR"
+}
+
 // isMissing reports that a table is not there.
 func isMissing(err error) bool {
 	code := codeOf(err)

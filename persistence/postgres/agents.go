@@ -189,7 +189,7 @@ func addMessage(list *arrays, m workflow.Message) {
 
 var postMessages = &statement{"post_messages", `
 WITH w AS MATERIALIZED (
-	SELECT *
+	SELECT agent, message_id, source, type, payload, n
 	FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
 		WITH ORDINALITY AS w (agent, message_id, source, type, payload, n)
 	WHERE (SELECT true FROM singularity.agents WHERE name = w.agent)
@@ -233,7 +233,7 @@ WITH home AS MATERIALIZED (
 	ORDER BY name
 	FOR SHARE
 ), w AS MATERIALIZED (
-	SELECT w.*
+	SELECT w.agent, w.message_id, w.n
 	FROM unnest($1::text[], $2::bigint[], $3::text[]) WITH ORDINALITY AS w (agent, epoch, message_id, n)
 	WHERE ((w.agent, w.epoch) IN (SELECT name, epoch FROM home)) IS TRUE
 ), done AS (

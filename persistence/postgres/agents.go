@@ -169,7 +169,8 @@ func (c *commit) queueMessages() error {
 }
 
 // senders are the advances that come with messages, in the order of the batch.
-func (c *commit) senders() (senders []placed[persistence.Advance]) {
+func (c *commit) senders() []placed[persistence.Advance] {
+	var senders []placed[persistence.Advance]
 	for _, w := range c.advances {
 		if w.write.Entry != nil && len(w.write.Entry.Messages) > 0 {
 			senders = append(senders, w)

@@ -209,13 +209,16 @@ const entered = `(
 	)`
 
 func (c *commit) queueRecords() error {
-	list := newArrays(0, pgtype.UUIDOID, pgtype.Int8OID, pgtype.TextOID, pgtype.Int8OID,
+	if !slices.ContainsFunc(c.advances, hasFacts) {
+		return nil
+	}
+	list := newArrays(len(c.advances), pgtype.UUIDOID, pgtype.Int8OID, pgtype.TextOID, pgtype.Int8OID,
 		pgtype.Int4OID, pgtype.TextOID, pgtype.TextOID, pgtype.TimestamptzOID)
 	for _, advance := range c.advances {
-		w := advance.write
-		if w.Entry == nil {
+		if !hasFacts(advance) {
 			continue
 		}
+		w := advance.write
 		for i, fact := range w.Entry.Facts {
 			list.uuid(w.Run)
 			list.int8(w.Seq + 1)
@@ -227,10 +230,12 @@ func (c *commit) queueRecords() error {
 			list.time(fact.At)
 		}
 	}
-	if list.rows > 0 {
-		c.queue(insertRecords, list.params(), nil)
-	}
+	c.queue(insertRecords, list.params(), nil)
 	return list.err
+}
+
+func hasFacts(w placed[persistence.Advance]) bool {
+	return w.write.Entry != nil && len(w.write.Entry.Facts) > 0
 }
 
 // The history keeps who made each entry. What has none is the run's end, while

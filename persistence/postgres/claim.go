@@ -69,7 +69,9 @@ const claimableRuns = `singularity.workflow_runs AS run WHERE run.sort_key IS NO
 
 // knownDefinitions is the condition that a run's is among those in $1 and $2.
 // IS TRUE keeps them a hash table, where they would be joined.
-const knownDefinitions = `((run.workflow, run.version) IN (SELECT * FROM unnest($1::text[], $2::integer[]))) IS TRUE`
+const knownDefinitions = `((run.workflow, run.version) IN (
+				SELECT known.workflow, known.version FROM unnest($1::text[], $2::integer[]) AS known (workflow, version)
+			)) IS TRUE`
 
 // Runs that a claim under this id took, also when it landed before.
 var claimedRuns = &statement{"claimed_runs", `
@@ -90,8 +92,8 @@ func (c *commit) queueClaims() error {
 		if err != nil {
 			return err
 		}
-		params := append(known, boot, id, textParam(w.Queue), boolParam(w.Solo), int8Param(max(w.Limit, 0)))
-		c.queue(claimRuns, params, func(scanner) error {
+		params := [][]byte{boot, id, textParam(w.Queue), boolParam(w.Solo), int8Param(max(w.Limit, 0))}
+		c.queue(claimRuns, append(known, params...), func(scanner) error {
 			verdict.Err = nil
 			return nil
 		})

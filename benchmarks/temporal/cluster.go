@@ -83,7 +83,9 @@ func (c *cluster) connect(ctx context.Context, address string) (client.Client, e
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for again := time.NewTicker(100 * time.Millisecond); ; {
-		_, err := connection.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: taskQueue}, threeActivities, c.input)
+		attempt, done := context.WithTimeout(ctx, 5*time.Second)
+		_, err := connection.ExecuteWorkflow(attempt, client.StartWorkflowOptions{TaskQueue: taskQueue}, threeActivities, c.input)
+		done()
 		if err == nil {
 			return connection, nil
 		}

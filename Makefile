@@ -5,23 +5,13 @@ FUZZTIME   ?= 20s
 CONCURRENT := ./workflow/... ./supervisor/... ./actors/... $(if $(wildcard cluster),./cluster/...)
 TOOL       := go tool -modfile=tools/go.mod
 
-# The race detector links against the C library, so it needs its headers too.
-C_COMPILES := printf '\043include <stdlib.h>\nint main(void) { return 0; }\n' | $$(go env CC) -x c -o /dev/null - 2>/dev/null
-
 .PHONY: help setup build run test race bench fuzz format vet lint check generate verify
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Install what the tests need beyond Go, make and git: gcc, for race
-	@if $(C_COMPILES); then \
-		echo "setup: gcc is there, nothing to do"; \
-	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends gcc libc6-dev; \
-	else \
-		echo >&2 "setup: install gcc and the headers of the C library (on Debian, as root: apt-get install gcc libc6-dev)"; \
-		exit 1; \
-	fi
+setup: ## Install what the tests need beyond Go, make and git: gcc (for race), Postgres, PgBouncer
+	@tools/setup gcc postgres pgbouncer
 
 build: ## Build bin/singularity
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/singularity ./cmd/singularity
@@ -29,11 +19,12 @@ build: ## Build bin/singularity
 run: ## Run one node, with its store in .singularity
 	go run ./cmd/singularity dev
 
-test: build ## Run all tests; Go is enough
+test: build ## Run all tests; installs Postgres and PgBouncer if it must and may
+	@tools/setup postgres pgbouncer
 	go test ./...
 
 race: ## Run the tests of what is concurrent under the race detector
-	@$(C_COMPILES) || { echo >&2 "race: the race detector needs gcc and the headers of the C library; make setup installs them"; exit 1; }
+	@tools/setup gcc # the race detector links against the C library, so it needs its headers too
 	CGO_ENABLED=1 go test -race $(CONCURRENT)
 
 bench: build ## Measure: the Go benchmarks, then singularity bench

@@ -212,5 +212,5 @@ func (e *Engine) ActorTree(ctx context.Context) (*messages.Actor, error) {
 	return treeMessage(root), nil
 }
 
-// Stats counts what the engine's journal did since Open.
-func (e *Engine) Stats() actors.JournalStats { return e.node.Journal() }
+// Stats counts what the engine did since Open.
+func (e *Engine) Stats() actors.Stats { return e.node.Stats() }

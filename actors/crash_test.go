@@ -510,7 +510,7 @@ func TestRunsOfADeadProcessGoOnInTheNext(t *testing.T) {
 			t.Errorf("a checkpoint left %d crashes", row.Crashes)
 		}
 		synctest.Wait() // for the dead node's step, which returned at the same moment
-		if stats := dead.Journal(); stats.Fenced == 0 {
+		if stats := dead.Stats(); stats.Fenced == 0 {
 			t.Error("the dead node's late write was not refused: the test has missed it")
 		}
 	})

@@ -272,6 +272,7 @@ func (d *dispatcher) Receive(ctx actor.Context) {
 	case slotBack:
 		q := d.queues[message.queue]
 		q.lost = max(q.lost-1, 0)
+		d.countLost()
 		d.fill(q)
 	case dueNow:
 		d.dueNow()
@@ -317,6 +318,7 @@ func (d *dispatcher) started() {
 		}
 		d.later(musterPatience, musterOver{d.start})
 	}
+	d.countLost()
 	d.sweepEvery = d.cadence.least
 	d.sweepAgain()
 	d.life = d.node.dispatcherLife.begin()
@@ -475,14 +477,18 @@ func (d *dispatcher) runLeft(m runLeft) {
 
 func (d *dispatcher) slotLost(m slotLost) {
 	d.queues[m.queue].lost++
-	lost, slots := 0, 0
+	if lost, slots := d.countLost(); 4*lost > slots {
+		d.node.fail(fmt.Errorf("%d of %d slots are lost to steps that ignore their cancelled context", lost, slots))
+	}
+}
+
+func (d *dispatcher) countLost() (lost, slots int) {
 	for _, q := range d.queues {
 		lost += q.lost
 		slots += q.limit
 	}
-	if 4*lost > slots {
-		d.node.fail(fmt.Errorf("%d of %d slots are lost to steps that ignore their cancelled context", lost, slots))
-	}
+	d.node.lostSlots.Store(int64(lost))
+	return lost, slots
 }
 
 // busy reports whether a run is in memory, or may be soon.

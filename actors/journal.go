@@ -35,6 +35,7 @@ type Journal struct {
 	batches atomic.Int64
 	writes  atomic.Int64
 	fenced  atomic.Int64
+	sizes   batchSizes
 	outage  atomic.Pointer[outage]
 }
 
@@ -70,6 +71,7 @@ type JournalStats struct {
 	Batches int64 // committed
 	Writes  int64 // landed
 	Fenced  int64 // refused as stale
+	Sizes   BatchSizes
 }
 
 // outage is a time during which the store takes no writes.
@@ -134,7 +136,7 @@ func (j *Journal) Commit(ctx context.Context, write persistence.Write) (persiste
 
 // Stats returns the counts so far.
 func (j *Journal) Stats() JournalStats {
-	return JournalStats{Batches: j.batches.Load(), Writes: j.writes.Load(), Fenced: j.fenced.Load()}
+	return JournalStats{Batches: j.batches.Load(), Writes: j.writes.Load(), Fenced: j.fenced.Load(), Sizes: j.sizes.read()}
 }
 
 // Outage returns why the store takes no writes now, and nil when it does.
@@ -427,6 +429,7 @@ func (j *Journal) landed(batch []entry, verdicts []persistence.Verdict) {
 		j.log.Info("the store takes writes again", "outage", time.Since(down.since).Round(time.Millisecond))
 	}
 	j.batches.Add(1)
+	j.sizes.add(len(batch))
 	for i := range batch {
 		switch {
 		case verdicts[i].Err == nil:

@@ -117,6 +117,7 @@ type Node struct {
 	load           atomic.Int64 // runs that have a slot
 	elsewhere      atomic.Bool  // runs run on other nodes
 	takeovers      atomic.Int64 // nodes that this one declared dead
+	lostSlots      atomic.Int64
 
 	// stepContext is above the contexts of all steps; it ends after the last
 	// chance that a stopping node gives them.
@@ -326,9 +327,6 @@ func (n *Node) Ready(context.Context) error {
 	}
 }
 
-// Journal returns the counts of the node's journal.
-func (n *Node) Journal() JournalStats { return n.journal.Stats() }
-
 func (n *Node) pid(name string) *actor.PID { return actor.NewPID(n.system.Address(), name) }
 
 func (n *Node) tellDispatcher(message any) { n.system.Root.Send(n.dispatcher, message) }
@@ -337,6 +335,11 @@ func (n *Node) runGaveUp(g supervisor.GaveUp) {
 	if id, err := workflow.ParseRunID(g.Name); err == nil {
 		n.tellDispatcher(gaveUp{id, g.Err})
 	}
+}
+
+// Members lists the instances that use the store, the latest heartbeat first.
+func (n *Node) Members(ctx context.Context) ([]persistence.Member, error) {
+	return n.store.Members(ctx)
 }
 
 // Tree describes the node's supervision tree.

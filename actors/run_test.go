@@ -289,6 +289,9 @@ func TestSlotOfAStepThatIgnoresItsContextIsLostUntilTheStepReturns(t *testing.T)
 		if err := node.Err(); err != nil {
 			t.Errorf("one lost slot of ten ended the node: %v", err)
 		}
+		if lost := node.Stats().LostSlots; lost != 1 {
+			t.Errorf("the node counts %d lost slots, want 1", lost)
+		}
 
 		deaf.open()
 		finish(t, next)
@@ -296,6 +299,9 @@ func TestSlotOfAStepThatIgnoresItsContextIsLostUntilTheStepReturns(t *testing.T)
 			t.Errorf("the late answer changed the history: %v", got)
 		}
 		wantState(t, node, run.ID(), workflow.Failed)
+		if lost := node.Stats().LostSlots; lost != 0 {
+			t.Errorf("the node still counts %d lost slots", lost)
+		}
 	})
 }
 

@@ -150,10 +150,10 @@ func TestLateWriteOfAPausedNodeIsRefused(t *testing.T) {
 		// Both the paused node and the new owner finish the step.
 		hold.open()
 		finish(t, handle(t, c.nodes[1], flow, run.ID()))
-		fenced := c.nodes[0].Journal().Fenced
+		fenced := c.nodes[0].Stats().Fenced
 		c.resume(0)
 		time.Sleep(5 * time.Second)
-		if got := c.nodes[0].Journal().Fenced; got <= fenced {
+		if got := c.nodes[0].Stats().Fenced; got <= fenced {
 			t.Error("no write of the paused node was refused: the test has missed it")
 		}
 		if got := history(t, c.nodes[1], run.ID()); !slices.Equal(got, []string{"hold completed", "two completed"}) {

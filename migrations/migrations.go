@@ -8,8 +8,11 @@ import (
 	"io/fs"
 )
 
-//go:embed sqlite/*.sql
+//go:embed postgres/*.sql sqlite/*.sql
 var files embed.FS
+
+// Postgres returns the migrations of a database that several nodes share.
+func Postgres() fs.FS { return dialect("postgres") }
 
 // SQLite returns the migrations of an embedded database.
 func SQLite() fs.FS { return dialect("sqlite") }

@@ -18,10 +18,11 @@ import (
 // routes are all that the handler answers: every method of every service of
 // the protobuf files, and what is not in them.
 func routes() []string {
-	paths := []string{"/", "/livez", "/readyz", "/nowhere"}
+	paths := []string{"/", "/livez", "/readyz", "/metrics", "/nowhere"}
 	for _, file := range []protoreflect.FileDescriptor{
 		messages.File_singularity_v1_run_proto, messages.File_singularity_v1_workflow_proto,
 		messages.File_singularity_v1_actor_proto, messages.File_singularity_v1_agent_proto,
+		messages.File_singularity_v1_cluster_proto,
 	} {
 		for i := range file.Services().Len() {
 			service := file.Services().Get(i)
@@ -55,8 +56,8 @@ func TestEveryRouteRefusesForeignHostsAndOrigins(t *testing.T) {
 		{"neighbour site", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }},
 	}
 	handler := server.Handler(&servertest.Engine{}, server.Config{})
-	if got := len(routes()); got != 4+14 {
-		t.Errorf("found %d routes, want 18: is a service missing from the list of files?", got)
+	if got := len(routes()); got != 5+15 {
+		t.Errorf("found %d routes, want 20: is a service missing from the list of files?", got)
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,5 +1,6 @@
 // Package server puts an engine behind HTTP: the services of package messages,
-// spoken as Connect, gRPC, gRPC-Web or plain JSON, and health endpoints.
+// spoken as Connect, gRPC, gRPC-Web or plain JSON, health endpoints, and metrics
+// for Prometheus.
 //
 // [Handler] is an http.Handler for any mux. It trusts whoever reaches it, so it
 // answers only requests that name a known host and that no foreign web page
@@ -17,6 +18,7 @@ import (
 	"runtime/debug"
 
 	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"singularity/messages"
 	"singularity/messages/messagesconnect"
@@ -53,6 +55,10 @@ type Engine interface {
 	AcknowledgeMessage(ctx context.Context, agent, messageID string) error
 	// ActorTree reads the tree of supervisors and actors.
 	ActorTree(ctx context.Context) (*messages.Actor, error)
+	// Members reads the registry of nodes, the latest heartbeat first.
+	Members(ctx context.Context) ([]*messages.Member, error)
+	// Metrics returns what the engine counts.
+	Metrics() prometheus.Collector
 	// Ready returns nil when the engine takes work, or else why it does not.
 	Ready(ctx context.Context) error
 }
@@ -88,8 +94,10 @@ func Handler(engine Engine, cfg Config) http.Handler {
 	mux.Handle(messagesconnect.NewWorkflowServiceHandler(workflowService{engine}, options))
 	mux.Handle(messagesconnect.NewActorServiceHandler(actorService{engine}, options))
 	mux.Handle(messagesconnect.NewAgentServiceHandler(agentService{engine}, options))
+	mux.Handle(messagesconnect.NewClusterServiceHandler(clusterService{engine}, options))
 	mux.HandleFunc("GET /livez", live)
 	mux.HandleFunc("GET /readyz", ready(engine))
+	mux.Handle("GET /metrics", metrics(engine))
 	mux.HandleFunc("GET /{$}", welcome)
 	return newGuard(cfg.Hosts, mux)
 }

@@ -118,6 +118,10 @@ func engineWithAll() *servertest.Engine {
 		Deliveries: []workflow.Delivery{
 			{Message: workflow.Message{Agent: "scribe", ID: "m1", Source: "echo", Type: "note", Payload: json.RawMessage(`{"n":1.0}`)}, ArrivedAt: servertest.Epoch},
 		},
+		MemberList: []*messages.Member{
+			{InstanceId: "node-1", Hostname: "host", Pid: 4711, Status: "online", Load: 3, CapabilitiesJson: `{"llm":true}`,
+				LastHeartbeat: timestamppb.New(later), CreatedAt: timestamppb.New(servertest.Epoch), Version: "v1.2.3", Boot: "b1"},
+		},
 		Tree: &messages.Actor{Name: "root", Pid: "root", Strategy: "one_for_one", State: "running", Children: []*messages.Actor{
 			{Name: "journal", Pid: "root/journal", State: "running", Restarts: 1, Mailbox: 4,
 				LastFailure: "panic: out of ink", LastFailureAt: timestamppb.New(servertest.Epoch)},
@@ -159,6 +163,7 @@ func TestResponses(t *testing.T) {
 		{"get_workflow_unknown", "WorkflowService/GetWorkflow", `{"name": "great"}`},
 		{"send", "ActorService/Send", `{"pid": "run/x", "type": "ping", "payloadJson": "{}"}`},
 		{"get_actor_tree", "ActorService/GetActorTree", `{}`},
+		{"list_members", "ClusterService/ListMembers", `{}`},
 		{"list_agents", "AgentService/ListAgents", `{}`},
 		{"acknowledge", "AgentService/Acknowledge", `{"agent": "scribe", "messageId": "m1"}`},
 	}

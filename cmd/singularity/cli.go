@@ -77,7 +77,7 @@ Exit codes: 0 done; 1 the run failed, or the request was refused; 2 wrong usage;
 			c.runStart(), c.runList(), c.runGet(), c.runWait(), c.runCancel(), c.runRetry(), c.runSteps()),
 		c.send(),
 		group("agent", "Look at the receivers of messages", c.agentList()),
-		group("cluster", "Look inside the node", c.clusterActors()),
+		group("cluster", "Look at the nodes, and inside one", c.clusterMembers(), c.clusterActors()),
 		c.doctor(),
 		c.bench(),
 		c.version(),

@@ -68,6 +68,12 @@ func engineWithAll() *servertest.Engine {
 			{Name: "echo", Kind: "go", Home: "node-1", Live: true, RegisteredAt: servertest.Epoch},
 			{Name: "scribe", Kind: "attached", Home: "node-1", Waiting: 2, RegisteredAt: servertest.Epoch},
 		},
+		MemberList: []*messages.Member{
+			{InstanceId: "node-1", Hostname: "host", Pid: 4711, Status: "online", Load: 3, CapabilitiesJson: `{"llm":true}`,
+				LastHeartbeat: timestamppb.New(later), CreatedAt: timestamppb.New(servertest.Epoch), Version: "v1.2.3", Boot: newRun},
+			{InstanceId: "node-2", Hostname: "host", Pid: 4712, Status: "offline", CapabilitiesJson: `{}`,
+				LastHeartbeat: timestamppb.New(servertest.Epoch), CreatedAt: timestamppb.New(servertest.Epoch), Boot: missingRun},
+		},
 		Tree: &messages.Actor{Name: "root", Pid: "root", Strategy: "one_for_one", State: "running", Children: []*messages.Actor{
 			{Name: "journal", Pid: "root/journal", State: "running", Restarts: 1, Mailbox: 4,
 				LastFailure: "panic: out of ink\ngoroutine 1", LastFailureAt: timestamppb.New(servertest.Epoch)},
@@ -178,6 +184,8 @@ func TestCommands(t *testing.T) {
 		"send":                     `send run/x ping --payload {"n":1}`,
 		"agent_list":               "agent list",
 		"agent_list_json":          "agent list -o json",
+		"cluster_members":          "cluster members",
+		"cluster_members_json":     "cluster members -o json",
 		"cluster_actors":           "cluster actors",
 		"cluster_actors_json":      "cluster actors -o json",
 		"no_verb":                  "run",

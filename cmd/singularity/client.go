@@ -14,6 +14,7 @@ type client struct {
 	workflows messagesconnect.WorkflowServiceClient
 	actors    messagesconnect.ActorServiceClient
 	agents    messagesconnect.AgentServiceClient
+	cluster   messagesconnect.ClusterServiceClient
 }
 
 func (c *cli) client() (*client, error) {
@@ -33,5 +34,6 @@ func (c *cli) client() (*client, error) {
 		workflows: messagesconnect.NewWorkflowServiceClient(caller, c.address),
 		actors:    messagesconnect.NewActorServiceClient(caller, c.address),
 		agents:    messagesconnect.NewAgentServiceClient(caller, c.address),
+		cluster:   messagesconnect.NewClusterServiceClient(caller, c.address),
 	}, nil
 }

@@ -160,6 +160,35 @@ func actorNodeOf(message *messages.Actor) actorNode {
 	return node
 }
 
+// member is a node as the registry has it, under the names of its columns.
+type member struct {
+	Instance      string          `json:"instance_id"`
+	Hostname      string          `json:"hostname"`
+	PID           int32           `json:"pid"`
+	Status        string          `json:"status"`
+	Load          int32           `json:"load"`
+	Capabilities  json.RawMessage `json:"capabilities"`
+	LastHeartbeat time.Time       `json:"last_heartbeat"`
+	CreatedAt     time.Time       `json:"created_at"`
+	Version       string          `json:"version"`
+	Boot          string          `json:"boot"`
+}
+
+func memberOf(message *messages.Member) member {
+	return member{
+		Instance:      message.GetInstanceId(),
+		Hostname:      message.GetHostname(),
+		PID:           message.GetPid(),
+		Status:        message.GetStatus(),
+		Load:          message.GetLoad(),
+		Capabilities:  json.RawMessage(message.GetCapabilitiesJson()),
+		LastHeartbeat: timeOf(message.GetLastHeartbeat()),
+		CreatedAt:     timeOf(message.GetCreatedAt()),
+		Version:       message.GetVersion(),
+		Boot:          message.GetBoot(),
+	}
+}
+
 func timeOf(message *timestamppb.Timestamp) time.Time {
 	if message == nil {
 		return time.Time{}

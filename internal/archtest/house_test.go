@@ -29,7 +29,7 @@ func TestHouseKeepsToItsPlan(t *testing.T) {
 	for _, finding := range house.Check(
 		plan.Check,
 		archtest.Documented,
-		archtest.OnlyPrograms("cmd/...", "examples/..."),
+		archtest.OnlyPrograms("cmd/...", "examples/...", "internal/testpostgres"), // which is part of test programs
 		archtest.OnlyStandardLibrary("workflow/..."),
 		// Runs are actors on any store behind any API.
 		archtest.Never("actors/...", "net/http/...", "connectrpc.com/...",

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"singularity/messages"
 	"singularity/server"
 	"singularity/workflow"
@@ -40,6 +42,8 @@ type Engine struct {
 	Deliveries []workflow.Delivery
 	// Tree is what ActorTree answers with.
 	Tree *messages.Actor
+	// MemberList is what Members answers with.
+	MemberList []*messages.Member
 	// NotReady is what Ready answers with.
 	NotReady error
 
@@ -313,6 +317,14 @@ func (e *Engine) AcknowledgeMessage(_ context.Context, agent, messageID string) 
 
 // ActorTree implements [server.Engine].
 func (e *Engine) ActorTree(context.Context) (*messages.Actor, error) { return e.Tree, e.Err }
+
+// Members implements [server.Engine].
+func (e *Engine) Members(context.Context) ([]*messages.Member, error) { return e.MemberList, e.Err }
+
+// Metrics implements [server.Engine] with a gauge that is 1.
+func (e *Engine) Metrics() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "singularity_test"}, func() float64 { return 1 })
+}
 
 // Ready implements [server.Engine].
 func (e *Engine) Ready(context.Context) error { return e.NotReady }

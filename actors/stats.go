@@ -1,0 +1,58 @@
+package actors
+
+import (
+	"math/bits"
+	"sync/atomic"
+)
+
+// Stats is what a node did since it was made, and how it stands.
+type Stats struct {
+	JournalStats
+	Takeovers int64 // nodes that this one declared dead
+	Runs      int64 // in memory
+	LostSlots int64 // to steps that ignore their cancelled context
+	Outage    bool  // the store takes no writes
+	Leased    bool  // the node may begin runs and steps
+	Draining  bool
+}
+
+// Stats returns the counts so far.
+func (n *Node) Stats() Stats {
+	return Stats{
+		JournalStats: n.journal.Stats(),
+		Takeovers:    n.takeovers.Load(),
+		Runs:         n.load.Load(),
+		LostSlots:    n.lostSlots.Load(),
+		Outage:       n.journal.Outage() != nil,
+		Leased:       n.standing.good(),
+		Draining:     n.draining.Load(),
+	}
+}
+
+// BatchSizes is a histogram of the sizes of batches.
+type BatchSizes struct {
+	// Counts are the batches of 1 write, of 2, of 3 to 4, 5 to 8 and so on, up
+	// to 256.
+	Counts [9]int64
+	Larger int64 // batches
+	Sum    int64 // of all sizes
+}
+
+// batchSizes counts into [BatchSizes].
+type batchSizes struct {
+	counts [len(BatchSizes{}.Counts) + 1]atomic.Int64
+	sum    atomic.Int64
+}
+
+func (s *batchSizes) add(size int) {
+	s.counts[min(bits.Len(uint(size-1)), len(s.counts)-1)].Add(1)
+	s.sum.Add(int64(size))
+}
+
+func (s *batchSizes) read() BatchSizes {
+	sizes := BatchSizes{Larger: s.counts[len(s.counts)-1].Load(), Sum: s.sum.Load()}
+	for i := range sizes.Counts {
+		sizes.Counts[i] = s.counts[i].Load()
+	}
+	return sizes
+}

@@ -172,11 +172,12 @@ type (
 		backlog []persistence.Backlog
 		counted bool // owned was read
 		owned   []workflow.RunID
+		ended   []workflow.RunID // on other nodes, of those that are waited for here
 		err     error
 	}
 	// resumed: the node's lease is renewed after it was late.
 	resumed struct{}
-	// stirred: runs have begun to run on other nodes.
+	// stirred: runs have begun to run on other nodes, or to be waited for here.
 	stirred struct{}
 	// bootEnded: the node's boot was declared dead, and its runs are others'.
 	bootEnded struct{}

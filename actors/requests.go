@@ -223,6 +223,9 @@ func (p *pendingRun) Wait(ctx context.Context) (workflow.Run, error) {
 	watcher := p.node.watchers.subscribe(p.id, false)
 	defer p.node.watchers.unsubscribe(watcher)
 	ended, look := p.ended, p.ended == nil
+	if look && p.node.shared != nil {
+		p.node.tellDispatcher(stirred{}) // it may run on another node
+	}
 	reread := time.NewTicker(rereadEvery)
 	defer reread.Stop()
 	for {

@@ -251,6 +251,21 @@ func TestRunThatFindsNoSlotRunsOnAnotherNodeSoon(t *testing.T) {
 	})
 }
 
+func TestEndOnAnotherNodeIsNoticedByTheNextSweep(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		flow := workflow.New("flow", lasting("one", 7*time.Second))
+		c := startCluster(t, 2, flow)
+		run := start(t, c.nodes[0], flow)
+		time.Sleep(time.Minute / 20)
+		finish(t, handle(t, c.nodes[1], flow, run.ID()))
+		row := read(t, c.nodes[1], run.ID())
+		if late := time.Since(*row.FinishedAt); late > sharedCadence.least+50*time.Millisecond {
+			t.Errorf("who waits on another node learnt it %s after the end", late)
+		}
+	})
+}
+
 func TestEnqueuedRunWakesANodeAtOnce(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {

@@ -149,6 +149,16 @@ func (l *link) Declare(ctx context.Context, _ persistence.BootID, charge persist
 	return true, l.database.runs.Leave(ctx, charge.Boot)
 }
 
+func (l *link) Ended(ctx context.Context, runs []workflow.RunID) ([]workflow.RunID, error) {
+	var ended []workflow.RunID
+	for _, id := range runs {
+		if run, err := l.Run(ctx, id); err == nil && run.State.Terminal() {
+			ended = append(ended, id)
+		}
+	}
+	return ended, nil
+}
+
 func (l *link) Listen(wake func(queue string)) { l.wake = wake }
 
 // status is what the node on a link said of itself last.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"singularity/persistence"
@@ -118,6 +119,7 @@ func (d *dispatcher) survey() {
 	}
 	d.surveying = true
 	node, found, boot := d.node, surveyed{start: d.start}, d.node.standing.boot().ID
+	elsewhere := d.waitedElsewhere()
 	found.counted = d.recount || d.leaving != nil || len(d.orphans) > 0 || d.sweeps%d.cadence.owned == 0
 	d.recount = false
 	d.sweeps++
@@ -130,6 +132,9 @@ func (d *dispatcher) survey() {
 		}
 		if found.err == nil {
 			found.backlog, found.err = node.store.Backlog(ctx, known)
+		}
+		if found.err == nil && len(elsewhere) > 0 {
+			found.ended, found.err = node.shared.Ended(ctx, elsewhere)
 		}
 		d.send(found)
 	}()
@@ -150,7 +155,10 @@ func (d *dispatcher) takeStock(m surveyed) {
 	if m.counted {
 		d.adoptOrphans(m.owned)
 	}
-	waits := d.node.elsewhere.Load()
+	for _, id := range m.ended {
+		d.node.recheck(id)
+	}
+	waits := d.node.elsewhere.Load() || len(d.waitedElsewhere()) > 0
 	// What the sweep did not see may have come since; only a claim that comes
 	// back short says that there is nothing more.
 	for _, backlog := range m.backlog {
@@ -175,6 +183,15 @@ func (d *dispatcher) takeStock(m surveyed) {
 		d.outdated = false
 		d.survey()
 	}
+}
+
+// waitedElsewhere lists the runs that are waited for here and have no slot
+// here: nobody tells this node when they end.
+func (d *dispatcher) waitedElsewhere() []workflow.RunID {
+	if d.node.shared == nil {
+		return nil
+	}
+	return slices.DeleteFunc(d.node.watchers.waited(), func(id workflow.RunID) bool { return d.live[id] != nil })
 }
 
 // adoptOrphans takes up owned runs that have had no actor for a while: of those

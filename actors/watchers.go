@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -95,6 +97,16 @@ func (w *watchers) waitedFor(run workflow.RunID) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.byRun[run]) > 0
+}
+
+// waited lists the runs whose end somebody waits for.
+func (w *watchers) waited() []workflow.RunID {
+	if w.count.Load() == 0 {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.byRun))
 }
 
 // publish tells the run's watchers. Those that lag behind miss it.

@@ -3,6 +3,8 @@ package persistence
 import (
 	"context"
 	"time"
+
+	"singularity/workflow"
 )
 
 // Shared is a store that several processes use at once. A boot that joined it
@@ -22,6 +24,8 @@ type Shared interface {
 	// reports whether this call ended it. The runs of the boot are left to
 	// Reassign.
 	Declare(ctx context.Context, judge BootID, charge Charge) (bool, error)
+	// Ended returns those of the given runs that are in a terminal state.
+	Ended(ctx context.Context, runs []workflow.RunID) ([]workflow.RunID, error)
 	// Listen makes the store call wake, from a goroutine of its own, when a
 	// caller's transaction has put runs into a queue. It is called before Join.
 	Listen(wake func(queue string))

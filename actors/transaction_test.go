@@ -99,7 +99,7 @@ func TestTransactionalStepCommitsItsRowsWithItsCheckpoint(t *testing.T) {
 		store := &transactingStore{Store: memory.New()}
 		flow := workflow.New("flow", add("before"), noting("books", fine), noting("last", fine))
 		node := startNode(t, store, Config{}, flow)
-		writes := node.Journal().Writes
+		writes := node.Stats().Writes
 		if out := finish(t, start(t, node, flow)); !slices.Equal(out.Trail, []string{"before", "books", "last"}) {
 			t.Errorf("got %+v", out)
 		}
@@ -107,7 +107,7 @@ func TestTransactionalStepCommitsItsRowsWithItsCheckpoint(t *testing.T) {
 		if committed != 2 || rolledBack != 0 || !slices.Equal(notes, []string{"books", "last"}) {
 			t.Errorf("%d committed, %d rolled back, notes %v", committed, rolledBack, notes)
 		}
-		if passed := node.Journal().Writes - writes; passed != 2 {
+		if passed := node.Stats().Writes - writes; passed != 2 {
 			t.Errorf("%d writes passed the journal, want the start and one step", passed)
 		}
 	})

@@ -10,6 +10,7 @@
 package singularity
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	"singularity/messages"
 	"singularity/persistence"
 	"singularity/persistence/memory"
+	"singularity/persistence/postgres"
 	"singularity/persistence/sqlite"
 	"singularity/workflow"
 )
@@ -31,6 +33,21 @@ type Config struct {
 	// One process at a time may use it. Empty: runs are kept in memory and end
 	// with the process.
 	DataDir string
+	// DatabaseURL names a Postgres database, as postgres://user@host/name, which
+	// any number of processes may share. It takes the place of DataDir.
+	DatabaseURL string
+	// SessionDatabaseURL names the same database without a transaction pooler, for
+	// the one connection that a process keeps for itself. Defaults to DatabaseURL.
+	SessionDatabaseURL string
+	// Migrate brings the schema of the Postgres database up to date first. That of
+	// an embedded database always is.
+	Migrate bool
+	// JournalWriters is how many transactions of the journal may be under way at
+	// once. Defaults to 1.
+	JournalWriters int
+	// Capabilities says in the registry of processes what this one can do, as a
+	// JSON object. Defaults to {}.
+	Capabilities string
 	// Instance is the label that people know this process by. Defaults to
 	// host:pid.
 	Instance string
@@ -71,19 +88,44 @@ func Open(ctx context.Context, cfg Config, definitions ...workflow.Definition) (
 }
 
 func openStore(ctx context.Context, cfg Config) (persistence.Store, error) {
-	if cfg.DataDir == "" {
+	switch {
+	case cfg.DatabaseURL != "" && cfg.DataDir != "":
+		return nil, fmt.Errorf("open engine: both DataDir %s and DatabaseURL are set; runs are kept in one of them", cfg.DataDir)
+	case cfg.DatabaseURL != "":
+		return openPostgres(ctx, cfg)
+	case cfg.DataDir != "":
+		return sqlite.Open(ctx, sqlite.Config{Dir: cfg.DataDir})
+	default:
 		return memory.New(), nil
 	}
-	return sqlite.Open(ctx, sqlite.Config{Dir: cfg.DataDir})
+}
+
+func openPostgres(ctx context.Context, cfg Config) (persistence.Store, error) {
+	if cfg.Migrate {
+		if _, err := postgres.MigrateUp(ctx, cmp.Or(cfg.SessionDatabaseURL, cfg.DatabaseURL)); err != nil {
+			return nil, err
+		}
+	}
+	s, err := postgres.Open(ctx, postgres.Config{
+		URL:        cfg.DatabaseURL,
+		SessionURL: cfg.SessionDatabaseURL,
+		Logger:     cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return any(s).(persistence.Store), nil // SHIM
 }
 
 func start(ctx context.Context, store persistence.Store, cfg Config, definitions []workflow.Definition) (*Engine, error) {
 	node, err := actors.NewNode(store, actors.Config{
-		Instance:  cfg.Instance,
-		Version:   cfg.Version,
-		Queues:    cfg.Queues,
-		Retention: cfg.Retention,
-		Logger:    cfg.Logger,
+		Instance:     cfg.Instance,
+		Version:      cfg.Version,
+		Queues:       cfg.Queues,
+		Retention:    cfg.Retention,
+		Journal:      actors.JournalConfig{Writers: cfg.JournalWriters},
+		Capabilities: cfg.Capabilities,
+		Logger:       cfg.Logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open engine: %w", err)
@@ -113,6 +155,9 @@ func (e *Engine) Done() <-chan struct{} { return e.node.Done() }
 
 // Err says why Done was closed; nil before.
 func (e *Engine) Err() error { return e.node.Err() }
+
+// Instance is the label that people know the process by.
+func (e *Engine) Instance() string { return e.node.Instance() }
 
 // Ready returns nil when the engine takes and runs work, and else why not.
 func (e *Engine) Ready(ctx context.Context) error { return e.node.Ready(ctx) }

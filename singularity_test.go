@@ -223,3 +223,33 @@ func TestActorTreeShowsWhatRuns(t *testing.T) {
 		}
 	}
 }
+
+func TestOpenKeepsRunsInOnePlace(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	engine, err := singularity.Open(t.Context(), singularity.Config{DataDir: dir, DatabaseURL: "postgres://127.0.0.1:1/runs", Logger: quiet})
+	if err == nil {
+		closeEngine(t, engine)
+		t.Fatal("Open took both a directory and a database")
+	}
+	for _, want := range []string{"DataDir", dir, "DatabaseURL"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s named", err, want)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("the directory has %v, %v, want nothing", entries, err)
+	}
+}
+
+func TestOpenRefusesANegativeNumberOfWriters(t *testing.T) {
+	t.Parallel()
+	engine, err := singularity.Open(t.Context(), singularity.Config{JournalWriters: -1, Logger: quiet})
+	if err == nil {
+		closeEngine(t, engine)
+		t.Fatal("Open took it")
+	}
+	if !strings.Contains(err.Error(), "-1 writers") {
+		t.Errorf("got %v, want the number named", err)
+	}
+}

@@ -87,6 +87,9 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("queue %q is no name: expected letters, digits and any of _-. after the first", name))
 		}
 	}
+	if c.Journal.Writers < 0 {
+		errs = append(errs, fmt.Errorf("%d writers of the journal is a negative number", c.Journal.Writers))
+	}
 	if len(c.Queues) == 0 {
 		errs = append(errs, errors.New("no queues are configured"))
 	}
@@ -179,9 +182,27 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.store.Join(ctx, boot); err != nil {
 		return fmt.Errorf("join the store: %w", err)
 	}
-	if err := n.startActors(ctx); err != nil {
+	err := n.renewFirst(ctx, boot)
+	if err == nil {
+		err = n.startActors(ctx)
+	}
+	if err != nil {
 		return errors.Join(err, n.store.Leave(context.WithoutCancel(ctx), boot.ID))
 	}
+	return nil
+}
+
+// renewFirst makes the node begin with a lease that it knows to be good.
+func (n *Node) renewFirst(ctx context.Context, boot persistence.Boot) error {
+	if n.shared == nil {
+		return nil
+	}
+	sent := time.Now()
+	_, err := n.shared.Renew(ctx, boot.ID, persistence.Status{State: persistence.NodeAlive, Public: true})
+	if err != nil {
+		return fmt.Errorf("renew the lease for the first time: %w", err)
+	}
+	n.standing.renewed(sent)
 	return nil
 }
 
@@ -336,6 +357,9 @@ func (n *Node) runGaveUp(g supervisor.GaveUp) {
 		n.tellDispatcher(gaveUp{id, g.Err})
 	}
 }
+
+// Instance is the label that people know the process by.
+func (n *Node) Instance() string { return n.cfg.Instance }
 
 // Members lists the instances that use the store, the latest heartbeat first.
 func (n *Node) Members(ctx context.Context) ([]persistence.Member, error) {

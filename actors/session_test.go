@@ -205,6 +205,25 @@ func TestNothingBeginsWhileTheLeaseIsInDoubt(t *testing.T) {
 	})
 }
 
+func TestNodeWhoseFirstRenewalsFailDoesNotBegin(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		c := startCluster(t, 1, workflow.New("flow", add("one")))
+		lonely := c.link()
+		node, err := NewNode(lonely, Config{Instance: "z", Logger: quiet()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.set(func() { lonely.deaf = true })
+		if err := node.Start(t.Context()); !errors.Is(err, workflow.ErrUnavailable) || !strings.Contains(err.Error(), "lease") {
+			t.Errorf("start answered %v", err)
+		}
+		if err := node.Stop(t.Context()); err != nil {
+			t.Errorf("stop answered %v", err)
+		}
+	})
+}
+
 func TestOutageOfTheDatabaseIsNobodysDeath(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {

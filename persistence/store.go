@@ -55,11 +55,11 @@ var (
 	ErrFenced = errors.New("fenced: the run has another owner, epoch or sequence")
 	// ErrBadWrite: a value cannot be stored, whenever it is tried.
 	ErrBadWrite = errors.New("value cannot be stored")
+	// ErrSchemaMissing: the database lacks migrations that this program needs.
+	ErrSchemaMissing = errors.New("the database lacks the schema that this program needs; run `singularity migrate up`, or start with --migrate")
 	// ErrContended: somebody else's open transaction holds a row or a key that one
 	// write of the batch needs, and has not let it go in time. Nothing landed.
 	ErrContended = errors.New("an open transaction holds the row or the key")
-	// ErrSchemaMissing: the database lacks migrations that this program needs.
-	ErrSchemaMissing = errors.New("the database lacks the schema that this program needs; run `singularity migrate up`, or start with --migrate")
 	// ErrSchemaNewer: the database was migrated by a newer version of this program.
 	ErrSchemaNewer = errors.New("the database has a newer schema than this program knows")
 	// ErrInstanceTaken: another living process has the instance's label.

@@ -58,8 +58,10 @@ func (c *cli) root() *cobra.Command {
 		Short: "Durable workflows as supervised actors",
 		Long: `Durable workflows as supervised actors.
 
-"singularity dev" runs a node; the other commands drive one. Each flag can be
-set by an environment variable too: --data-dir by SINGULARITY_DATA_DIR.
+"singularity dev" runs a node on a database of its own, "singularity node" one of
+several on a Postgres database; the other commands drive one. Each flag can be
+set by an environment variable too: --data-dir by SINGULARITY_DATA_DIR, but
+--database-url by DATABASE_URL and --instance-id by INSTANCE_ID.
 
 Exit codes: 0 done; 1 the run failed, or the request was refused; 2 wrong usage;
 3 not found, or no answer; 130 interrupted.`,
@@ -72,12 +74,15 @@ Exit codes: 0 done; 1 the run failed, or the request was refused; 2 wrong usage;
 	root.PersistentFlags().VarP(&c.output, "output", "o", "table, or json: one document, and nothing else on stdout")
 	root.AddCommand(
 		c.dev(),
+		c.node(),
 		group("workflow", "Look at the workflows that can be run", c.workflowList(), c.workflowShow()),
 		group("run", "Start runs of workflows and look after them",
 			c.runStart(), c.runList(), c.runGet(), c.runWait(), c.runCancel(), c.runRetry(), c.runSteps()),
 		c.send(),
 		group("agent", "Look at the receivers of messages", c.agentList()),
 		group("cluster", "Look at the nodes, and inside one", c.clusterMembers(), c.clusterActors()),
+		group("migrate", "Look after the schema of a Postgres database",
+			c.migrateUp(), c.migrateDown(), c.migrateStatus(), c.migrateSQL()),
 		c.doctor(),
 		c.bench(),
 		c.version(),
@@ -155,7 +160,7 @@ func runID(cmd *cobra.Command, args []string) error {
 func (c *cli) readEnvironment(flags *pflag.FlagSet) error {
 	var problems []error
 	flags.VisitAll(func(flag *pflag.Flag) {
-		variable := "SINGULARITY_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		variable := variableOf(flag)
 		value, found := c.env(variable)
 		if !found || flag.Changed || flag.Name == "help" {
 			return
@@ -165,6 +170,18 @@ func (c *cli) readEnvironment(flags *pflag.FlagSet) error {
 		}
 	})
 	return errors.Join(problems...)
+}
+
+// variableOf is the environment variable of a flag. Those that other programs
+// know too have no prefix.
+func variableOf(flag *pflag.Flag) string {
+	name := strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+	switch name {
+	case "DATABASE_URL", "INSTANCE_ID":
+		return name
+	default:
+		return "SINGULARITY_" + name
+	}
 }
 
 // document returns what a flag such as --input names: the JSON itself, @ and

@@ -10,25 +10,26 @@ import (
 
 	"singularity"
 	"singularity/workflow"
-	"singularity/workflows"
 )
 
-// registerAgents brings up the example agents, and the workflow by which they
-// are sent messages.
-func registerAgents(ctx context.Context, engine *singularity.Engine, dataDir string, log *slog.Logger) error {
-	agents := map[string]func(context.Context, workflow.Message) error{
-		"echo":   echo(log),
-		"scribe": scribe(filepath.Join(dataDir, "scribe.jsonl")),
-	}
-	if dataDir == "" {
-		agents["scribe"] = echo(log) // there is no place to write to
-	}
-	for name, handle := range agents {
-		if err := engine.RegisterAgent(ctx, name, handle); err != nil {
+// agents take messages, by their names.
+type agents map[string]func(context.Context, workflow.Message) error
+
+func (a agents) register(ctx context.Context, engine *singularity.Engine) error {
+	for name, take := range a {
+		if err := engine.RegisterAgent(ctx, name, take); err != nil {
 			return fmt.Errorf("register agent %s: %w", name, err)
 		}
 	}
-	return engine.Register(workflows.AgentCoordination(engine))
+	return nil
+}
+
+// exampleAgents are those of dev.
+func exampleAgents(dataDir string, log *slog.Logger) agents {
+	if dataDir == "" {
+		return agents{"echo": echo(log), "scribe": echo(log)} // there is no place to write to
+	}
+	return agents{"echo": echo(log), "scribe": scribe(filepath.Join(dataDir, "scribe.jsonl"))}
 }
 
 // echo writes each message to the log.

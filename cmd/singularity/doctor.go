@@ -20,25 +20,32 @@ type finding struct {
 }
 
 func (c *cli) doctor() *cobra.Command {
-	var flags devFlags
+	var flags nodeFlags
+	var dataDir string
+	var database databaseFlags
 	command := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look for what would keep a node from working",
 		Long: `Look for what would keep a node from working. Give it the flags that "singularity
-dev" gets. It changes nothing; the exit code is 1 when something is wrong.`,
+dev" or "singularity node" gets: with a --database-url it looks at that database
+instead of a folder. It changes nothing; the exit code is 1 when something is
+wrong.`,
 		Args: arguments(),
 	}
 	set := command.Flags()
-	flags.registerPlaces(set)
+	registerDataDir(set, &dataDir)
+	database.register(set)
+	flags.registerHTTP(set)
 	flags.models.register(set)
 	command.RunE = c.act(func(ctx context.Context, _ []string) error {
-		findings := []finding{
-			look("data directory", func() (string, error) { return checkDirectory(flags.dataDir) }),
-			look("database", func() (string, error) { return checkDatabase(ctx, flags.dataDir) }),
+		findings := lookAtFolder(ctx, dataDir)
+		if database.url != "" {
+			findings = lookAtPostgres(ctx, database)
+		}
+		findings = append(findings,
 			look("address", func() (string, error) { return checkAddress(ctx, flags.http) }),
 			look("provider", func() (string, error) { return c.checkProvider(flags.models) }),
-			look("clock", func() (string, error) { return checkClock(flags.dataDir, time.Now()) }),
-		}
+		)
 		err := c.print(findings, func(t *table) {
 			t.row("CHECK", "RESULT", "DETAIL")
 			for _, found := range findings {
@@ -52,6 +59,15 @@ dev" gets. It changes nothing; the exit code is 1 when something is wrong.`,
 		return errors.Join(err, faultsOf(findings))
 	})
 	return command
+}
+
+// lookAtFolder looks at the place of an embedded database.
+func lookAtFolder(ctx context.Context, dir string) []finding {
+	return []finding{
+		look("data directory", func() (string, error) { return checkDirectory(dir) }),
+		look("database", func() (string, error) { return checkDatabase(ctx, dir) }),
+		look("clock", func() (string, error) { return checkClock(dir, time.Now()) }),
+	}
 }
 
 func look(check string, at func() (detail string, fault error)) finding {

@@ -70,7 +70,7 @@ func checkDatabase(ctx context.Context, dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s cannot be read: %w", file, err)
 	}
-	known, err := newestMigration()
+	known, err := newestMigration(migrations.SQLite())
 	if err != nil {
 		return "", err
 	}
@@ -123,9 +123,9 @@ func appliedMigration(ctx context.Context, file string) (number int, err error) 
 }
 
 // newestMigration is the highest number in front of a migration's name.
-func newestMigration() (int, error) {
+func newestMigration(files fs.FS) (int, error) {
 	newest := 0
-	err := fs.WalkDir(migrations.SQLite(), ".", func(path string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -137,7 +137,7 @@ func newestMigration() (int, error) {
 	return newest, err
 }
 
-// clockTolerance is how far a file may lie in the future: file systems round.
+// clockTolerance is how far clocks may differ: file systems round.
 const clockTolerance = 2 * time.Second
 
 // checkClock looks whether the clock is behind what it said before. Runs that

@@ -66,12 +66,15 @@ func (c *cli) report(err error) int {
 
 func exitCode(err error) int {
 	var (
-		usage *usageError
-		call  *connect.Error
+		usage       *usageError
+		unreachable *unreachableError
+		call        *connect.Error
 	)
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &unreachable):
+		return exitUnknown
 	case errors.As(err, &call):
 		switch call.Code() {
 		case connect.CodeNotFound, connect.CodeUnavailable, connect.CodeDeadlineExceeded:

@@ -3,6 +3,9 @@ package main
 import (
 	"os"
 	"testing"
+
+	"singularity/internal/testpostgres"
+	"singularity/persistence/postgres"
 )
 
 // beMain makes the test binary behave as the program itself: tests start it as
@@ -13,5 +16,5 @@ func TestMain(m *testing.M) {
 	if os.Getenv(beMain) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	testpostgres.Main(m, postgres.MigrateUp)
 }

@@ -22,12 +22,18 @@ type process struct {
 // startProcess starts dev as a process and waits until it is ready.
 func startProcess(t *testing.T, args ...string) process {
 	t.Helper()
+	return startProcessOf(t, nil, "dev", args...)
+}
+
+// startProcessOf starts a node by one of its verbs.
+func startProcessOf(t *testing.T, env []string, verb string, args ...string) process {
+	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := process{Cmd: exec.CommandContext(t.Context(), program, append([]string{"dev", "-o", "json", "--http", "127.0.0.1:0"}, args...)...)}
-	p.Env = append(os.Environ(), beMain+"=1", "OPENAI_API_KEY=", "OPENAI_BASE_URL=")
+	p := process{Cmd: exec.CommandContext(t.Context(), program, append([]string{verb, "-o", "json", "--http", "127.0.0.1:0"}, args...)...)}
+	p.Env = append(append(os.Environ(), beMain+"=1", "OPENAI_API_KEY=", "OPENAI_BASE_URL="), env...)
 	p.Stderr = t.Output()
 	stdout, err := p.StdoutPipe()
 	if err != nil {
@@ -42,10 +48,10 @@ func startProcess(t *testing.T, args ...string) process {
 	})
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	if err != nil || json.Unmarshal(line, &p) != nil {
-		t.Fatalf("dev printed %q (%v), want where it is", line, err)
+		t.Fatalf("%s printed %q (%v), want where it is", verb, line, err)
 	}
 	if p.PID != p.Process.Pid {
-		t.Errorf("dev says its pid is %d, it is %d", p.PID, p.Process.Pid)
+		t.Errorf("%s says its pid is %d, it is %d", verb, p.PID, p.Process.Pid)
 	}
 	return p
 }
@@ -69,6 +75,19 @@ func (p process) startSlowRun(t *testing.T) {
 		steps := at(p.URL, "run", "get", newRun).run(t.Context())
 		return strings.Contains(steps.stdout, "call_llm_provider")
 	})
+}
+
+// wantHistory expects the steps of the slow run, each once.
+func (p process) wantHistory(t *testing.T) {
+	t.Helper()
+	steps := at(p.URL, "run", "steps", newRun, "-o", "json").run(t.Context())
+	var history []struct{ Step string }
+	if err := json.Unmarshal([]byte(steps.stdout), &history); err != nil {
+		t.Fatal(err)
+	}
+	if want := "[{receive_request} {select_model} {call_llm_provider} {publish_result}]"; fmt.Sprint(history) != want {
+		t.Errorf("got history %v, want each step once", history)
+	}
 }
 
 func TestFirstSignalDrainsAndTheSecondOneStopsAtOnce(t *testing.T) {
@@ -102,15 +121,7 @@ func TestRunGoesOnAfterKill(t *testing.T) {
 	if got.code != exitDone || !strings.Contains(got.stdout, `"request_id":"r1"`) {
 		t.Errorf("got %+v, want the run's output", got)
 	}
-	steps := at(second.URL, "run", "steps", newRun, "-o", "json").run(t.Context())
-	var history []struct{ Step string }
-	if err := json.Unmarshal([]byte(steps.stdout), &history); err != nil {
-		t.Fatal(err)
-	}
-	want := "[{receive_request} {select_model} {call_llm_provider} {publish_result}]"
-	if fmt.Sprint(history) != want {
-		t.Errorf("got history %v, want each step once", history)
-	}
+	second.wantHistory(t)
 	second.signal(t, syscall.SIGTERM)
 	if err := second.Wait(); err != nil {
 		t.Errorf("dev ended with %v, want exit code 0", err)
@@ -139,7 +150,7 @@ func TestDevPrintsForPeople(t *testing.T) {
 			break
 		}
 	}
-	for _, want := range []string{"URL     http://127.0.0.1:", fmt.Sprintf("PID     %d\n", p.Process.Pid), "DATA    in memory", "MODELS  simulated"} {
+	for _, want := range []string{"URL       http://127.0.0.1:", fmt.Sprintf("PID       %d\n", p.Process.Pid), "DATA      in memory", "MODELS    simulated"} {
 		if !strings.Contains(printed.String(), want) {
 			t.Errorf("got %q, want %q in it", printed.String(), want)
 		}

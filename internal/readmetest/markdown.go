@@ -23,10 +23,11 @@ type marker struct{ verb, argument string }
 
 // The verbs of markers.
 const (
-	verbServer  = "server"
-	verbNeeds   = "needs"
-	verbSnippet = "snippet"
-	verbNotRun  = "not run"
+	verbServer       = "server"
+	verbSecondServer = "second server"
+	verbNeeds        = "needs"
+	verbSnippet      = "snippet"
+	verbNotRun       = "not run"
 )
 
 var (
@@ -82,7 +83,7 @@ func (b block) check() error {
 			return fmt.Errorf("the marker lacks something: <!-- %s: … -->", b.marker.verb)
 		}
 		return nil
-	case verbServer:
+	case verbServer, verbSecondServer:
 		if b.language != "sh" || strings.Count(strings.ReplaceAll(b.text, "\\\n", ""), "\n") != 1 {
 			return errors.New("a server is one command in a block of sh")
 		}
@@ -96,7 +97,7 @@ func (b block) check() error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("unknown marker %q: expected server, needs, snippet or not run", b.marker.verb)
+		return fmt.Errorf("unknown marker %q: expected server, second server, needs, snippet or not run", b.marker.verb)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,24 +21,33 @@ import (
 // builds everything from an empty cache.
 const patience = 8 * time.Minute
 
-// defaultAddress is where the README's servers are, and its clients look.
-const defaultAddress = "127.0.0.1:4000"
+// Where the README's servers are. Its clients look at the first.
+const (
+	defaultAddress = "127.0.0.1:4000"
+	secondAddress  = "127.0.0.1:4001"
+)
 
 // reader follows a README, block by block.
 type reader struct {
 	checkout    string // a copy
 	scratch     string
 	address     string // in place of defaultAddress
+	second      string // in place of secondAddress
 	environment []string
 	bash        *bash
-	server      *server // the last one, running or not
-	count       int     // of the commands so far
+	servers     []*server // those of the last server block and beside it, running or not
+	count       int       // of the commands so far
 }
 
 // newReader prepares a reader in two empty folders; environment is what to
-// start from. The reader has to leave.
-func newReader(checkout, scratch string, environment []string) (*reader, error) {
+// start from, without what is strange, and settings are added to it. The reader
+// has to leave.
+func newReader(checkout, scratch string, environment []string, settings ...string) (*reader, error) {
 	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	second, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +55,8 @@ func newReader(checkout, scratch string, environment []string) (*reader, error) 
 		checkout: checkout,
 		scratch:  scratch,
 		address:  address,
-		environment: append(plain(environment),
+		second:   second,
+		environment: append(append(plain(environment), settings...),
 			"SINGULARITY_HTTP="+address,
 			"SINGULARITY_ADDRESS=http://"+address,
 		),
@@ -63,7 +74,7 @@ func freeAddress() (string, error) {
 }
 
 // strange are the variables that change what the README's commands do.
-var strange = regexp.MustCompile(`^(SINGULARITY_|OPENAI_|ANTHROPIC_|GEMINI_|GOOGLE_|DATABASE_URL=|INSTANCE_ID=|BASH_ENV=|MAKE|MFLAGS=|GOFLAGS=)`)
+var strange = regexp.MustCompile(`^(SINGULARITY_|OPENAI_|ANTHROPIC_|GEMINI_|GOOGLE_|PG[A-Z]+=|DATABASE_URL=|INSTANCE_ID=|BASH_ENV=|MAKE|MFLAGS=|GOFLAGS=)`)
 
 // plain returns an environment without what is strange. Builds have their
 // paths trimmed, or nothing in the build cache would serve a copy of the
@@ -105,7 +116,12 @@ func (r *reader) follow(ctx context.Context, b block) error {
 	case verbSnippet:
 		return compareSnippet(os.DirFS(r.checkout), b)
 	case verbServer:
-		return r.serve(ctx, b)
+		if err := r.stopServers(); err != nil {
+			return err
+		}
+		return r.serve(ctx, b, r.address)
+	case verbSecondServer:
+		return r.serve(ctx, b, r.second)
 	}
 	for _, c := range b.commands() {
 		if err := r.run(ctx, b, c); err != nil {
@@ -115,24 +131,32 @@ func (r *reader) follow(ctx context.Context, b block) error {
 	return nil
 }
 
-func (r *reader) serve(ctx context.Context, b block) error {
-	if err := r.stopServer(); err != nil {
-		return err
-	}
-	command := strings.ReplaceAll(b.text, defaultAddress, r.address)
+func (r *reader) serve(ctx context.Context, b block, address string) error {
 	output := filepath.Join(r.scratch, r.scriptName(b)+".output")
-	var err error
-	r.server, err = startServer(ctx, r.checkout, output, r.environment, command, "http://"+r.address+"/readyz")
+	started, err := startServer(ctx, r.checkout, output, r.environment, r.atFree(b.text), "http://"+address+"/readyz")
+	if err == nil {
+		r.servers = append(r.servers, started)
+	}
 	return err
 }
 
+// atFree puts the free addresses in place of those of the README.
+func (r *reader) atFree(text string) string {
+	return strings.NewReplacer(defaultAddress, r.address, secondAddress, r.second).Replace(text)
+}
+
+// atUsual does the opposite.
+func (r *reader) atUsual(text string) string {
+	return strings.NewReplacer(r.address, defaultAddress, r.second, secondAddress).Replace(text)
+}
+
 func (r *reader) run(ctx context.Context, b block, c command) error {
-	script, err := r.withPID(strings.ReplaceAll(c.text, defaultAddress, r.address))
+	script, err := r.withPID(r.atFree(c.text))
 	if err != nil {
 		return err
 	}
 	output, err := r.bash.run(ctx, r.scriptName(b), script)
-	output = strings.ReplaceAll(output, r.address, defaultAddress)
+	output = r.atUsual(output)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w:\n%sprinted:\n%s", err, c.text, output)
@@ -150,10 +174,11 @@ func (r *reader) withPID(script string) (string, error) {
 	if !killPID.MatchString(script) {
 		return script, nil
 	}
-	if r.server == nil {
+	if len(r.servers) == 0 {
 		return "", errors.New("PID is the number of the server in a block above, and there is none")
 	}
-	return killPID.ReplaceAllString(script, "${1}"+strconv.Itoa(r.server.process.Process.Pid)), nil
+	last := r.servers[len(r.servers)-1]
+	return killPID.ReplaceAllString(script, "${1}"+strconv.Itoa(last.process.Process.Pid)), nil
 }
 
 // scriptName is new for each command; bash puts it in front of what it has to
@@ -163,17 +188,18 @@ func (r *reader) scriptName(b block) string {
 	return fmt.Sprintf("%d-README.md-%d", r.count, b.line)
 }
 
-func (r *reader) stopServer() error {
-	if r.server == nil {
-		return nil
+// stopServers stops what runs, the latest first.
+func (r *reader) stopServers() error {
+	var problems []error
+	for _, stopping := range slices.Backward(r.servers) {
+		problems = append(problems, stopping.stop())
 	}
-	stopping := r.server
-	r.server = nil
-	return stopping.stop()
+	r.servers = nil
+	return errors.Join(problems...)
 }
 
 // leave ends everything that the reader started.
 func (r *reader) leave() error {
 	r.bash.close()
-	return r.stopServer()
+	return r.stopServers()
 }

@@ -123,6 +123,39 @@ func TestReaderStopsAServerBeforeTheNext(t *testing.T) {
 	}
 }
 
+func TestReaderRunsASecondServerBesideTheFirst(t *testing.T) {
+	t.Parallel()
+	const document = `
+<!-- server -->
+~~~sh
+SERVE=1 "$SERVER"
+~~~
+
+<!-- second server -->
+~~~sh
+SERVE=1 SINGULARITY_HTTP=127.0.0.1:4001 "$SERVER"
+~~~
+
+~~~console
+$ ls goodbye 2>/dev/null || echo both run, at 127.0.0.1:4000 and 127.0.0.1:4001
+both run, at 127.0.0.1:4000 and 127.0.0.1:4001
+$ kill -9 PID
+~~~
+
+<!-- server -->
+~~~sh
+SERVE=1 "$SERVER"
+~~~
+
+~~~sh
+ls goodbye # of the first, since the second was killed
+~~~
+`
+	if _, err := read(t, document); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReaderKillsAServerByItsNumber(t *testing.T) {
 	t.Parallel()
 	const server = "<!-- server -->\n~~~sh\nSERVE=1 \"$SERVER\"\n~~~\n"

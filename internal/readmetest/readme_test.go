@@ -5,7 +5,12 @@ package readmetest
 import (
 	"flag"
 	"os"
+	"strconv"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"singularity/internal/testpostgres"
 )
 
 var update = flag.Bool("update", false, "copy the snippets of README.md anew")
@@ -31,5 +36,10 @@ func TestReadmeIsTrue(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	Run(t, "../..", append(os.Environ(), following+"=1"))
+	server, err := pgx.ParseConfig(testpostgres.Start(t, testpostgres.Config{}).URL(testpostgres.Database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	Run(t, "../..", append(os.Environ(), following+"=1"),
+		"PGHOST="+server.Host, "PGPORT="+strconv.Itoa(int(server.Port)), "PGUSER="+server.User)
 }

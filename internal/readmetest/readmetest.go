@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// Run follows the README.md of a checkout, one subtest a block.
-func Run(t *testing.T, checkout string, environment []string) {
+// Run follows the README.md of a checkout, one subtest a block. The settings
+// are added to what is left of the environment.
+func Run(t *testing.T, checkout string, environment []string, settings ...string) {
 	document, err := os.ReadFile(filepath.Join(checkout, "README.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -23,7 +24,7 @@ func Run(t *testing.T, checkout string, environment []string) {
 	if err := copyCheckout(fresh, checkout); err != nil {
 		t.Fatal(err)
 	}
-	reader, err := newReader(fresh, t.TempDir(), environment)
+	reader, err := newReader(fresh, t.TempDir(), environment, settings...)
 	if err != nil {
 		t.Fatal(err)
 	}

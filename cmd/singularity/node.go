@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"singularity"
+)
+
+// sharedFlags are the flags of node.
+type sharedFlags struct {
+	nodeFlags
+	database databaseFlags
+	instance string
+	migrate  bool
+}
+
+func (c *cli) node() *cobra.Command {
+	var flags sharedFlags
+	command := &cobra.Command{
+		Use:   "node",
+		Short: "Run a node on a Postgres database, beside others",
+		Long: `Run a node on a Postgres database, with the built-in workflows. Any number of
+nodes may use one database: they share its work, and take over the runs of those
+that die. Ctrl-C, or SIGTERM, lets the steps under way finish, for 30s at most,
+and a second one stops at once; the other nodes go on with the unfinished runs.`,
+		Args: arguments(),
+	}
+	set := command.Flags()
+	flags.database.register(set)
+	set.StringVar(&flags.instance, "instance-id", "", "what people know the node by, while it runs unlike all others (default: host:pid)")
+	set.BoolVar(&flags.migrate, "migrate", false, "bring the schema up to date first, as singularity migrate up does")
+	flags.register(set)
+	command.RunE = c.act(func(ctx context.Context, _ []string) error {
+		if err := flags.database.check(); err != nil {
+			return err
+		}
+		flags.httpAsked = set.Changed("http")
+		return c.runNode(ctx, flags.nodeFlags, flags.home())
+	})
+	return command
+}
+
+func (f *sharedFlags) home() home {
+	return home{
+		config: singularity.Config{
+			DatabaseURL:        f.database.url,
+			SessionDatabaseURL: f.database.sessionURL,
+			Migrate:            f.migrate,
+			Instance:           f.instance,
+		},
+		about:   f.database.about(),
+		explain: f.database.explain,
+	}
+}

@@ -159,7 +159,7 @@ func (c *cluster) declaredDead() int {
 	return count
 }
 
-// awaitEnds waits until all runs that clients know to be there have ended.
+// awaitEnds waits until all runs have ended that clients know to be there.
 func (c *cluster) awaitEnds() {
 	c.t.Helper()
 	var ids []string
@@ -200,16 +200,26 @@ func (c *cluster) begin() {
 	c.verdict.Verdict, c.verdict.Faulty = passed, nil
 }
 
-// judge waits for the end of all runs, ends the nodes and checks everything.
-func (c *cluster) judge() {
+// settle waits for the end of all runs, ends the nodes and looks for breaches.
+func (c *cluster) settle() {
 	c.t.Helper()
 	c.awaitEnds()
+	c.stopNodes()
+	c.searchBreaches()
+	c.count()
+}
+
+func (c *cluster) stopNodes() {
+	c.t.Helper()
 	c.verdict.CPU = c.cpu.share(readCPU())
 	for _, n := range c.living() {
 		n.drain()
 	}
-	c.searchBreaches()
-	c.count()
+}
+
+// conclude fails the test unless the scenario has passed.
+func (c *cluster) conclude() {
+	c.t.Helper()
 	v := c.verdict
 	v.Seconds = time.Since(c.began).Round(time.Millisecond).Seconds()
 	for _, b := range v.Breaches {
@@ -218,7 +228,15 @@ func (c *cluster) judge() {
 	for _, faulty := range v.Faulty {
 		c.t.Errorf("%s: %s", v.Verdict, faulty)
 	}
-	c.t.Logf("%s: %d faults, %v, %+v", v.Verdict, v.Faults, v.Counts, v.Times)
+	c.t.Logf("%s: %d faults, CPU %.2f, %v, %+v", v.Verdict, v.Faults, v.CPU, v.Counts, v.Times)
+}
+
+// expectNobodyDead is for scenarios in which no process died.
+func (c *cluster) expectNobodyDead() {
+	c.t.Helper()
+	if declared := c.declaredDead(); declared > 0 {
+		c.brokenly("%d nodes were declared dead that were alive", declared)
+	}
 }
 
 func (c *cluster) searchBreaches() {

@@ -2,11 +2,14 @@ package postgres
 
 import (
 	"context"
+	"maps"
 	"net"
 	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"singularity/persistence"
@@ -93,8 +96,27 @@ func probe(ctx context.Context, url string) (pooled bool, err error) {
 	return pid != conn.PgConn().PID(), checkSchema(ctx, conn)
 }
 
+// newWriters makes the pool of the connections that change runs.
+func (s *Store) newWriters(ctx context.Context) (*pgxpool.Pool, error) {
+	return s.newPool(ctx, s.cfg.Writers, func(config *pgxpool.Config) {
+		if !s.pooled {
+			config.AfterConnect = prepare
+		}
+		// A batch whose caller gives up is cancelled at the server, which answers
+		// what became of it, rather than cut off.
+		config.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+			return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: deadLink}
+		}
+	})
+}
+
+// newReaders makes the pool for everything else.
+func (s *Store) newReaders(ctx context.Context) (*pgxpool.Pool, error) {
+	return s.newPool(ctx, s.cfg.Readers, func(*pgxpool.Config) {})
+}
+
 // newPool makes a pool that connects when it is needed.
-func (s *Store) newPool(ctx context.Context, connections int) (*pgxpool.Pool, error) {
+func (s *Store) newPool(ctx context.Context, connections int, adjust func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(s.cfg.URL)
 	if err != nil {
 		return nil, err
@@ -105,9 +127,7 @@ func (s *Store) newPool(ctx context.Context, connections int) (*pgxpool.Pool, er
 	if s.pooled {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	} else {
-		for name, value := range settings {
-			config.ConnConfig.RuntimeParams[name] = value
-		}
+		maps.Copy(config.ConnConfig.RuntimeParams, settings)
 	}
 	config.BeforeConnect = func(_ context.Context, config *pgx.ConnConfig) error {
 		if name := s.name.Load(); name != nil {
@@ -115,8 +135,8 @@ func (s *Store) newPool(ctx context.Context, connections int) (*pgxpool.Pool, er
 		}
 		return nil
 	}
-	config.MaxConns = int32(connections)
-	config.MinConns, config.MinIdleConns = 0, 0
+	config.MaxConns, config.MinConns, config.MinIdleConns = int32(connections), 0, 0
+	adjust(config)
 	return pgxpool.NewWithConfig(ctx, config)
 }
 

@@ -15,6 +15,7 @@ import (
 
 // Codes of SQLSTATE, and classes of them, that mean something to a store.
 const (
+	classConnection  = "08"
 	classData        = "22"
 	classConstraint  = "23"
 	uniqueViolation  = "23505"
@@ -24,12 +25,13 @@ const (
 	undefinedTable   = "42P01"
 	undefinedSchema  = "3F000"
 	lockNotAvailable = "55P03"
+	queryCanceled    = "57014"
 )
 
 // advice says of errors that may pass what a person can do about them, by
 // their code or its class.
 var advice = map[string]string{
-	"08":             "the connection to Postgres broke; check the network and the server",
+	classConnection:  "the connection to Postgres broke; check the network and the server",
 	"28":             "Postgres refuses the user; check the user and password of the database URL, and pg_hba.conf",
 	"3D000":          "there is no such database; create it, or correct the database URL",
 	"53":             "Postgres is short of resources; free disk or memory, or raise max_connections",
@@ -53,8 +55,8 @@ func adviceOn(code string) (string, bool) {
 // translate turns an error of the driver into one of the contract, for calls
 // that may be repeated whatever became of them.
 func translate(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
+	if err == nil {
+		return nil
 	}
 	code := codeOf(err)
 	switch {
@@ -69,10 +71,47 @@ func translate(err error) error {
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return fmt.Errorf("%w: Postgres cannot be reached; check the database URL and that the server runs (%w)", workflow.ErrUnavailable, err)
 	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
 	if code == "" && isBroken(err) {
-		return fmt.Errorf("%w: %s (%w)", workflow.ErrUnavailable, advice["08"], err)
+		return fmt.Errorf("%w: %s (%w)", workflow.ErrUnavailable, advice[classConnection], err)
 	}
 	return err
+}
+
+// notCommitted is the error of a batch that did not land, or may not have. ctx
+// is the caller's.
+func notCommitted(ctx context.Context, err error) error {
+	cause, ok := errors.AsType[settled](err)
+	switch {
+	case errors.Is(err, workflow.ErrOutcomeUnknown):
+		return err
+	case !ok:
+		return unknown(err)
+	case ctx.Err() != nil && (codeOf(err) == queryCanceled || codeOf(err) == ""):
+		return fmt.Errorf("%w (%w)", ctx.Err(), cause.error)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: %s (%w)", workflow.ErrUnavailable, "Postgres does not answer in time; check the network and the server's load", cause.error)
+	}
+	return translate(cause.error)
+}
+
+// unknown says that nobody knows whether a batch landed.
+func unknown(err error) error {
+	return fmt.Errorf("%w: the connection to Postgres broke while it may have committed (%w)", workflow.ErrOutcomeUnknown, err)
+}
+
+// collided reports that a batch was rolled back in favour of others, and may
+// land when it is sent again.
+func collided(err error) bool {
+	cause, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return false
+	}
+	// A run that is retried takes its key back, unless another takes it meanwhile.
+	return cause.Code == serialization || cause.Code == deadlock ||
+		cause.Code == uniqueViolation && cause.ConstraintName == "workflow_runs_key"
 }
 
 // codeOf is the SQLSTATE of an error, empty when the error is not the server's.

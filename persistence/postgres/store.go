@@ -108,10 +108,10 @@ func (s *Store) start(ctx context.Context) (err error) {
 	if s.pooled, err = probe(ctx, s.cfg.URL); err != nil {
 		return err
 	}
-	if s.writers, err = s.newPool(ctx, s.cfg.Writers); err != nil {
+	if s.writers, err = s.newWriters(ctx); err != nil {
 		return err
 	}
-	s.readers, err = s.newPool(ctx, s.cfg.Readers)
+	s.readers, err = s.newReaders(ctx)
 	return err
 }
 

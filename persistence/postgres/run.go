@@ -1,0 +1,125 @@
+package postgres
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"singularity/persistence"
+	"singularity/workflow"
+)
+
+// runColumns are what scanRun reads, of run.
+const runColumns = `
+	run.id, run.workflow, run.version, run.state, run.queue, run.priority, coalesce(run.key, ''),
+	run.step, run.turn, run.attempt, run.epoch, run.crash_count,
+	coalesce((SELECT boot.instance_id FROM singularity.node_leases AS boot WHERE boot.boot = run.owner), run.owner, ''),
+	coalesce(run.error, ''), coalesce(run.reason, ''),
+	run.created_at, run.due_at, run.started_at, run.finished_at`
+
+// runFields are where they go.
+func runFields(run *workflow.Run) []any {
+	return []any{
+		(*[16]byte)(&run.ID), &run.Workflow, &run.Version, (*string)(&run.State), &run.Queue, &run.Priority, &run.Key,
+		&run.Step, &run.Turn, &run.Attempt, &run.Epoch, &run.Crashes, &run.Owner,
+		&run.Error, &run.Reason,
+		&run.CreatedAt, &run.DueAt, &run.StartedAt, &run.FinishedAt,
+	}
+}
+
+// scanRun reads a run, and what else is in the row behind it.
+func scanRun(row scanner, more ...any) (workflow.Run, error) {
+	var run workflow.Run
+	err := row.Scan(append(runFields(&run), more...)...)
+	inUTC(&run)
+	return run, err
+}
+
+// inUTC shows a run's times as they are shown everywhere.
+func inUTC(run *workflow.Run) {
+	run.CreatedAt, run.DueAt = run.CreatedAt.UTC(), run.DueAt.UTC()
+	for _, at := range []*time.Time{run.StartedAt, run.FinishedAt} {
+		if at != nil {
+			*at = at.UTC()
+		}
+	}
+}
+
+// documentColumns are the input and the output of run. Only the commit that
+// completes a run has an output.
+const documentColumns = `
+	(SELECT input FROM singularity.step_checkpoints WHERE run_id = run.id AND seq = 0),
+	(SELECT output FROM singularity.step_checkpoints WHERE run_id = run.id AND seq = run.seq)`
+
+// scanWhole reads a run, more columns, and then its documents.
+func scanWhole(row scanner, more ...any) (workflow.Run, error) {
+	var input, output []byte
+	run, err := scanRun(row, append(more, &input, &output)...)
+	run.Input, run.Output = input, output
+	return run, err
+}
+
+// activationColumns are what scanActivation reads.
+const activationColumns = runColumns + `, run.seq,
+	(SELECT input FROM singularity.step_checkpoints WHERE run_id = run.id AND seq = 0),
+	(SELECT state FROM singularity.step_checkpoints WHERE run_id = run.id AND state IS NOT NULL ORDER BY seq DESC LIMIT 1),
+	(SELECT summary FROM singularity.step_checkpoints WHERE run_id = run.id AND summary IS NOT NULL ORDER BY seq DESC LIMIT 1)`
+
+func scanActivation(row scanner) (persistence.Activation, error) {
+	var found persistence.Activation
+	var input, summary []byte
+	run, err := scanRun(row, &found.Seq, &input, &found.State, &summary)
+	if err != nil {
+		return found, err
+	}
+	found.Run = run
+	found.Run.Input = input
+	found.Summary, err = decodeSummary(summary)
+	return found, err
+}
+
+func encodeSummary(summary *workflow.Summary) ([]byte, error) {
+	if summary == nil {
+		return nil, nil
+	}
+	document, err := json.Marshal(summary)
+	if err != nil {
+		return nil, fmt.Errorf("%w: summary: %w", persistence.ErrBadWrite, err)
+	}
+	return document, nil
+}
+
+func decodeSummary(document []byte) (*workflow.Summary, error) {
+	if document == nil {
+		return nil, nil
+	}
+	summary := new(workflow.Summary)
+	if err := json.Unmarshal(document, summary); err != nil {
+		return nil, fmt.Errorf("stored summary: %w", err)
+	}
+	return summary, nil
+}
+
+// forJSONB makes a document fit a jsonb column, which knows neither the
+// character zero nor half of a surrogate pair.
+func forJSONB(document []byte) []byte {
+	if !bytes.Contains(document, []byte(`\u`)) {
+		return document
+	}
+	decoder := json.NewDecoder(bytes.NewReader(document))
+	decoder.UseNumber()
+	var value any
+	if decoder.Decode(&value) != nil {
+		return document // for the database to refuse
+	}
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return document
+	}
+	return []byte(withoutZero.Replace(string(encoded)))
+}
+
+// withoutZero passes over escaped backslashes.
+var withoutZero = strings.NewReplacer(`\\`, `\\`, `\u0000`, `\ufffd`)

@@ -59,8 +59,8 @@ func readBody(r io.Reader, head []byte, length uint32) ([]byte, error) {
 // batch follows which statements a client has sent since the last end of a
 // batch.
 type batch struct {
-	prepared map[string]string // text by name
-	texts    []string
+	prepared   map[string]string // text by name
+	statements []string          // text and, as they were sent, parameters
 }
 
 // add takes in a message, and reports whether it ends the batch.
@@ -75,11 +75,11 @@ func (b *batch) add(m message) (ends bool) {
 		b.prepared[name] = text
 	case bind: // portal, name
 		_, rest := cutString(m.body())
-		name, _ := cutString(rest)
-		b.texts = append(b.texts, b.prepared[name])
+		name, parameters := cutString(rest)
+		b.statements = append(b.statements, b.prepared[name]+string(parameters))
 	case simpleQuery:
 		text, _ := cutString(m.body())
-		b.texts = append(b.texts, text)
+		b.statements = append(b.statements, text)
 		return true
 	case syncBatch:
 		return true
@@ -102,9 +102,9 @@ func TestBatchKnowsItsStatements(t *testing.T) {
 	}{
 		{parse, "take\x00UPDATE things\x00\x00\x00"},
 		{syncBatch, ""},
-		{bind, "\x00take\x00\x00\x00\x00\x00\x00\x00"},
+		{bind, "\x00take\x00+5"},
 		{parse, "\x00SELECT 1\x00\x00\x00"},
-		{bind, "\x00\x00\x00\x00\x00\x00\x00\x00"},
+		{bind, "\x00\x00"},
 		{syncBatch, ""},
 		{simpleQuery, "COMMIT\x00"},
 	} {
@@ -112,7 +112,7 @@ func TestBatchKnowsItsStatements(t *testing.T) {
 		_ = binary.Write(&sent, binary.BigEndian, uint32(len(m.body)+4))
 		sent.WriteString(m.body)
 	}
-	var got []string
+	var got [][]string
 	b := batch{}
 	for sent.Len() > 0 {
 		m, err := readMessage(&sent)
@@ -120,11 +120,12 @@ func TestBatchKnowsItsStatements(t *testing.T) {
 			t.Fatal(err)
 		}
 		if b.add(m) {
-			got = append(got, fmt.Sprint(b.texts))
-			b.texts = nil
+			got = append(got, b.statements)
+			b.statements = nil
 		}
 	}
-	if fmt.Sprint(got) != "[[] [UPDATE things SELECT 1] [COMMIT]]" {
-		t.Errorf("got batches %v", got)
+	want := "[[] [\"UPDATE things+5\" \"SELECT 1\"] [\"COMMIT\"]]"
+	if fmt.Sprintf("%q", got) != want {
+		t.Errorf("got batches %q, want %s", got, want)
 	}
 }

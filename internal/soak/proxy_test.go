@@ -33,18 +33,16 @@ const (
 	answer side = "answer" // what Postgres says after the commit
 )
 
-// catch waits for a batch with a certain statement, and holds it.
+// catch holds all batches with a certain statement until it is released.
 type catch struct {
 	proxy    *proxy
 	side     side
-	marks    []string // all in the text of one statement
-	held     chan struct{}
+	marks    []string      // all in one statement, as text or parameters
+	held     chan struct{} // closed when there is one
 	released chan struct{}
-	once     sync.Once
 
 	// Under the proxy's lock.
-	taken   bool // by a batch
-	evicted bool // Postgres closed the connection meanwhile
+	holding, free, evicted bool
 }
 
 func newProxy(t testing.TB, upstream string) *proxy {
@@ -66,7 +64,7 @@ func (p *proxy) close() {
 	p.mu.Lock()
 	p.closed = true
 	for _, c := range p.catches {
-		c.release()
+		c.letGo()
 	}
 	for conn := range p.open {
 		_ = conn.Close()
@@ -85,7 +83,7 @@ func (p *proxy) lead(upstream string) {
 	}
 }
 
-// catch holds the next batch with a statement whose text has all the marks.
+// catch holds the batches with a statement that has all the marks.
 func (p *proxy) catch(side side, marks ...string) *catch {
 	c := &catch{proxy: p, side: side, marks: marks, held: make(chan struct{}), released: make(chan struct{})}
 	p.mu.Lock()
@@ -102,12 +100,23 @@ func (c *catch) await(t testing.TB) {
 	select {
 	case <-c.held:
 	case <-ctx.Done():
-		t.Fatalf("no batch of a node had a statement with %q in %s", c.marks, patience)
+		t.Fatalf("in %s no batch had a statement with %q", patience, c.marks)
 	}
 }
 
-// release lets the batch go on, and catches nothing more.
-func (c *catch) release() { c.once.Do(func() { close(c.released) }) }
+// release lets go what is held, and holds nothing more.
+func (c *catch) release() {
+	c.proxy.mu.Lock()
+	defer c.proxy.mu.Unlock()
+	c.letGo()
+}
+
+func (c *catch) letGo() {
+	if !c.free {
+		c.free = true
+		close(c.released)
+	}
+}
 
 // ended reports whether Postgres ended the connection while its batch was held.
 func (c *catch) ended() bool {
@@ -116,22 +125,31 @@ func (c *catch) ended() bool {
 	return c.evicted
 }
 
-// caught returns the catch of a batch, which catches no other then.
-func (p *proxy) caught(texts []string) *catch {
+// caught returns the catch of a batch.
+func (p *proxy) caught(statements []string) *catch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.catches {
-		if !c.taken && slices.ContainsFunc(texts, c.matches) {
-			c.taken = true
+		if !c.free && slices.ContainsFunc(statements, c.matches) {
 			return c
 		}
 	}
 	return nil
 }
 
-func (c *catch) matches(text string) bool {
+// holds notes that a batch is held.
+func (c *catch) holds() {
+	c.proxy.mu.Lock()
+	defer c.proxy.mu.Unlock()
+	if !c.holding {
+		c.holding = true
+		close(c.held)
+	}
+}
+
+func (c *catch) matches(statement string) bool {
 	for _, mark := range c.marks {
-		if !strings.Contains(text, mark) {
+		if !strings.Contains(statement, mark) {
 			return false
 		}
 	}
@@ -236,8 +254,8 @@ func (l *link) requests() error {
 		}
 		send := func() error { _, err := l.server.Write(m.raw); return err }
 		if b.add(m) {
-			c := l.proxy.caught(b.texts)
-			b.texts = nil
+			c := l.proxy.caught(b.statements)
+			b.statements = nil
 			err = l.send(c, send)
 		} else {
 			err = send()
@@ -259,11 +277,11 @@ func (l *link) send(c *catch, send func() error) error {
 		if err := send(); err != nil {
 			return err
 		}
-		close(c.held)
+		c.holds()
 		<-c.released
 		return nil
 	default:
-		close(c.held)
+		c.holds()
 		select {
 		case <-c.released:
 		case <-l.gone:

@@ -22,7 +22,7 @@ CREATE TABLE singularity.node_leases (
     autovacuum_vacuum_threshold = 500
 );
 
-CREATE INDEX node_leases_living ON singularity.node_leases (instance_id) WHERE ended_at IS NULL;
+CREATE UNIQUE INDEX node_leases_living ON singularity.node_leases (instance_id) WHERE ended_at IS NULL;
 CREATE INDEX node_leases_ended ON singularity.node_leases (ended_at) WHERE ended_at IS NOT NULL;
 
 -- The instances by their labels, for people: each with its latest boot, as of

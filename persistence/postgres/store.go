@@ -87,6 +87,9 @@ type Store struct {
 	writers *pgxpool.Pool
 	readers *pgxpool.Pool
 	closed  atomic.Bool
+
+	sessions sessions
+	wake     func(queue string) // set by Listen
 }
 
 // Open connects to a database. An error wraps persistence.ErrSchemaMissing
@@ -121,6 +124,7 @@ func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
+	s.sessions.close()
 	for _, pool := range []*pgxpool.Pool{s.writers, s.readers} {
 		if pool != nil {
 			pool.Close()

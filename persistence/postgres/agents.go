@@ -232,7 +232,7 @@ WITH home AS MATERIALIZED (
 	UPDATE singularity.agent_inbox AS message
 	SET done_at = now()
 	FROM w
-	WHERE message.agent = ANY (ARRAY[w.agent]) AND message.message_id = ANY (ARRAY[w.message_id])
+	WHERE message.agent = ANY (ARRAY[w.agent]) AND message.message_id = w.message_id
 		AND (message.done_at IS NULL) IS TRUE
 )
 SELECT n

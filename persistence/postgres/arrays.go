@@ -147,6 +147,17 @@ func (a *arrays) params() [][]byte {
 	return params
 }
 
+// scalars are the fields of the only row, as parameters that are no arrays.
+func (a *arrays) scalars() [][]byte {
+	params := make([][]byte, len(a.columns))
+	for i, c := range a.columns {
+		if !c.nulls {
+			params[i] = c.binary[headerSize+4:]
+		}
+	}
+	return params
+}
+
 // uuids is a single array of run ids.
 func uuids(ids []workflow.RunID) [][]byte {
 	list := newArrays(len(ids), pgtype.UUIDOID)

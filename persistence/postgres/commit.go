@@ -139,6 +139,16 @@ func (c *commit) queue(s *statement, params [][]byte, row func(scanner) error) {
 	c.queries = append(c.queries, query{s, params, row})
 }
 
+// queueRows adds the statement for one row or that for many, with more
+// parameters behind those of the rows.
+func (c *commit) queueRows(one, many *statement, list *arrays, more [][]byte, row func(scanner) error) {
+	if list.rows == 1 {
+		c.queue(one, append(list.scalars(), more...), row)
+	} else {
+		c.queue(many, append(list.params(), more...), row)
+	}
+}
+
 var lockRuns = &statement{"lock_runs", `
 SELECT FROM singularity.workflow_runs
 WHERE id = ANY ($1::uuid[])

@@ -21,13 +21,25 @@ const livingLease = `state IN ('alive', 'draining') AND lease_until > clock_time
 // held, their boots cannot be declared dead; renewals are not in the way. The
 // inputs follow in the same statement: IS TRUE keeps that condition a hash
 // table, where it would become a nested loop.
-var insertRuns = &statement{"insert_runs", `
-WITH w AS MATERIALIZED (
+var (
+	insertRun  = &statement{"insert_run", insertOf(oneInsert)}
+	insertRuns = &statement{"insert_runs", insertOf(manyInserts)}
+)
+
+const oneInsert = `
+	SELECT $1::uuid AS id, $2::text AS workflow, $3::integer AS version, $4::bytea AS input_hash, $5::text AS key, $6::text AS queue,
+		$7::integer AS priority, $8::timestamptz AS due_at, $9::text AS step, $10::text AS owner, $11::text AS input`
+
+const manyInserts = `
 	SELECT *
 	FROM unnest(
 		$1::uuid[], $2::text[], $3::integer[], $4::bytea[], $5::text[], $6::text[], $7::integer[], $8::timestamptz[],
 		$9::text[], $10::text[], $11::text[]
-	) AS w (id, workflow, version, input_hash, key, queue, priority, due_at, step, owner, input)
+	) AS w (id, workflow, version, input_hash, key, queue, priority, due_at, step, owner, input)`
+
+func insertOf(rows string) string {
+	return `
+WITH w AS MATERIALIZED (` + rows + `
 ), lease AS MATERIALIZED (
 	SELECT boot
 	FROM singularity.node_leases
@@ -55,7 +67,8 @@ WITH w AS MATERIALIZED (
 	WHERE (id IN (SELECT id FROM inserted)) IS TRUE
 )
 SELECT id, owner IS NOT NULL
-FROM inserted`}
+FROM inserted`
+}
 
 // queueInserts orders the runs by their keys, so that two batches with the
 // same keys do not wait for each other; of two runs with one key the first in
@@ -75,11 +88,11 @@ func (c *commit) queueInserts() error {
 		places[w.write.Run] = w.place
 		c.verdicts[w.place].Err = errInTheWay
 	}
-	params, err := insertParams(c.inserts)
+	list, owners, err := insertRows(c.inserts)
 	if err != nil {
 		return err
 	}
-	c.queue(insertRuns, params, func(row scanner) error {
+	c.queueRows(insertRun, insertRuns, list, owners, func(row scanner) error {
 		var id workflow.RunID
 		var owned bool
 		err := row.Scan((*[16]byte)(&id), &owned)
@@ -89,8 +102,10 @@ func (c *commit) queueInserts() error {
 	return nil
 }
 
-func insertParams(inserts []placed[persistence.Insert]) ([][]byte, error) {
-	list := newArrays(len(inserts), pgtype.UUIDOID, pgtype.TextOID, pgtype.Int4OID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TextOID,
+// insertRows are the inserts, and apart from them the boots that are to own
+// any.
+func insertRows(inserts []placed[persistence.Insert]) (list *arrays, boots [][]byte, err error) {
+	list = newArrays(len(inserts), pgtype.UUIDOID, pgtype.TextOID, pgtype.Int4OID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TextOID,
 		pgtype.Int4OID, pgtype.TimestamptzOID, pgtype.TextOID, pgtype.TextOID, pgtype.TextOID)
 	owners := newArrays(1, pgtype.TextOID)
 	last := persistence.BootID("")
@@ -112,7 +127,7 @@ func insertParams(inserts []placed[persistence.Insert]) ([][]byte, error) {
 			last = w.Owner
 		}
 	}
-	return append(list.params(), owners.params()...), list.err
+	return list, owners.params(), list.err
 }
 
 // LIMIT keeps these from being joined in any other way than run by run.

@@ -19,8 +19,8 @@ type statement struct{ name, sql string }
 
 // statements are all that there are.
 var statements = []*statement{
-	lockRuns, insertRuns, existingByID, existingByKey,
-	advanceRuns, insertRecords, upsertResults, landedEntries, landedBare,
+	lockRuns, insertRun, insertRuns, existingByID, existingByKey,
+	advanceRun, advanceRuns, insertRecords, upsertResults, landedEntries, landedBare,
 	claimRuns, claimedRuns, reactivateRuns, cancelRuns, retryRuns, keyHolders, bareRuns,
 	lockInboxes, insertMessages, postMessages, finishMessages,
 }

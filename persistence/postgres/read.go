@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"singularity/persistence"
@@ -147,11 +149,12 @@ func scanFact(row scanner) (int64, workflow.Fact, error) {
 	return seq, fact, err
 }
 
+// The order is made elsewhere: the index of ids would have it, at the price of
+// all runs.
 const ownedRuns = `
 SELECT id
 FROM singularity.workflow_runs
-WHERE state = 'running' AND owner = $1
-ORDER BY id`
+WHERE state = 'running' AND owner = $1`
 
 // Owned implements [persistence.Reader].
 func (s *Store) Owned(ctx context.Context, boot persistence.BootID) ([]workflow.RunID, error) {
@@ -165,6 +168,7 @@ func (s *Store) Owned(ctx context.Context, boot persistence.BootID) ([]workflow.
 	if err != nil {
 		return nil, fmt.Errorf("runs owned by boot %s: %w", boot, err)
 	}
+	slices.SortFunc(owned, func(a, b workflow.RunID) int { return bytes.Compare(a[:], b[:]) })
 	return owned, nil
 }
 

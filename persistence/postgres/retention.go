@@ -78,9 +78,10 @@ WITH expired AS MATERIALIZED (
 		LIMIT $3
 		FOR UPDATE SKIP LOCKED
 	))
-	RETURNING boot
+	RETURNING boot, instance_id
 ), instances AS (
-	DELETE FROM singularity.instance_registry AS instance USING leases WHERE instance.boot = leases.boot
+	DELETE FROM singularity.instance_registry AS instance USING leases
+	WHERE instance.instance_id = ANY (ARRAY[leases.instance_id]) AND instance.boot = leases.boot
 )
 SELECT count(*)
 FROM deleted`

@@ -116,10 +116,7 @@ func (c *commit) queueInboxes() error {
 	for _, w := range c.posts {
 		agents = append(agents, w.write.Message.Agent)
 	}
-	for _, w := range c.advances {
-		if w.write.Entry == nil {
-			continue
-		}
+	for _, w := range c.senders() {
 		for _, m := range w.write.Entry.Messages {
 			agents = append(agents, m.Agent)
 		}
@@ -149,14 +146,16 @@ WHERE ` + entered + `
 ORDER BY w.n
 ON CONFLICT DO NOTHING`}
 
+// queueMessages adds what steps send, in the order of the batch.
 func (c *commit) queueMessages() error {
-	list := newArrays(0, pgtype.UUIDOID, pgtype.Int8OID, pgtype.TextOID, pgtype.Int8OID,
+	senders := c.senders()
+	if len(senders) == 0 {
+		return nil
+	}
+	list := newArrays(len(senders), pgtype.UUIDOID, pgtype.Int8OID, pgtype.TextOID, pgtype.Int8OID,
 		pgtype.TextOID, pgtype.TextOID, pgtype.TextOID, pgtype.TextOID, pgtype.TextOID)
-	for _, advance := range c.advances {
-		w := advance.write
-		if w.Entry == nil {
-			continue
-		}
+	for _, sender := range senders {
+		w := sender.write
 		for _, m := range w.Entry.Messages {
 			list.uuid(w.Run)
 			list.int8(w.Seq + 1)
@@ -165,10 +164,19 @@ func (c *commit) queueMessages() error {
 			addMessage(list, m)
 		}
 	}
-	if list.rows > 0 {
-		c.queue(insertMessages, list.params(), nil)
-	}
+	c.queue(insertMessages, list.params(), nil)
 	return list.err
+}
+
+// senders are the advances that come with messages, in the order of the batch.
+func (c *commit) senders() (senders []placed[persistence.Advance]) {
+	for _, w := range c.advances {
+		if w.write.Entry != nil && len(w.write.Entry.Messages) > 0 {
+			senders = append(senders, w)
+		}
+	}
+	slices.SortFunc(senders, func(a, b placed[persistence.Advance]) int { return a.place - b.place })
+	return senders
 }
 
 func addMessage(list *arrays, m workflow.Message) {

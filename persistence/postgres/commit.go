@@ -32,7 +32,9 @@ type placed[W persistence.Write] struct {
 	write W
 }
 
-// Commit implements [persistence.Committer].
+// Commit implements [persistence.Committer]. Once it is on its way, a batch is
+// seen through even if ctx ends: it takes as long as its locks and statements
+// may, and its outcome is known.
 func (s *Store) Commit(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error) {
 	if err := ctx.Err(); err != nil || len(batch) == 0 {
 		return nil, err
@@ -41,15 +43,16 @@ func (s *Store) Commit(ctx context.Context, batch []persistence.Write) ([]persis
 	if err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, commitTimeout)
-	defer cancel()
 	for try := 1; ; try++ {
-		err := s.commit(limited, c)
+		err := s.commit(ctx, c)
 		if err == nil {
 			return c.verdicts, nil
 		}
-		if !collided(err) || try == mostTries {
-			return nil, notCommitted(ctx, err)
+		if unsent(err) {
+			s.writers.Reset() // the other connections broke with this one, most likely
+		}
+		if !collided(err) && !unsent(err) || try == mostTries {
+			return nil, notCommitted(err)
 		}
 		select {
 		case <-time.After(rand.N(time.Duration(try) * 10 * time.Millisecond)):
@@ -59,12 +62,9 @@ func (s *Store) Commit(ctx context.Context, batch []persistence.Write) ([]persis
 	}
 }
 
-const (
-	// commitTimeout bounds a batch even where the network swallows it.
-	commitTimeout = statementTimeout + 5*time.Second
-	// mostTries is how often a batch is sent that collides with others.
-	mostTries = 5
-)
+// mostTries is how often a batch is sent that collides with others, or that a
+// broken connection does not take.
+const mostTries = 5
 
 // sortOut takes a batch apart.
 func sortOut(batch []persistence.Write) (*commit, error) {

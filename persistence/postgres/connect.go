@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"singularity/persistence"
@@ -101,11 +99,6 @@ func (s *Store) newWriters(ctx context.Context) (*pgxpool.Pool, error) {
 	return s.newPool(ctx, s.cfg.Writers, func(config *pgxpool.Config) {
 		if !s.pooled {
 			config.AfterConnect = prepare
-		}
-		// A batch whose caller gives up is cancelled at the server, which answers
-		// what became of it, rather than cut off.
-		config.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
-			return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: deadLink}
 		}
 	})
 }

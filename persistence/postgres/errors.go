@@ -25,7 +25,6 @@ const (
 	undefinedTable   = "42P01"
 	undefinedSchema  = "3F000"
 	lockNotAvailable = "55P03"
-	queryCanceled    = "57014"
 )
 
 // advice says of errors that may pass what a person can do about them, by
@@ -80,25 +79,19 @@ func translate(err error) error {
 	return err
 }
 
-// notCommitted is the error of a batch that did not land, or may not have. ctx
-// is the caller's.
-func notCommitted(ctx context.Context, err error) error {
-	cause, ok := errors.AsType[settled](err)
-	switch {
-	case errors.Is(err, workflow.ErrOutcomeUnknown):
-		return err
-	case !ok:
-		return unknown(err)
-	case ctx.Err() != nil && (codeOf(err) == queryCanceled || codeOf(err) == ""):
-		return fmt.Errorf("%w (%w)", ctx.Err(), cause.error)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%w: %s (%w)", workflow.ErrUnavailable, "Postgres does not answer in time; check the network and the server's load", cause.error)
+// notCommitted is the error of a batch that did not land, or may not have.
+func notCommitted(err error) error {
+	if cause, ok := errors.AsType[settled](err); ok {
+		return translate(cause.error)
 	}
-	return translate(cause.error)
+	return unknown(err)
 }
 
 // unknown says that nobody knows whether a batch landed.
 func unknown(err error) error {
+	if errors.Is(err, workflow.ErrOutcomeUnknown) {
+		return err
+	}
 	return fmt.Errorf("%w: the connection to Postgres broke while it may have committed (%w)", workflow.ErrOutcomeUnknown, err)
 }
 
@@ -112,6 +105,17 @@ func collided(err error) bool {
 	// A run that is retried takes its key back, unless another takes it meanwhile.
 	return cause.Code == serialization || cause.Code == deadlock ||
 		cause.Code == uniqueViolation && cause.ConstraintName == "workflow_runs_key"
+}
+
+// unsent reports that a batch was not sent whole, over a connection that had
+// been there.
+func unsent(err error) bool {
+	cause, ok := errors.AsType[settled](err)
+	if !ok || codeOf(err) != "" {
+		return false
+	}
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	return !connecting && isBroken(cause.error)
 }
 
 // codeOf is the SQLSTATE of an error, empty when the error is not the server's.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -55,6 +56,9 @@ type settled struct{ error }
 
 func (e settled) Unwrap() error { return e.error }
 
+// runTimeout bounds a transaction even where the network swallows it.
+const runTimeout = statementTimeout + 5*time.Second
+
 // run runs queries in one round trip and one transaction: the server commits
 // when it gets to the end of the pipeline, unless one of them failed. Any
 // error that is not settled leaves open whether it did.
@@ -67,6 +71,8 @@ func (s *Store) run(ctx context.Context, queries []query) error {
 		return settled{s.afterClose(err)}
 	}
 	defer conn.Release()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), runTimeout)
+	defer cancel()
 	pipeline := conn.Conn().PgConn().StartPipeline(ctx)
 	defer func() { _ = pipeline.Close() }()
 	if s.pooled {

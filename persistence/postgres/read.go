@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -11,16 +12,39 @@ import (
 	"singularity/workflow"
 )
 
-// query runs a statement on its own and calls scan for each row.
+// query runs a statement on its own and calls scan for each row. It may run
+// twice: a connection that turns out to be broken is replaced.
 func (s *Store) query(ctx context.Context, scan func(scanner) error, query string, args ...any) error {
-	rows, err := s.readers.Query(ctx, query, args...)
-	if err == nil {
-		err = scanAll(rows, scan)
+	err := s.queryOnce(ctx, scan, query, args)
+	if cause, ok := errors.AsType[unread](err); ok && ctx.Err() == nil && isBroken(cause) {
+		s.readers.Reset() // the others broke with it, most likely
+		err = s.queryOnce(ctx, scan, query, args)
 	}
 	if err != nil && s.closed.Load() {
 		return errClosed
 	}
 	return translate(err)
+}
+
+// unread is an error from before the first row.
+type unread struct{ error }
+
+func (e unread) Unwrap() error { return e.error }
+
+func (s *Store) queryOnce(ctx context.Context, scan func(scanner) error, query string, args []any) error {
+	rows, err := s.readers.Query(ctx, query, args...)
+	if err != nil {
+		return unread{err}
+	}
+	seen := false
+	err = scanAll(rows, func(row scanner) error {
+		seen = true
+		return scan(row)
+	})
+	if err != nil && !seen {
+		return unread{err}
+	}
+	return err
 }
 
 const wholeRun = `

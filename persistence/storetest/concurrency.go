@@ -78,7 +78,7 @@ func (f *fixture) answered(_ []persistence.Verdict, err error) {
 // to do for another one.
 func (f *fixture) workUntilLeaving(book *ledger, last int64) bool {
 	boot := persistence.BootID(workflow.NewRunID().String())
-	if err := f.store.Join(f.Context(), persistence.Boot{ID: boot, Instance: "a"}); err != nil {
+	if err := f.store.Join(f.Context(), persistence.Boot{ID: boot, Instance: string(boot)}); err != nil {
 		f.Errorf("join: %v", err)
 		return false
 	}

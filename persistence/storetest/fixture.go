@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -15,11 +16,12 @@ type fixture struct {
 	testing.TB
 	config Config
 	store  persistence.Store
-	runs   uint16 // drafted so far
+	runs   uint16                        // drafted so far
+	labels map[string]persistence.BootID // of the boots that live
 }
 
 func setup(t testing.TB, config Config) *fixture {
-	return &fixture{TB: t, config: config, store: config.Open(t)}
+	return &fixture{TB: t, config: config, store: config.Open(t), labels: map[string]persistence.BootID{}}
 }
 
 const (
@@ -78,16 +80,20 @@ func (f *fixture) conflict(write persistence.Write) *workflow.KeyConflictError {
 	return conflict
 }
 
-// join makes a living boot.
+// join makes a living boot, with the given label unless another has it.
 func (f *fixture) join(label string) persistence.BootID {
 	f.Helper()
 	boot := persistence.Boot{
 		ID: persistence.BootID(label + "-" + workflow.NewRunID().String()), Instance: label,
 		Hostname: "host", PID: 1, Version: "test",
 	}
+	if f.labels[label] != "" {
+		boot.Instance = string(boot.ID)
+	}
 	if err := f.store.Join(f.Context(), boot); err != nil {
 		f.Fatalf("join %s: %v", label, err)
 	}
+	f.labels[boot.Instance] = boot.ID
 	return boot.ID
 }
 
@@ -96,6 +102,7 @@ func (f *fixture) leave(boot persistence.BootID) {
 	if err := f.store.Leave(f.Context(), boot); err != nil {
 		f.Fatalf("leave %s: %v", boot, err)
 	}
+	maps.DeleteFunc(f.labels, func(_ string, living persistence.BootID) bool { return living == boot })
 }
 
 // draft is an insert of a run without a key, due now, that nobody owns yet.

@@ -1,0 +1,184 @@
+package postgres
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"singularity/internal/testpostgres"
+	"singularity/persistence"
+	"singularity/workflow"
+)
+
+// planNode is a step of a plan as EXPLAIN tells it.
+type planNode struct {
+	Type  string     `json:"Node Type"`
+	Table string     `json:"Relation Name"`
+	Index string     `json:"Index Name"`
+	Cond  string     `json:"Index Cond"`
+	Plans []planNode `json:"Plans"`
+}
+
+func (n planNode) walk(visit func(planNode)) {
+	visit(n)
+	for _, child := range n.Plans {
+		child.walk(visit)
+	}
+}
+
+// render shows a plan as people read it.
+func (n planNode) render(indent string) string {
+	text := indent + strings.Join([]string{n.Type, n.Table, n.Index, n.Cond}, " ") + "\n"
+	for _, child := range n.Plans {
+		text += child.render(indent + "  ")
+	}
+	return text
+}
+
+// explain is the plan of a statement for whatever parameters.
+func explain(t *testing.T, conn *pgx.Conn, s *statement) planNode {
+	t.Helper()
+	run := func(command string) []byte {
+		results, err := conn.PgConn().Exec(t.Context(), command).ReadAll()
+		if err != nil {
+			t.Fatalf("%s: %v", s.name, err)
+		}
+		if rows := results[0].Rows; len(rows) > 0 {
+			return rows[0][0]
+		}
+		return nil
+	}
+	run("PREPARE explained AS " + s.sql)
+	defer run("DEALLOCATE explained")
+	parameters := ""
+	if count := run("SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'explained'"); string(count) != "0" {
+		parameters = "(NULL" + strings.Repeat(", NULL", atoi(t, count)-1) + ")"
+	}
+	var plans []struct{ Plan planNode }
+	if err := json.Unmarshal(run("EXPLAIN (FORMAT JSON) EXECUTE explained"+parameters), &plans); err != nil {
+		t.Fatalf("%s: %v", s.name, err)
+	}
+	return plans[0].Plan
+}
+
+func atoi(t *testing.T, digits []byte) (number int) {
+	t.Helper()
+	if err := json.Unmarshal(digits, &number); err != nil {
+		t.Fatal(err)
+	}
+	return number
+}
+
+// Statements are planned when tables are empty, and keep those plans. Whatever
+// the planner knows or believes of the tables, it must come to the same ones:
+// each row is found by an index.
+func TestPlansUseIndexesWhateverIsKnownOfTheTables(t *testing.T) {
+	t.Parallel()
+	store, err := Open(t.Context(), Config{URL: testpostgres.URL(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	conn, err := store.writers.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+
+	explained := append([]*statement{
+		{"whole run", wholeRun}, {"runs", listRuns}, {"steps", listSteps}, {"records", listRecords},
+		{"owned", ownedRuns}, {"backlog", backlogs}, {"prune", deleteExpired}, {"inbox", readInbox},
+	}, statements...)
+	plans := map[string]string{}
+	for _, knowledge := range []string{`SELECT`, `ANALYZE`, `VACUUM ANALYZE`, fillRuns, `ANALYZE`} {
+		if _, err := conn.Exec(t.Context(), knowledge); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range explained {
+			plan := explain(t, conn.Conn(), s)
+			plan.walk(func(n planNode) { checkAccess(t, s.name, knowledge, n) })
+			rendered := plan.render("")
+			if before, ok := plans[s.name]; ok && rendered != before {
+				t.Errorf("%s: another plan after %s:\n%sbefore:\n%s", s.name, knowledge, rendered, before)
+			}
+			plans[s.name] = rendered
+		}
+	}
+}
+
+const fillRuns = `
+INSERT INTO singularity.workflow_runs
+	(id, workflow, version, input_hash, state, queue, priority, due_at, sort_key, step, owner, created_at, updated_at)
+SELECT gen_random_uuid(), 'order', 1, '', state, 'default', 0, now(), CASE WHEN state = 'available' THEN now() END, 'reserve', 'b', now(), now()
+FROM generate_series(1, 1000), (VALUES ('running'), ('available'), ('completed')) AS run (state)`
+
+// checkAccess complains of a step that reads more than it is asked for.
+func checkAccess(t *testing.T, name, knowledge string, n planNode) {
+	t.Helper()
+	switch {
+	case n.Table == "" || n.Type == "ModifyTable":
+	case !strings.HasPrefix(n.Type, "Index"):
+		t.Errorf("%s after %s: %s on %s", name, knowledge, n.Type, n.Table)
+	case n.Cond == "" && name != "backlog": // which wants the first of all queues
+		t.Errorf("%s after %s: reads all of %s", name, knowledge, n.Index)
+	}
+}
+
+func TestCheckpointWritesNoIndexOfTheRun(t *testing.T) {
+	t.Parallel()
+	store, fences := ownedRunsOf(t, 20)
+	const hot = `SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'workflow_runs'`
+	conn, err := pgx.Connect(t.Context(), store.cfg.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := advanceRows(fences)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.PgConn().ExecParams(t.Context(), advanceRuns.sql, list.params(), nil, binaryForm, binaryForm).Close(); err != nil {
+		t.Fatal(err)
+	}
+	var updated, withoutIndex int
+	if err := tx.QueryRow(t.Context(), hot).Scan(&updated, &withoutIndex); err != nil {
+		t.Fatal(err)
+	}
+	if updated != len(fences) || withoutIndex != len(fences) {
+		t.Errorf("%d runs were updated, %d of them without their indexes; want %d", updated, withoutIndex, len(fences))
+	}
+}
+
+// ownedRunsOf is a store with some runs that a boot owns, and a checkpoint for
+// each.
+func ownedRunsOf(t *testing.T, count int) (*Store, []placed[persistence.Advance]) {
+	t.Helper()
+	store, err := Open(t.Context(), Config{URL: testpostgres.URL(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	if err := store.Join(t.Context(), persistence.Boot{ID: "b", Instance: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	var batch []persistence.Write
+	var checkpoints []placed[persistence.Advance]
+	for i := range count {
+		id := workflow.NewRunID()
+		batch = append(batch, persistence.Insert{Run: id, Workflow: "order", Version: 1, Step: "reserve", Queue: "default", Owner: "b"})
+		checkpoints = append(checkpoints, placed[persistence.Advance]{i, persistence.Advance{
+			Fence: persistence.Fence{Run: id, Boot: "b", Epoch: 1}, State: workflow.Running, Step: "pay",
+			Entry: &persistence.Entry{Step: "reserve", Attempt: 1, Outcome: workflow.StepCompleted},
+		}})
+	}
+	if _, err := store.Commit(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	return store, checkpoints
+}

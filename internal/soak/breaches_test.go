@@ -106,7 +106,7 @@ func TestEachBreachIsFound(t *testing.T) {
 		"no checkpoint is of an epoch before an earlier one's": {
 			sql: `UPDATE singularity.step_checkpoints SET epoch = 2 WHERE seq = 3`,
 		},
-		"a checkpoint is written by the owner of that moment": {
+		noStaleWrite: {
 			sql: `UPDATE singularity.step_checkpoints SET owner = 'dead' WHERE seq = 3`,
 		},
 		"a terminal state never changes": {

@@ -26,6 +26,7 @@ type cluster struct {
 	verdict *verdict
 	began   time.Time
 	cpu     cpuTime
+	mended  time.Time // when the database was there again
 
 	mu    sync.Mutex
 	nodes []*node // that are not expected to end
@@ -117,14 +118,14 @@ func (c *cluster) living() []*node {
 	return slices.Clone(c.nodes)
 }
 
-// awaitJudges waits until so many nodes other than one have been there for
-// long enough to declare others dead.
+// awaitJudges waits until so many nodes other than one have been there, and
+// had the database, for long enough to declare others dead.
 func (c *cluster) awaitJudges(besides *node, count int) {
 	c.t.Helper()
 	await(c.t, func(context.Context) (string, error) {
 		judges := 0
 		for _, n := range c.living() {
-			if n != besides && time.Since(n.ready) >= judgeAfter {
+			if n != besides && time.Since(n.ready) >= judgeAfter && time.Since(c.mended) >= judgeAfter {
 				judges++
 			}
 		}
@@ -269,6 +270,12 @@ func (c *cluster) count() {
 	counts["effects"] = len(effects)
 	counts["effects_repeated"] = len(effects) - len(keys)
 	counts["nodes_declared_dead"] = c.declaredDead()
+	counts["stale_writes_accepted"] = 0
+	for _, b := range c.verdict.Breaches {
+		if b.Invariant == noStaleWrite {
+			counts["stale_writes_accepted"]++
+		}
+	}
 }
 
 // told notes a start that was acknowledged.

@@ -17,6 +17,7 @@ func TestDrainRepeatsNothing(t *testing.T) {
 	c.begin()
 	load := c.startLoad()
 	for range often(3, 20) {
+		c.awaitRuns(10)
 		nodes := c.living()
 		c.drainInStep(nodes[rand.N(len(nodes))])
 		c.launch()

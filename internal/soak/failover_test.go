@@ -31,14 +31,14 @@ func TestStandbyTakesOverAndNobodyDies(t *testing.T) {
 			load := c.startLoad()
 			c.awaitProgress(time.Now())
 
-			primary := c.audit
 			began := time.Now()
 			c.server.Crash(t)
 			standby.Promote(t)
 			switched.lead(standby.Addr())
 			c.audit = openAudit(t, standby.URL(testpostgres.Database))
 			outage := c.awaitProgress(began)
-			c.awaitJudges(nil, 3)
+			c.awaitRuns(50)
+			c.awaitJudges(nil, 3) // and declare nobody dead
 			load.stop(t)
 			c.verdict.Faults = 1
 			c.verdict.Times["fault_to_next_checkpoint"] = percentilesOf([]time.Duration{outage})
@@ -46,7 +46,7 @@ func TestStandbyTakesOverAndNobodyDies(t *testing.T) {
 			c.awaitQuiet()
 			c.stopNodes() // before the old primary is back
 			c.server.Start(t)
-			c.noteLost(primary)
+			c.noteLost(openAudit(t, c.url))
 			c.settle()
 			c.expectNobodyDead()
 			c.conclude()

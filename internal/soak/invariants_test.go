@@ -15,6 +15,8 @@ func (b breach) String() string { return fmt.Sprintf("%s: run %s %s", b.Invarian
 // run, and what is wrong.
 type invariant struct{ name, query string }
 
+const noStaleWrite = "a checkpoint is written by the owner of that moment"
+
 const terminal = `('completed', 'failed', 'cancelled', 'quarantined')`
 
 var invariants = []invariant{
@@ -84,7 +86,7 @@ FROM (
 ) AS entry
 WHERE epoch < before`},
 
-	{"a checkpoint is written by the owner of that moment", `
+	{noStaleWrite, `
 SELECT entry.run_id::text, 'has entry ' || entry.seq || ' of ' || entry.owner || ' in epoch ' || entry.epoch ||
 	', when it was ' || change.old_state || ' with ' || coalesce(change.old_owner, 'nobody') || ' in epoch ' || change.old_epoch
 FROM singularity.step_checkpoints AS entry

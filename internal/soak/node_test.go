@@ -2,6 +2,7 @@ package soak
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +78,7 @@ func (n *node) discard() {
 	_ = n.cmd.Process.Kill()
 	<-n.ended
 	if n.t.Failed() {
-		n.t.Logf("node %d printed:\n%s", n.pid(), n.log)
+		n.t.Logf("node %d printed at last:\n%s", n.pid(), n.log)
 	}
 }
 
@@ -232,20 +233,24 @@ func loadRequest(id workflow.RunID) *messages.StartRunRequest {
 	return &messages.StartRunRequest{Workflow: "load", InputJson: `{"note":"soak"}`, Id: id.String()}
 }
 
-// log is what a process has printed.
+// log is the last that a process has printed.
 type log struct {
-	mu   sync.Mutex
-	text strings.Builder
+	mu    sync.Mutex
+	lines [][]byte
 }
+
+const mostLines = 200
 
 func (l *log) Write(text []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.text.Write(text)
+	l.lines = append(l.lines, bytes.SplitAfter(bytes.Clone(text), []byte("\n"))...)
+	l.lines = l.lines[max(len(l.lines)-mostLines, 0):]
+	return len(text), nil
 }
 
 func (l *log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.text.String()
+	return string(bytes.Join(l.lines, nil))
 }

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -18,9 +19,9 @@ func TestDatabaseGoesAwayAndNobodyDies(t *testing.T) {
 		short, long int
 		happens     func(*cluster)
 	}{
-		{"database restarted", 2, 20, func(c *cluster) { c.server.Restart(c.t) }},
-		{"database killed", 2, 20, func(c *cluster) { c.server.Kill9(c.t) }},
-		{"backend killed", 2, 20, func(c *cluster) { c.server.KillBackend(c.t, c.someBackend()) }},
+		{"database restarted", 1, 20, func(c *cluster) { c.server.Restart(c.t) }},
+		{"database killed", 1, 20, func(c *cluster) { c.server.Kill9(c.t) }},
+		{"backend killed", 1, 20, func(c *cluster) { c.server.KillBackend(c.t, c.someBackend()) }},
 		{"database away for longer than a lease", 1, 5, func(c *cluster) {
 			c.server.Stop(c.t)
 			pass(c.t, lastingOutage)
@@ -28,18 +29,19 @@ func TestDatabaseGoesAwayAndNobodyDies(t *testing.T) {
 		}},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
+			t.Parallel()
 			c := newCluster(t, fault.name)
 			c.launchSome(3)
-			c.awaitJudges(nil, 3) // who cannot judge declares nobody dead anyway
 			c.begin()
 			load := c.startLoad()
 			var outages []time.Duration
 			for range often(fault.short, fault.long) {
+				c.awaitJudges(nil, 3) // who cannot judge declares nobody dead anyway
 				began := time.Now()
 				fault.happens(c)
 				outages = append(outages, c.awaitProgress(began))
-				c.awaitJudges(nil, 3)
 			}
+			c.awaitRuns(50)
 			load.stop(t)
 			c.verdict.Faults = len(outages)
 			c.verdict.Times["fault_to_next_checkpoint"] = percentilesOf(outages)
@@ -72,11 +74,11 @@ WHERE application_name LIKE 'singularity/%' AND query ILIKE '%workflow_runs%'`)
 // there.
 func (c *cluster) awaitProgress(began time.Time) time.Duration {
 	c.t.Helper()
-	back := time.Now()
+	c.mended = time.Now()
 	var progress time.Time
 	await(c.t, func(ctx context.Context) (string, error) {
 		at, err := one[*time.Time](ctx, c.audit,
-			`SELECT min(noted_at) FROM soak.changes WHERE seq > old_seq AND noted_at > $1`, back)
+			`SELECT min(noted_at) FROM soak.changes WHERE seq > old_seq AND noted_at > $1`, c.mended)
 		if err != nil || at == nil {
 			return "no run goes on", err
 		}
@@ -87,4 +89,18 @@ func (c *cluster) awaitProgress(began time.Time) time.Duration {
 		n.awaitReady()
 	}
 	return progress.Sub(began)
+}
+
+// awaitRuns waits until so many more runs have ended.
+func (c *cluster) awaitRuns(more int) {
+	c.t.Helper()
+	since := time.Now()
+	await(c.t, func(ctx context.Context) (string, error) {
+		ended, err := one[int](ctx, c.audit,
+			`SELECT count(*) FROM soak.changes WHERE noted_at > $1 AND state IN `+terminal, since)
+		if err != nil || ended >= more {
+			return "", err
+		}
+		return fmt.Sprintf("%d runs have ended since the fault, %d are wanted", ended, more), nil
+	})
 }

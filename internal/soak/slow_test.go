@@ -17,7 +17,7 @@ func TestSlowCommitsLookLikeNoDeath(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	pass(t, time.Duration(often(10, 60))*time.Second)
+	pass(t, time.Duration(often(5, 60))*time.Second)
 	load.stop(t)
 	c.settle()
 	slow, err := one[int](t.Context(), c.audit, `SELECT count(*) FROM soak.slow_commits WHERE took >= interval '500 ms' AND noted_at > $1`, began)

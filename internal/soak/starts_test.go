@@ -92,7 +92,7 @@ func (l *load) start() {
 	request := loadRequest(workflow.NewRunID())
 	id, _ := workflow.ParseRunID(request.GetId())
 	l.cluster.starts.note(id, unknown)
-	again := time.NewTicker(50 * time.Millisecond)
+	again := time.NewTicker(200 * time.Millisecond)
 	defer again.Stop()
 	for {
 		err := l.cluster.start(ctx, request)

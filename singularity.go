@@ -106,15 +106,11 @@ func openPostgres(ctx context.Context, cfg Config) (persistence.Store, error) {
 			return nil, err
 		}
 	}
-	s, err := postgres.Open(ctx, postgres.Config{
+	return postgres.Open(ctx, postgres.Config{
 		URL:        cfg.DatabaseURL,
 		SessionURL: cfg.SessionDatabaseURL,
 		Logger:     cfg.Logger,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return any(s).(persistence.Store), nil // SHIM
 }
 
 func start(ctx context.Context, store persistence.Store, cfg Config, definitions []workflow.Definition) (*Engine, error) {

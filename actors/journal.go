@@ -32,11 +32,10 @@ type Journal struct {
 	keyed *lane // of inserts with a key; nil when they have none of their own
 	seed  maphash.Seed
 
-	batches atomic.Int64
-	writes  atomic.Int64
-	fenced  atomic.Int64
-	sizes   batchSizes
-	outage  atomic.Pointer[outage]
+	sizes  batchSizes
+	writes atomic.Int64
+	fenced atomic.Int64
+	outage atomic.Pointer[outage]
 }
 
 // JournalConfig tunes a [Journal].
@@ -136,7 +135,9 @@ func (j *Journal) Commit(ctx context.Context, write persistence.Write) (persiste
 
 // Stats returns the counts so far.
 func (j *Journal) Stats() JournalStats {
-	return JournalStats{Batches: j.batches.Load(), Writes: j.writes.Load(), Fenced: j.fenced.Load(), Sizes: j.sizes.read()}
+	stats := JournalStats{Writes: j.writes.Load(), Fenced: j.fenced.Load(), Sizes: j.sizes.read()}
+	stats.Batches = stats.Sizes.batches()
+	return stats
 }
 
 // Outage returns why the store takes no writes now, and nil when it does.
@@ -337,7 +338,7 @@ func (l *lane) commit(ctx context.Context, batch []entry) {
 			}
 			return
 		case errors.Is(err, persistence.ErrContended) && !mustLand(batch[0].write):
-			answer(batch, fmt.Errorf("%w: %w", workflow.ErrUnavailable, err))
+			answer(batch, err)
 			return
 		case errors.Is(err, persistence.ErrContended):
 			l.postpone(&batch[0])
@@ -428,7 +429,6 @@ func (j *Journal) landed(batch []entry, verdicts []persistence.Verdict) {
 	if down := j.outage.Swap(nil); down != nil {
 		j.log.Info("the store takes writes again", "outage", time.Since(down.since).Round(time.Millisecond))
 	}
-	j.batches.Add(1)
 	j.sizes.add(len(batch))
 	for i := range batch {
 		switch {

@@ -38,6 +38,14 @@ type BatchSizes struct {
 	Sum    int64 // of all sizes
 }
 
+func (s BatchSizes) batches() int64 {
+	all := s.Larger
+	for _, some := range s.Counts {
+		all += some
+	}
+	return all
+}
+
 // batchSizes counts into [BatchSizes].
 type batchSizes struct {
 	counts [len(BatchSizes{}.Counts) + 1]atomic.Int64

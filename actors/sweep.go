@@ -168,7 +168,9 @@ func (d *dispatcher) takeStock(m surveyed) {
 			}
 			waits = waits || backlog.Due || backlog.Solo
 			q.hasSolo = q.hasSolo || backlog.Solo
-			d.wake(q, backlog.Next)
+			if backlog.Next > 0 {
+				d.wake(q, time.Now().Add(backlog.Next))
+			}
 		}
 	}
 	if waits && d.node.shared != nil {

@@ -16,6 +16,7 @@ package persistence
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"singularity/workflow"
@@ -59,7 +60,7 @@ var (
 	ErrSchemaMissing = errors.New("the database lacks the schema that this program needs; run `singularity migrate up`, or start with --migrate")
 	// ErrContended: somebody else's open transaction holds a row or a key that one
 	// write of the batch needs, and has not let it go in time. Nothing landed.
-	ErrContended = errors.New("an open transaction holds the row or the key")
+	ErrContended = fmt.Errorf("%w: an open transaction holds the run or its key", workflow.ErrUnavailable)
 	// ErrSchemaNewer: the database was migrated by a newer version of this program.
 	ErrSchemaNewer = errors.New("the database has a newer schema than this program knows")
 	// ErrInstanceTaken: another living process has the instance's label.
@@ -105,8 +106,9 @@ type Backlog struct {
 	Due bool
 	// Solo: at least one run can be claimed now that has to run alone.
 	Solo bool
-	// Next is when the earliest run that is not due yet becomes due; zero for none.
-	Next time.Time
+	// Next is how long it takes, on the clock of the store, until the earliest run
+	// becomes due that is not yet; zero for none.
+	Next time.Duration
 }
 
 // Retention deletes what has been kept long enough.

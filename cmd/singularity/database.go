@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"singularity/persistence"
+	"singularity/persistence/postgres"
 	"singularity/workflow"
 )
 
@@ -61,7 +62,9 @@ func (f *databaseFlags) explain(err error) error {
 	case malformed:
 		return usagef("--database-url: %w; expected one such as postgres://user@host/name", err)
 	case errors.Is(err, persistence.ErrInstanceTaken):
-		return fmt.Errorf("--instance-id: %w; end that process or choose another id", err)
+		return fmt.Errorf("--instance-id: %w", err)
+	case errors.Is(err, postgres.ErrPooler), errors.Is(err, postgres.ErrReadOnly):
+		return err // they name the flag
 	case answered && len(refusal.Code) == 5 && refusal.Code[:2] == refusesUser:
 		return fmt.Errorf("--database-url: %w", err)
 	case errors.Is(err, workflow.ErrUnavailable):

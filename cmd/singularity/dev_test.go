@@ -153,6 +153,22 @@ func TestDevKeepsItsDataAndLetsNobodyElseIn(t *testing.T) {
 	}
 }
 
+func TestDevIsTheOnlyMember(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{"embedded": {"--data-dir", t.TempDir()}, "in memory": {"--ephemeral"}} {
+		node := startDev(t, nil, args...)
+		got := at(node.URL, "cluster", "members", "-o", "json").run(t.Context())
+		var members []member
+		if err := json.Unmarshal([]byte(got.stdout), &members); err != nil || len(members) != 1 {
+			t.Fatalf("%s: got %+v (%v), want one member", name, got, err)
+		}
+		m := members[0]
+		if m.Status != "online" || int(m.PID) != node.PID || string(m.Capabilities) != capabilities || m.Version != thisBuild().Version {
+			t.Errorf("%s: got %+v, want this process", name, m)
+		}
+	}
+}
+
 func TestDevDeliversToItsAgents(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -148,7 +148,8 @@ func isPooled(ctx context.Context, conn *pgx.Conn) (bool, error) {
 const connectionsOfNode = 8
 
 const selectConnections = `
-SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
+SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+	- coalesce(current_setting('reserved_connections', true)::int, 0),
 	(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')`
 
 // checkConnections looks whether the server has room for one more node.

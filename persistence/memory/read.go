@@ -107,8 +107,8 @@ func (s *Store) Backlog(ctx context.Context, known []persistence.Definition) ([]
 			switch {
 			case !wanted[r.definition()]:
 			case r.DueAt.After(at):
-				if backlog.Next.IsZero() || r.DueAt.Before(backlog.Next) {
-					backlog.Next = r.DueAt
+				if wait := r.DueAt.Sub(at); backlog.Next == 0 || wait < backlog.Next {
+					backlog.Next = wait
 				}
 			case r.solo():
 				backlog.Solo = true
@@ -116,7 +116,7 @@ func (s *Store) Backlog(ctx context.Context, known []persistence.Definition) ([]
 				backlog.Due = true
 			}
 		}
-		if backlog.Due || backlog.Solo || !backlog.Next.IsZero() {
+		if backlog.Due || backlog.Solo || backlog.Next > 0 {
 			backlogs = append(backlogs, backlog)
 		}
 	}

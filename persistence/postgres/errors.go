@@ -37,7 +37,6 @@ var advice = map[string]string{
 	"57":             "Postgres is shutting down, starting up, or cancelled the statement; see its log",
 	"58":             "Postgres has trouble with its disk; see its log",
 	readOnly:         "the server is a read-only replica; let the database URL name the primary",
-	lockNotAvailable: "an open transaction of another program holds the key or the row; end that transaction",
 }
 
 func adviceOn(code string) (string, bool) {
@@ -63,6 +62,8 @@ func translate(err error) error {
 		return fmt.Errorf("%w: %w", persistence.ErrBadWrite, err)
 	case isMissing(err):
 		return fmt.Errorf("%w (%w)", persistence.ErrSchemaMissing, err)
+	case code == lockNotAvailable:
+		return fmt.Errorf("%w; end it, or try again (%w)", persistence.ErrContended, err)
 	}
 	if text, ok := adviceOn(code); ok {
 		return fmt.Errorf("%w: %s (%w)", workflow.ErrUnavailable, text, err)

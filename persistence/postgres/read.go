@@ -229,7 +229,7 @@ WITH RECURSIVE
 		CROSS JOIN generate_series(0, 9) AS level (priority)
 		WHERE queues.name IS NOT NULL
 	)
-SELECT name, bool_or(due AND NOT alone), bool_or(due AND alone), min(next)
+SELECT name, bool_or(due AND NOT alone), bool_or(due AND alone), coalesce(min(next) - now(), interval '0')
 FROM heads
 WHERE due OR next IS NOT NULL
 GROUP BY name
@@ -244,11 +244,7 @@ func (s *Store) Backlog(ctx context.Context, known []persistence.Definition) ([]
 	var found []persistence.Backlog
 	err := s.query(ctx, func(row scanner) error {
 		var backlog persistence.Backlog
-		var next *time.Time
-		err := row.Scan(&backlog.Queue, &backlog.Due, &backlog.Solo, &next)
-		if next != nil {
-			backlog.Next = next.UTC()
-		}
+		err := row.Scan(&backlog.Queue, &backlog.Due, &backlog.Solo, &backlog.Next)
 		found = append(found, backlog)
 		return err
 	}, backlogs, workflows, versions)

@@ -147,7 +147,7 @@ func BenchmarkBacklog(b *testing.B) {
 	b.Run("look", func(b *testing.B) {
 		measure(b, func() {
 			for range b.N {
-				if backlog, err := store.Backlog(b.Context(), known); err != nil || len(backlog) != 1 || !backlog[0].Due || backlog[0].Next.IsZero() {
+				if backlog, err := store.Backlog(b.Context(), known); err != nil || len(backlog) != 1 || !backlog[0].Due || backlog[0].Next == 0 {
 					b.Fatalf("backlog %+v, %v", backlog, err)
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"singularity/persistence"
 	"singularity/workflow"
@@ -196,6 +197,7 @@ ORDER BY name`
 // Backlog implements [persistence.Reader].
 func (s *Store) Backlog(ctx context.Context, known []persistence.Definition) ([]persistence.Backlog, error) {
 	var found []persistence.Backlog
+	at := now()
 	err := s.readers.query(ctx, func(row scanner) error {
 		var backlog persistence.Backlog
 		var next sql.NullInt64
@@ -203,11 +205,11 @@ func (s *Store) Backlog(ctx context.Context, known []persistence.Definition) ([]
 			return err
 		}
 		if next.Valid {
-			backlog.Next = moment(next.Int64)
+			backlog.Next = time.Duration(next.Int64-at) * time.Microsecond
 		}
 		found = append(found, backlog)
 		return nil
-	}, backlogs, definitions(known), now())
+	}, backlogs, definitions(known), at)
 	if err != nil {
 		return nil, fmt.Errorf("backlog: %w", err)
 	}

@@ -45,7 +45,6 @@ func newCluster(t *testing.T, scenario string) *cluster {
 		ledger: newLedger(t),
 		starts: newStarts(),
 		began:  time.Now(),
-		cpu:    readCPU(),
 		verdict: &verdict{
 			Scenario: scenario, Verdict: broken, Faulty: []string{"it did not come to its end"},
 			Counts: map[string]int{}, Times: map[string]percentiles{},
@@ -58,6 +57,11 @@ func newCluster(t *testing.T, scenario string) *cluster {
 		t.Fatal(err)
 	}
 	c.audit = newAudit(t, c.url)
+	version, err := one[string](t.Context(), c.audit, `SHOW server_version`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results.foundPostgres(version)
 	return c
 }
 
@@ -199,6 +203,7 @@ func (c *cluster) invalidly(format string, args ...any) {
 // the scenario passes unless something is noted.
 func (c *cluster) begin() {
 	c.verdict.Verdict, c.verdict.Faulty = passed, nil
+	c.cpu = readCPU()
 }
 
 // settle waits for the end of all runs, ends the nodes and looks for breaches.

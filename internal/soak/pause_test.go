@@ -50,8 +50,8 @@ func TestPausedOwnersOverwriteNothing(t *testing.T) {
 	for _, p := range []pausing{
 		{pause: 500 * time.Millisecond, short: 1, long: 5},
 		{pause: 3 * time.Second, long: 5},
-		{pause: leaseOver, long: 5},
-		{pause: leaseOver, unfenced: true, short: 1, long: 5},
+		{pause: leaseOver, short: 1, long: 5},
+		{pause: leaseOver, unfenced: true, long: 5},
 		{pause: leaseOver, unevicted: true, long: 5},
 		{pause: leaseOver, unfenced: true, unevicted: true, short: 1, long: 5},
 	} {
@@ -86,6 +86,9 @@ func pauseOwners(t *testing.T, p pausing, round int) {
 		c.launchAt(c.url, []string{"-claims"}, p.hooks()...)
 	}
 	pass(t, time.Until(stopped.Add(p.pause)))
+	for _, v := range victims {
+		v.awaitTakeover()
+	}
 	for _, v := range victims {
 		v.wake()
 	}
@@ -123,9 +126,10 @@ type victim struct {
 	boot    string
 	run     workflow.RunID
 
-	held     *catch // at the moment of the pause
-	step     *hold  // the same
-	renewals *catch // after it, so that what the node does comes first
+	held      *catch // at the moment of the pause
+	step      *hold  // the same
+	elsewhere *hold  // the run's next step on another node, which has not ended when this one wakes up
+	renewals  *catch // so that what the node does first comes before it learns that it is dead
 }
 
 func (c *cluster) launchVictim(at point, p pausing) *victim {
@@ -141,6 +145,23 @@ func (v *victim) arm() {
 	v.boot = v.cluster.boot(v.node)
 	v.point.arm(v)
 	v.cluster.told(v.run)
+	v.elsewhere = v.cluster.ledger.holdBack(func(e Effect) bool {
+		return e.Run == v.run.String() && e.PID != v.node.pid()
+	})
+}
+
+// losesRun reports whether the run goes on elsewhere during the pause. It does
+// not while a transaction of the node holds its row or the lease.
+func (v *victim) losesRun() bool {
+	return v.pausing.pause >= leaseOver && (v.point.writes || !v.pausing.unevicted)
+}
+
+// awaitTakeover waits until another node is in a step of the run.
+func (v *victim) awaitTakeover() {
+	v.cluster.t.Helper()
+	if v.losesRun() {
+		v.elsewhere.await(v.cluster.t, fmt.Sprintf("a step of run %s elsewhere, whose owner is paused %s", v.run, v.point.name), 1)
+	}
 }
 
 // wake lets the node go on.
@@ -180,9 +201,10 @@ func (v *victim) examine() {
 		}
 		v.renewals.release()
 	}
-	if v.pausing.pause >= leaseOver && !dead && (v.point.writes || !v.pausing.unevicted) {
-		c.invalidly("the node paused %s was not declared dead", v.point.name)
+	if v.losesRun() {
+		v.awaitNewBoot()
 	}
+	v.elsewhere.release()
 	if v.held != nil && v.held.side == commit {
 		if v.held.ended() {
 			c.verdict.Counts["held_writes_ended_by_eviction"]++
@@ -200,6 +222,18 @@ func (v *victim) examine() {
 	if dead && !v.pausing.unfenced {
 		v.expectNothingBegun()
 	}
+}
+
+// awaitNewBoot waits until a node that was declared dead is another one.
+func (v *victim) awaitNewBoot() {
+	c := v.cluster
+	c.t.Helper()
+	await(c.t, func(ctx context.Context) (string, error) {
+		if boot, err := one[string](ctx, c.audit, bootOf, v.node.pid()); err != nil || boot != v.boot {
+			return "", err
+		}
+		return fmt.Sprintf("node %d does not know that it is dead", v.node.pid()), nil
+	})
 }
 
 // expectNothingBegun is for a node that was declared dead in its first step.

@@ -12,8 +12,9 @@ import (
 
 // report is what all scenarios came to.
 type report struct {
-	mu      sync.Mutex
-	started time.Time
+	mu       sync.Mutex
+	started  time.Time
+	postgres string
 
 	Machine   machine    `json:"machine"`
 	Started   string     `json:"started"`
@@ -25,13 +26,14 @@ type report struct {
 
 // machine is where the figures are from.
 type machine struct {
-	OS      string `json:"os"`
-	Arch    string `json:"arch"`
-	CPUs    int    `json:"cpus"`
-	Go      string `json:"go"`
-	CPU     string `json:"cpu,omitempty"`
-	Kernel  string `json:"kernel,omitempty"`
-	Durable bool   `json:"database_on_disk"`
+	OS       string `json:"os"`
+	Arch     string `json:"arch"`
+	CPUs     int    `json:"cpus"`
+	Go       string `json:"go"`
+	CPU      string `json:"cpu,omitempty"`
+	Kernel   string `json:"kernel,omitempty"`
+	Postgres string `json:"postgres"`
+	Durable  bool   `json:"database_on_disk"`
 }
 
 // results has the verdicts of this process.
@@ -88,6 +90,13 @@ func (r *report) add(v *verdict) {
 	r.Scenarios = append(r.Scenarios, v)
 }
 
+// foundPostgres notes the version of the server.
+func (r *report) foundPostgres(version string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.postgres = version
+}
+
 // write writes the report to a file, if it has a name.
 func (r *report) write(name string) error {
 	if name == "" {
@@ -97,7 +106,7 @@ func (r *report) write(name string) error {
 	defer r.mu.Unlock()
 	r.Machine = machine{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(),
-		CPU: cpuModel(), Kernel: firstLine("/proc/sys/kernel/osrelease"), Durable: *full,
+		CPU: cpuModel(), Kernel: firstLine("/proc/sys/kernel/osrelease"), Postgres: r.postgres, Durable: *full,
 	}
 	r.Started, r.Seconds = r.started.UTC().Format(time.RFC3339), time.Since(r.started).Round(time.Millisecond).Seconds()
 	r.Full, r.Rate = *full, *rate

@@ -32,11 +32,12 @@ func TestDatabaseGoesAwayAndNobodyDies(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, fault.name)
 			c.launchSome(3)
+			c.awaitJudges(nil, 3) // who cannot judge declares nobody dead anyway
 			c.begin()
 			load := c.startLoad()
 			var outages []time.Duration
 			for range often(fault.short, fault.long) {
-				c.awaitJudges(nil, 3) // who cannot judge declares nobody dead anyway
+				c.awaitJudges(nil, 3)
 				began := time.Now()
 				fault.happens(c)
 				outages = append(outages, c.awaitProgress(began))

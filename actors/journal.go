@@ -99,7 +99,13 @@ func NewJournal(store persistence.Committer, cfg JournalConfig) *Journal {
 }
 
 func (j *Journal) newLane(cfg JournalConfig) *lane {
-	return &lane{journal: j, maxBatch: cfg.MaxBatch, wake: make(chan struct{}, 1)}
+	return &lane{
+		journal:  j,
+		maxBatch: cfg.MaxBatch,
+		wake:     make(chan struct{}, 1),
+		turn:     make(chan struct{}, 1),
+		taken:    make(map[workflow.RunID]bool, cfg.MaxBatch),
+	}
 }
 
 // all lists the lanes.
@@ -117,7 +123,19 @@ func (j *Journal) all() []*lane {
 // since what they say has happened already; all others are answered with
 // workflow.ErrUnavailable. So are those that come after the node has stopped.
 func (j *Journal) Append(write persistence.Write, reply func(persistence.Verdict)) {
-	j.laneOf(write).append(entry{write, reply})
+	l := j.laneOf(write)
+	if l.append(entry{write, reply}) {
+		l.rouse()
+	}
+}
+
+// AppendBy is [Journal.Append] with a worker that may commit in the writer's
+// place, if both are free.
+func (j *Journal) AppendBy(w *worker, write persistence.Write, reply func(persistence.Verdict)) {
+	l := j.laneOf(write)
+	if l.append(entry{write, reply}) && !w.offer(l.lead) {
+		l.rouse()
+	}
 }
 
 // Commit is [Journal.Append] for callers that can wait. When ctx ends first
@@ -212,6 +230,12 @@ type lane struct {
 	maxBatch int
 	wake     chan struct{}
 
+	turn    chan struct{}           // filled while somebody has what follows
+	batch   []entry                 // on its way to the store
+	taken   map[workflow.RunID]bool // the subjects of the batch
+	manned  bool                    // the writer is there
+	failure error                   // what it is to end with
+
 	mu      sync.Mutex
 	waiting []entry
 	closed  bool
@@ -230,7 +254,8 @@ func (e *entry) answer(verdict persistence.Verdict) {
 	}
 }
 
-func (l *lane) append(e entry) {
+// append reports whether the entry waits for a commit now.
+func (l *lane) append(e entry) bool {
 	l.mu.Lock()
 	closed := l.closed
 	if !closed {
@@ -239,44 +264,110 @@ func (l *lane) append(e entry) {
 	l.mu.Unlock()
 	if closed {
 		e.answer(persistence.Verdict{Err: errJournalClosed})
-		return
 	}
+	return !closed
+}
+
+// rouse makes the writer look at what waits.
+func (l *lane) rouse() {
 	select {
 	case l.wake <- struct{}{}:
 	default: // it is awake
 	}
 }
 
+// run is the writer.
 func (l *lane) run(ctx context.Context) (err error) {
-	var batch []entry
+	l.turn <- struct{}{}
+	l.manned = true
 	defer func() {
 		if value := recover(); value != nil {
-			err = fmt.Errorf("journal writer: panic: %v\n%s", value, debug.Stack())
-			answer(batch, workflow.ErrOutcomeUnknown)
+			l.broke(value)
 		}
+		err, l.failure = l.failure, nil
+		l.manned = false
+		<-l.turn
 	}()
-	taken := make(map[workflow.RunID]bool, l.maxBatch)
-	for {
-		batch = l.take(batch[:0], taken)
-		if len(batch) > 0 {
-			l.commit(ctx, batch)
+	for l.failure == nil {
+		if l.fill() {
+			l.commit(ctx, l.batch)
+			l.empty()
 			continue
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
+		<-l.turn
 		select {
 		case <-l.wake:
 		case <-ctx.Done(): // look once more
 		}
+		l.turn <- struct{}{}
 	}
+	return nil
+}
+
+// lead is one commit in the writer's place, by a worker that would wait for it
+// anyway. What goes beyond that is left to the writer: the repeats of a commit
+// that failed, and what came in since.
+func (l *lane) lead(w *worker) {
+	w.release()
+	select {
+	case l.turn <- struct{}{}:
+		if !l.manned || !l.commitOnce() {
+			l.rouse()
+		}
+		<-l.turn
+	default:
+		l.rouse()
+	}
+}
+
+// commitOnce reports whether nothing is left to commit.
+func (l *lane) commitOnce() (done bool) {
+	defer func() {
+		if value := recover(); value != nil {
+			l.broke(value)
+		}
+	}()
+	if !l.fill() {
+		return true
+	}
+	verdicts, err := l.store(context.Background(), l.batch)
+	if err != nil {
+		return false
+	}
+	l.journal.landed(l.batch, verdicts)
+	l.empty()
+	return !l.fill()
+}
+
+// broke answers the writes that were under way in a panic, which ends the
+// writer.
+func (l *lane) broke(panicked any) {
+	l.failure = fmt.Errorf("journal writer: panic: %v\n%s", panicked, debug.Stack())
+	answer(l.batch, workflow.ErrOutcomeUnknown)
+	l.empty()
+}
+
+// fill takes the next batch, unless there is one, and reports whether there is.
+func (l *lane) fill() bool {
+	if len(l.batch) == 0 {
+		l.batch = l.take(l.batch)
+	}
+	return len(l.batch) > 0
+}
+
+func (l *lane) empty() {
+	clear(l.batch)
+	l.batch = l.batch[:0]
 }
 
 // take moves the next batch out of what waits: in order, each subject once, at
 // most maxBatch. The second write of a subject stays, and all that follow it
 // of the same subject with it.
-func (l *lane) take(batch []entry, taken map[workflow.RunID]bool) []entry {
-	clear(taken)
+func (l *lane) take(batch []entry) []entry {
+	clear(l.taken)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	kept := l.waiting[:0]
@@ -290,10 +381,10 @@ func (l *lane) take(batch []entry, taken map[workflow.RunID]bool) []entry {
 			return batch
 		case subject.IsZero():
 			batch = append(batch, e)
-		case taken[subject]:
+		case l.taken[subject]:
 			kept = append(kept, e)
 		default:
-			taken[subject] = true
+			l.taken[subject] = true
 			batch = append(batch, e)
 		}
 	}
@@ -316,12 +407,8 @@ const (
 // go on from their last checkpoint.
 func (l *lane) commit(ctx context.Context, batch []entry) {
 	for delay := firstRepeat; ; delay = min(2*delay, lastRepeat) {
-		writes := make([]persistence.Write, len(batch))
-		for i, e := range batch {
-			writes[i] = e.write
-		}
 		// A commit goes on when the node stops: what was appended is to be stored.
-		verdicts, err := l.journal.store.Commit(context.WithoutCancel(ctx), writes)
+		verdicts, err := l.store(context.WithoutCancel(ctx), batch)
 		unknown := errors.Is(err, workflow.ErrOutcomeUnknown)
 		switch {
 		case err == nil:
@@ -372,7 +459,11 @@ const contendedAgain = 100 * time.Millisecond
 func (l *lane) postpone(e *entry) {
 	again := *e
 	e.reply = nil
-	time.AfterFunc(contendedAgain, func() { l.append(again) })
+	time.AfterFunc(contendedAgain, func() {
+		if l.append(again) {
+			l.rouse()
+		}
+	})
 }
 
 // pause waits for about the delay, and returns false when ctx ends first.
@@ -383,6 +474,14 @@ func pause(ctx context.Context, delay time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+func (l *lane) store(ctx context.Context, batch []entry) ([]persistence.Verdict, error) {
+	writes := make([]persistence.Write, len(batch))
+	for i, e := range batch {
+		writes[i] = e.write
+	}
+	return l.journal.store.Commit(ctx, writes)
 }
 
 var errUnresolved = fmt.Errorf("%w: it does not say what became of an earlier write", workflow.ErrUnavailable)

@@ -43,6 +43,7 @@ type runActor struct {
 	carried    workflow.Report    // of finished steps that no commit has stored yet
 	sent       []workflow.Message // in the commit under way
 	task       *task              // the attempt under way, or the last one
+	worker     *worker            // where it takes place; nil before the first one
 	answer     stepAnswer         // of that attempt
 }
 
@@ -348,7 +349,7 @@ func (r *runActor) after(delay time.Duration, e event) {
 
 func (r *runActor) append(write persistence.Write) {
 	root, self, mark := r.node.system.Root, r.self, r.mark
-	r.node.journal.Append(write, func(verdict persistence.Verdict) {
+	r.node.journal.AppendBy(r.worker, write, func(verdict persistence.Verdict) {
 		root.Send(self, journalled{mark, verdict})
 	})
 }

@@ -123,17 +123,14 @@ func (j *Journal) all() []*lane {
 // since what they say has happened already; all others are answered with
 // workflow.ErrUnavailable. So are those that come after the node has stopped.
 func (j *Journal) Append(write persistence.Write, reply func(persistence.Verdict)) {
-	l := j.laneOf(write)
-	if l.append(entry{write, reply}) {
-		l.rouse()
-	}
+	j.AppendBy(nil, write, reply)
 }
 
-// AppendBy is [Journal.Append] with a worker that may commit in the writer's
-// place, if both are free.
+// AppendBy is [Journal.Append] with a worker, if it is not nil, that may commit
+// the write in the writer's place when no other waits.
 func (j *Journal) AppendBy(w *worker, write persistence.Write, reply func(persistence.Verdict)) {
 	l := j.laneOf(write)
-	if l.append(entry{write, reply}) && !w.offer(l.lead) {
+	if l.append(entry{write, reply}) > 1 || !w.offer(l.lead) {
 		l.rouse()
 	}
 }
@@ -254,18 +251,20 @@ func (e *entry) answer(verdict persistence.Verdict) {
 	}
 }
 
-// append reports whether the entry waits for a commit now.
-func (l *lane) append(e entry) bool {
+// append returns how many entries wait now. It answers the entry when the
+// journal is closed.
+func (l *lane) append(e entry) (waiting int) {
 	l.mu.Lock()
 	closed := l.closed
 	if !closed {
 		l.waiting = append(l.waiting, e)
 	}
+	waiting = len(l.waiting)
 	l.mu.Unlock()
 	if closed {
 		e.answer(persistence.Verdict{Err: errJournalClosed})
 	}
-	return !closed
+	return waiting
 }
 
 // rouse makes the writer look at what waits.
@@ -460,9 +459,8 @@ func (l *lane) postpone(e *entry) {
 	again := *e
 	e.reply = nil
 	time.AfterFunc(contendedAgain, func() {
-		if l.append(again) {
-			l.rouse()
-		}
+		l.append(again)
+		l.rouse()
 	})
 }
 

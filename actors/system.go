@@ -25,10 +25,10 @@ func newActorSystem(log *slog.Logger) *actor.ActorSystem {
 func shrinkRegistry(registry *actor.ProcessRegistryValue) {
 	registered := map[string]any{}
 	for _, bucket := range registry.LocalPIDs.LocalPIDs {
-		for id, process := range bucket.Items() {
-			registered[id] = process
-			bucket.Remove(id)
-		}
+		bucket.IterCb(func(id string, process any) { registered[id] = process })
+	}
+	for id := range registered {
+		registry.LocalPIDs.GetBucket(id).Remove(id)
 	}
 	// A copy, so that the others are not kept alive.
 	registry.LocalPIDs.LocalPIDs = slices.Clone(registry.LocalPIDs.LocalPIDs[:registryBuckets])

@@ -156,9 +156,10 @@ func newRunProps(node *Node, l launch) func(start int) *actor.Props {
 // runDispatcher makes the actor of a stored run receive on the goroutine that
 // sends to it, unless another one is at it already. Between two commits of a
 // run alone in the process that saves half of the changes of goroutine, each of
-// which may have to wake a processor. Receive never waits and its senders are made for
-// it; only the start, which may have to decode a large state, gets a goroutine
-// of its own. The mailbox sees to it that Schedule is not called concurrently.
+// which may have to wake a processor, and its [worker] the other half. Receive
+// never waits and its senders are made for it; only the start, which may have to
+// decode a large state, gets a goroutine of its own. The mailbox sees to it that
+// Schedule is not called concurrently.
 type runDispatcher struct{ started bool }
 
 // Schedule implements [actor.Dispatcher].

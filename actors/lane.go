@@ -22,6 +22,7 @@ type lane struct {
 	turn    chan struct{}           // filled while somebody has what follows
 	batch   []entry                 // on its way to the store
 	taken   map[workflow.RunID]bool // the subjects of the batch
+	crowded bool                    // the last batch was of several writes
 	manned  bool                    // the writer is there
 	failure error                   // what it is to end with
 
@@ -110,12 +111,13 @@ func (l *lane) run(ctx context.Context) (err error) {
 
 // lead is one commit in the writer's place, by a worker that would wait for it
 // anyway. What goes beyond that is left to the writer: the repeats of a commit
-// that failed, and what came in since.
+// that failed, and what came in since. So is all while many runs write, since
+// the writer leaves more of them the time to join a batch.
 func (l *lane) lead(w *worker) {
 	w.release()
 	select {
 	case l.turn <- struct{}{}:
-		if !l.manned || !l.commitOnce() {
+		if !l.manned || l.crowded || !l.commitOnce() {
 			l.rouse()
 		}
 		<-l.turn
@@ -153,8 +155,12 @@ func (l *lane) broke(panicked any) {
 
 // fill takes the next batch, unless there is one, and reports whether there is.
 func (l *lane) fill() bool {
-	if len(l.batch) == 0 {
-		l.batch = l.take(l.batch)
+	if len(l.batch) > 0 {
+		return true
+	}
+	l.batch = l.take(l.batch)
+	if len(l.batch) > 0 {
+		l.crowded = len(l.batch) > 1
 	}
 	return len(l.batch) > 0
 }

@@ -64,6 +64,11 @@ func TestWorkerLeavesToTheWriterWhatWaitsBesidesAndWhatComesMeanwhile(t *testing
 		if sizes := store.sizes(); len(sizes) != 2 || sizes[0] != 1 || sizes[1] != 3 {
 			t.Errorf("batches of %v, want one of 1 and one of 3", sizes)
 		}
+		byWorker(journal, advance(workflow.NewRunID(), 0), got.reply(4))
+		got.want(4, none, nil) // after a batch of several it is the writer's turn
+		time.Sleep(time.Minute)
+		byWorker(journal, advance(workflow.NewRunID(), 0), got.reply(5))
+		got.want(6, none, nil)
 	})
 }
 

@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -125,6 +126,7 @@ type victim struct {
 	node    *node
 	boot    string
 	run     workflow.RunID
+	woken   time.Time
 
 	held      *catch // at the moment of the pause
 	step      *hold  // the same
@@ -176,6 +178,7 @@ func (v *victim) wake() {
 	if v.held != nil {
 		v.held.release()
 	}
+	v.woken = time.Now()
 	v.node.resume()
 }
 
@@ -236,11 +239,21 @@ func (v *victim) awaitNewBoot() {
 	})
 }
 
-// expectNothingBegun is for a node that was declared dead in its first step.
+// epochsOf are those in which a boot had a run.
+const epochsOf = `SELECT epoch FROM soak.changes WHERE run = $1::text::uuid AND owner = $2`
+
+// expectNothingBegun is for a boot that was declared dead: since it woke up it
+// has begun no step. The process may, as another boot.
 func (v *victim) expectNothingBegun() {
-	for _, effect := range v.cluster.ledger.all() {
-		if effect.PID == v.node.pid() && effect.Run == v.run.String() && effect.Step != "first" {
-			v.cluster.brokenly("the node paused %s began step %s when its lease was over", v.point.name, effect.Step)
+	c := v.cluster
+	c.t.Helper()
+	epochs, err := list[int64](c.t.Context(), c.audit, epochsOf, v.run.String(), v.boot)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, effect := range c.ledger.all() {
+		if effect.Run == v.run.String() && effect.At.After(v.woken) && slices.Contains(epochs, effect.Epoch) {
+			c.brokenly("the node paused %s began step %s when its lease was over", v.point.name, effect.Step)
 		}
 	}
 }

@@ -169,7 +169,7 @@ func (v *victim) awaitTakeover() {
 // wake lets the node go on.
 func (v *victim) wake() {
 	v.cluster.t.Helper()
-	if v.mustBeRefused() {
+	if v.losesRun() {
 		v.renewals = v.proxy.catch(commit, "UPDATE singularity.node_leases", "renewals = renewals + 1")
 	}
 	if v.step != nil {
@@ -187,24 +187,36 @@ func (v *victim) mustBeRefused() bool {
 	return v.pausing.pause >= leaseOver && v.pausing.unfenced && v.point.writes
 }
 
+// temptation is for how long a node that woke up does not hear that it is dead.
+const temptation = 500 * time.Millisecond
+
+// awaitRefusal waits until a write of the node was refused.
+func (v *victim) awaitRefusal() {
+	v.cluster.t.Helper()
+	missing := awaitFor(v.cluster.t, takeoverBound, func(ctx context.Context) (string, error) {
+		if refused, err := v.node.fenced(ctx); err != nil || refused > 0 {
+			return "", err
+		}
+		return "no write of it was refused", nil
+	})
+	if missing != "" {
+		v.cluster.invalidly("node paused %s: %s", v.point.name, missing)
+	}
+}
+
 // examine waits until the node knows how it stands, and looks at what it did.
 func (v *victim) examine() {
 	c := v.cluster
 	c.t.Helper()
 	dead := c.declaredDeadOf(v.boot)
-	if v.mustBeRefused() {
-		missing := awaitFor(c.t, takeoverBound, func(ctx context.Context) (string, error) {
-			if refused, err := v.node.fenced(ctx); err != nil || refused > 0 {
-				return "", err
-			}
-			return "no write of it was refused", nil
-		})
-		if missing != "" {
-			c.invalidly("node paused %s: %s", v.point.name, missing)
-		}
-		v.renewals.release()
+	switch {
+	case v.mustBeRefused():
+		v.awaitRefusal()
+	case v.losesRun():
+		pass(c.t, temptation)
 	}
 	if v.losesRun() {
+		v.renewals.release()
 		v.awaitNewBoot()
 	}
 	v.elsewhere.release()

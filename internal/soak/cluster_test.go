@@ -31,6 +31,8 @@ type cluster struct {
 	mu    sync.Mutex
 	nodes []*node // that are not expected to end
 	turn  int
+
+	broken, invalid []string
 }
 
 // judgeAfter is how long a node has been there before it takes the silence of
@@ -46,7 +48,7 @@ func newCluster(t *testing.T, scenario string) *cluster {
 		starts: newStarts(),
 		began:  time.Now(),
 		verdict: &verdict{
-			Scenario: scenario, Verdict: broken, Faulty: []string{"it did not come to its end"},
+			Scenario: scenario, Verdict: broken, Faulty: []string{"it did not come to its end; the output of the test says why"},
 			Counts: map[string]int{}, Times: map[string]percentiles{},
 		},
 	}
@@ -187,24 +189,16 @@ WHERE run.state IN ` + terminal + ` IS NOT TRUE AND wanted.id::uuid NOT IN (SELE
 
 // brokenly notes what must not be, beside the invariants.
 func (c *cluster) brokenly(format string, args ...any) {
-	c.verdict.Verdict = broken
-	c.verdict.Faulty = append(c.verdict.Faulty, fmt.Sprintf(format, args...))
+	c.broken = append(c.broken, fmt.Sprintf(format, args...))
 }
 
 // invalidly notes that a fault did not happen as it should.
 func (c *cluster) invalidly(format string, args ...any) {
-	if c.verdict.Verdict != broken {
-		c.verdict.Verdict = invalid
-	}
-	c.verdict.Faulty = append(c.verdict.Faulty, fmt.Sprintf(format, args...))
+	c.invalid = append(c.invalid, fmt.Sprintf(format, args...))
 }
 
-// begin is called when the nodes are there and the faults begin: from now on
-// the scenario passes unless something is noted.
-func (c *cluster) begin() {
-	c.verdict.Verdict, c.verdict.Faulty = passed, nil
-	c.cpu = readCPU()
-}
+// begin is called when the nodes are there and the faults begin.
+func (c *cluster) begin() { c.cpu = readCPU() }
 
 // settle waits for the end of all runs, ends the nodes and looks for breaches.
 func (c *cluster) settle() {
@@ -228,6 +222,15 @@ func (c *cluster) conclude() {
 	c.t.Helper()
 	v := c.verdict
 	v.Seconds = time.Since(c.began).Round(time.Millisecond).Seconds()
+	v.Faulty = slices.Concat(c.broken, c.invalid)
+	switch {
+	case len(v.Breaches)+len(c.broken) > 0:
+		v.Verdict = broken
+	case len(c.invalid) > 0:
+		v.Verdict = invalid
+	case !c.t.Failed():
+		v.Verdict = passed
+	}
 	for _, b := range v.Breaches {
 		c.t.Error(b)
 	}
@@ -255,9 +258,7 @@ func (c *cluster) searchBreaches() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if c.verdict.Breaches = breaches; len(breaches) > 0 {
-		c.verdict.Verdict = broken
-	}
+	c.verdict.Breaches = breaches
 }
 
 // count notes how much there was.

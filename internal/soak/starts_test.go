@@ -57,7 +57,7 @@ const callPatience = 5 * time.Second
 func (c *cluster) startLoad() *load {
 	l := &load{cluster: c, stopped: make(chan struct{})}
 	l.clients.Go(func() {
-		next := time.NewTicker(time.Second / time.Duration(*rate))
+		next := time.NewTicker(time.Second / time.Duration(startsPerSecond()))
 		defer next.Stop()
 		for {
 			select {

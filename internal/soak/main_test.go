@@ -22,8 +22,8 @@ var (
 	reportFile = flag.String("soak.report", "", "file that the report is written to")
 )
 
-// startsPerSecond is the load.
-func startsPerSecond() int {
+// usualLoad is how many runs are started per second.
+func usualLoad() int {
 	switch {
 	case *rate > 0:
 		return *rate

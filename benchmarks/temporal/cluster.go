@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -63,7 +62,7 @@ func (c *cluster) connect(ctx context.Context, address string) (client.Client, e
 	options := client.Options{
 		HostPort:  address,
 		Namespace: namespace,
-		Logger:    log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil))),
+		Logger:    log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 	}
 	namespaces, err := client.NewNamespaceClient(options)
 	if err != nil {

@@ -198,6 +198,14 @@ func textParam(s string) []byte { return []byte(s) }
 
 func int8Param(n int) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
 
+// timeParam is -infinity for the zero time.
+func timeParam(t time.Time) []byte {
+	if t.IsZero() {
+		return binary.BigEndian.AppendUint64(nil, 1<<63)
+	}
+	return binary.BigEndian.AppendUint64(nil, uint64(t.UnixMicro()-epoch.UnixMicro()))
+}
+
 func boolParam(b bool) []byte {
 	if b {
 		return []byte{1}

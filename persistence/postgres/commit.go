@@ -110,7 +110,7 @@ func (s *Store) commit(ctx context.Context, c *commit) error {
 	// checkpoint of others should wait with it.
 	for _, queue := range []func() error{
 		c.queueInserts, c.queueInboxes, c.queueLocks, c.queueAdvances, c.queueReactivates, c.queueCancels, c.queueRetries,
-		c.queueClaims, c.queuePosts, c.queueFinished,
+		func() error { return s.queueClaims(c) }, c.queuePosts, c.queueFinished,
 	} {
 		if err := queue(); err != nil {
 			return settled{err}
@@ -124,6 +124,7 @@ func (s *Store) commit(ctx context.Context, c *commit) error {
 	if err != nil {
 		return err
 	}
+	s.moveFloors(c)
 	for _, queue := range []func() error{c.queueExisting, c.queueLanded} {
 		if err := queue(); err != nil {
 			return err

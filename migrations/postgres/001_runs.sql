@@ -66,7 +66,7 @@ CREATE TABLE singularity.workflow_runs (
 -- alone, since one more crash quarantines them, are a list of their own. The
 -- included columns spare a look at the backlog the rows themselves.
 CREATE INDEX workflow_runs_claimable ON singularity.workflow_runs (queue, (crash_count >= 2), priority, sort_key, id)
-    INCLUDE (workflow, version)
+    INCLUDE (workflow, version, crash_count)
     WHERE sort_key IS NOT NULL;
 
 CREATE UNIQUE INDEX workflow_runs_key ON singularity.workflow_runs (workflow, key)

@@ -17,7 +17,7 @@ import (
 // it, after a slash.
 const applicationName = "singularity"
 
-// settings are those of every connection but the session's.
+// settings are those of the connections whose statements are the store's own.
 //
 // Plans are made once for each connection, when tables may still be empty, so
 // they must be right without knowing what is in them: by index, row for row.
@@ -33,10 +33,14 @@ var settings = map[string]string{
 	"lock_timeout":                        millis(time.Second),
 	"statement_timeout":                   millis(statementTimeout),
 	"idle_in_transaction_session_timeout": millis(2 * time.Second),
-	"tcp_keepalives_idle":                 "1",
-	"tcp_keepalives_interval":             "1",
-	"tcp_keepalives_count":                "2",
-	"tcp_user_timeout":                    millis(deadLink),
+}
+
+// linkSettings let the server notice that a node is gone.
+var linkSettings = map[string]string{
+	"tcp_keepalives_idle":     "1",
+	"tcp_keepalives_interval": "1",
+	"tcp_keepalives_count":    "2",
+	"tcp_user_timeout":        millis(deadLink),
 }
 
 const (
@@ -99,13 +103,24 @@ func (s *Store) newWriters(ctx context.Context) (*pgxpool.Pool, error) {
 	return s.newPool(ctx, s.cfg.Writers, func(config *pgxpool.Config) {
 		if !s.pooled {
 			config.AfterConnect = prepare
+			maps.Copy(config.ConnConfig.RuntimeParams, settings)
 		}
 	})
 }
 
 // newReaders makes the pool for everything else.
 func (s *Store) newReaders(ctx context.Context) (*pgxpool.Pool, error) {
-	return s.newPool(ctx, s.cfg.Readers, func(*pgxpool.Config) {})
+	return s.newPool(ctx, s.cfg.Readers, func(config *pgxpool.Config) {
+		if !s.pooled {
+			maps.Copy(config.ConnConfig.RuntimeParams, settings)
+		}
+	})
+}
+
+// newSteps makes the pool of transactional steps, whose statements are their
+// authors'.
+func (s *Store) newSteps(ctx context.Context) (*pgxpool.Pool, error) {
+	return s.newPool(ctx, s.cfg.Steps, func(*pgxpool.Config) {})
 }
 
 // newPool makes a pool that connects when it is needed.
@@ -120,7 +135,7 @@ func (s *Store) newPool(ctx context.Context, connections int, adjust func(*pgxpo
 	if s.pooled {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	} else {
-		maps.Copy(config.ConnConfig.RuntimeParams, settings)
+		maps.Copy(config.ConnConfig.RuntimeParams, linkSettings)
 	}
 	config.BeforeConnect = func(_ context.Context, config *pgx.ConnConfig) error {
 		if name := s.name.Load(); name != nil {
@@ -140,6 +155,7 @@ func (s *Store) named(boot persistence.BootID) {
 	if before := s.name.Swap(&name); before == nil || *before != name {
 		s.writers.Reset()
 		s.readers.Reset()
+		s.steps.Reset()
 	}
 }
 

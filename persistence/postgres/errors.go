@@ -22,6 +22,7 @@ const (
 	readOnly         = "25006"
 	serialization    = "40001"
 	deadlock         = "40P01"
+	noPrivilege      = "42501"
 	undefinedTable   = "42P01"
 	undefinedSchema  = "3F000"
 	lockNotAvailable = "55P03"
@@ -33,9 +34,11 @@ var advice = map[string]string{
 	classConnection: "the connection to Postgres broke; check the network and the server",
 	"28":            "Postgres refuses the user; check the user and password of the database URL, and pg_hba.conf",
 	"3D000":         "there is no such database; create it, or correct the database URL",
+	"40":            "transactions collided again and again; it passes",
 	"53":            "Postgres is short of resources; free disk or memory, or raise max_connections",
 	"57":            "Postgres is shutting down, starting up, or cancelled the statement; see its log",
 	"58":            "Postgres has trouble with its disk; see its log",
+	noPrivilege:     "the user lacks a privilege; let it own the database, or grant it what the message names",
 	readOnly:        "the server is a read-only replica; let the database URL name the primary",
 }
 
@@ -61,7 +64,7 @@ func translate(err error) error {
 	case isBadWrite(code):
 		return fmt.Errorf("%w: %w", persistence.ErrBadWrite, err)
 	case isMissing(err):
-		return fmt.Errorf("%w (%w)", persistence.ErrSchemaMissing, err)
+		return fmt.Errorf("%w: %w (%w)", workflow.ErrUnavailable, persistence.ErrSchemaMissing, err)
 	case code == lockNotAvailable:
 		return fmt.Errorf("%w; end it, or try again (%w)", persistence.ErrContended, err)
 	}
@@ -70,9 +73,6 @@ func translate(err error) error {
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return fmt.Errorf("%w: Postgres cannot be reached; check the database URL and that the server runs (%w)", workflow.ErrUnavailable, err)
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
 	}
 	if code == "" && isBroken(err) {
 		return fmt.Errorf("%w: %s (%w)", workflow.ErrUnavailable, advice[classConnection], err)
@@ -131,6 +131,12 @@ func isBadWrite(code string) bool {
 	return len(code) == 5 && (code[:2] == classData || code[:2] == classConstraint)
 }
 
+// isFatal reports that the server ended the session with its error.
+func isFatal(err error) bool {
+	cause, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && cause.SeverityUnlocalized != "ERROR"
+}
+
 // isMissing reports that a table is not there.
 func isMissing(err error) bool {
 	code := codeOf(err)
@@ -139,6 +145,9 @@ func isMissing(err error) bool {
 
 // isBroken reports that the connection failed, not the server.
 func isBroken(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
 	_, network := errors.AsType[net.Error](err)
 	return network || pgconn.SafeToRetry(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }

@@ -226,11 +226,8 @@ func insertTx(ctx context.Context, tx pgx.Tx, insert persistence.Insert) (persis
 		if err := queue(); err != nil {
 			return persistence.Verdict{}, err
 		}
-		for _, q := range c.queries {
-			reader := tx.Conn().PgConn().ExecParams(ctx, q.sql, q.params, nil, binaryForm, binaryForm)
-			if err := scanAll(pgx.RowsFromResultReader(tx.Conn().TypeMap(), reader), q.row); err != nil {
-				return persistence.Verdict{}, err
-			}
+		if err := within(ctx, tx, c.queries); err != nil {
+			return persistence.Verdict{}, err
 		}
 	}
 	verdict := c.verdicts[0]

@@ -11,6 +11,8 @@ import (
 	"singularity/persistence"
 )
 
+var _ persistence.Shared = (*Store)(nil)
+
 // lockIsFree tells of a row of node_leases, as lease, that no session holds its
 // lock. A lock with a key of 64 bits is shown as two halves, with objsubid 1.
 const lockIsFree = `

@@ -97,7 +97,7 @@ func (s *Store) run(ctx context.Context, queries []query) error {
 		}
 	}
 	_, err = pipeline.GetResults() // of the commit
-	if cause, ok := errors.AsType[*pgconn.PgError](err); ok && cause.SeverityUnlocalized == "ERROR" {
+	if codeOf(err) != "" && !isFatal(err) {
 		return settled{err}
 	}
 	return err

@@ -39,6 +39,8 @@ type Config struct {
 	Writers int
 	// Readers is how many other calls go on at once. Defaults to 4.
 	Readers int
+	// Steps is how many transactional steps go on at once. Defaults to 4.
+	Steps int
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -55,6 +57,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Readers == 0 {
 		c.Readers = 4
+	}
+	if c.Steps == 0 {
+		c.Steps = 4
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -76,6 +81,9 @@ func (c Config) validate() error {
 	if c.Readers < 0 {
 		problems = append(problems, fmt.Errorf("Readers is %d; expected a number of connections, or 0 for the default", c.Readers))
 	}
+	if c.Steps < 0 {
+		problems = append(problems, fmt.Errorf("Steps is %d; expected a number of connections, or 0 for the default", c.Steps))
+	}
 	return errors.Join(problems...)
 }
 
@@ -86,6 +94,7 @@ type Store struct {
 	name    atomic.Pointer[string]
 	writers *pgxpool.Pool
 	readers *pgxpool.Pool
+	steps   *pgxpool.Pool
 	closed  atomic.Bool
 
 	sessions sessions
@@ -114,7 +123,10 @@ func (s *Store) start(ctx context.Context) (err error) {
 	if s.writers, err = s.newWriters(ctx); err != nil {
 		return err
 	}
-	s.readers, err = s.newReaders(ctx)
+	if s.readers, err = s.newReaders(ctx); err != nil {
+		return err
+	}
+	s.steps, err = s.newSteps(ctx)
 	return err
 }
 
@@ -125,7 +137,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.sessions.close()
-	for _, pool := range []*pgxpool.Pool{s.writers, s.readers} {
+	for _, pool := range []*pgxpool.Pool{s.writers, s.readers, s.steps} {
 		if pool != nil {
 			pool.Close()
 		}

@@ -3,6 +3,8 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,4 +107,103 @@ func jobResult(ctx context.Context, store persistence.Store, id workflow.RunID) 
 	}
 	result.Duration = time.Duration(millis) * time.Millisecond
 	return result, err == nil, err
+}
+
+func TestOperatorsQueriesReadAsTheyKnowThem(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	owned(t, store, 3)
+	land(t, store, draft(), draft())
+	gone := persistence.Boot{ID: "b-0", Instance: "worker-0"}
+	if err := store.Join(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Leave(t.Context(), gone.ID); err != nil {
+		t.Fatal(err)
+	}
+	conn := store.outside(t)
+	for _, q := range []struct{ query, want string }{
+		{`SELECT reserved_by = (SELECT instance_id FROM instance_registry WHERE status = 'online'), count(*) FROM jobs WHERE state = 'executing' GROUP BY reserved_by`, "true 3"},
+		{`SELECT instance_id = 'worker-0', status, load, EXTRACT(EPOCH FROM (now() - last_heartbeat)) < 60 FROM instance_registry ORDER BY last_heartbeat DESC`,
+			"true offline 0 true; false online 0 true"},
+		{`SELECT state, count(*) FROM jobs WHERE queue = 'default' GROUP BY state ORDER BY state`, "available 2; executing 3"},
+		{`SELECT count(*) FROM pg_tables WHERE schemaname = 'public'`, "0"},
+	} {
+		if got := rendered(t, conn, q.query); got != q.want {
+			t.Errorf("%s\ngives %q, want %q", q.query, got, q.want)
+		}
+	}
+}
+
+// rendered are the rows of a query, separated by semicolons.
+func rendered(t *testing.T, conn *pgx.Conn, query string) string {
+	t.Helper()
+	rows, err := conn.Query(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
+		values, err := row.Values()
+		return strings.TrimSuffix(fmt.Sprintln(values...), "\n"), err
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return strings.Join(lines, "; ")
+}
+
+func TestCallsAfterCloseFail(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	for range 2 {
+		if err := store.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	}
+	calls := map[string]func() error{
+		"commit": func() error { _, err := store.Commit(t.Context(), []persistence.Write{draft()}); return err },
+		"runs":   func() error { _, err := store.Runs(t.Context(), workflow.Filter{}); return err },
+		"join":   func() error { return store.Join(t.Context(), persistence.Boot{ID: "b"}) },
+		"begin":  func() error { _, _, err := store.Begin(t.Context()); return err },
+	}
+	for name, call := range calls {
+		if err := call(); !errors.Is(err, workflow.ErrUnavailable) {
+			t.Errorf("%s: %v, want %v", name, err, workflow.ErrUnavailable)
+		}
+	}
+}
+
+func TestOpenNamesEveryMistakeInItsConfig(t *testing.T) {
+	t.Parallel()
+	_, err := postgres.Open(t.Context(), postgres.Config{LeaseTerm: -1, Writers: -1, Readers: -1, Steps: -1})
+	if err == nil {
+		t.Fatal("opened")
+	}
+	for _, field := range []string{"URL", "LeaseTerm", "Writers", "Readers", "Steps"} {
+		if !strings.Contains(err.Error(), field) {
+			t.Errorf("error %q does not name %s", err, field)
+		}
+	}
+}
+
+func TestConnectionsCarryTheNameOfTheBoot(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	land(t, store, draft()) // a connection from before
+	boot := owned(t, store, 1)[0].Boot
+	if _, err := store.Runs(t.Context(), workflow.Filter{}); err != nil {
+		t.Fatal(err)
+	}
+	conn := store.outside(t)
+	const others = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name `
+	deadline := time.Now().Add(10 * time.Second)
+	for rendered(t, conn, others+`<> 'singularity/`+string(boot)+`'`) != "0" && time.Now().Before(deadline) {
+		// those from before end beside the calls
+	}
+	if got := rendered(t, conn, others+`<> 'singularity/`+string(boot)+`'`); got != "0" {
+		t.Errorf("%s connections do not carry the boot's name", got)
+	}
+	if got := rendered(t, conn, others+`= 'singularity/`+string(boot)+`'`); got == "0" {
+		t.Error("no connection carries the boot's name")
+	}
 }

@@ -7,7 +7,7 @@ TOOL       := go tool -modfile=tools/go.mod
 
 PEERS      ?= -rounds 3 -duration 3s
 
-.PHONY: help setup build run test race bench bench-peers fuzz format vet lint check generate verify
+.PHONY: help setup build run test race soak bench bench-peers fuzz format vet lint check generate verify
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,10 @@ test: build ## Run all tests; installs Postgres and PgBouncer if it must and may
 race: ## Run the tests of what is concurrent under the race detector
 	@tools/setup gcc postgres pgbouncer # the race detector links against the C library, so it needs its headers too
 	CGO_ENABLED=1 go test -race $(CONCURRENT)
+
+soak: ## Repeat each fault of nodes that share a Postgres for an hour; SOAK_FLAGS adds flags such as -run Killed or -soak.repeats 3
+	@tools/setup postgres
+	go test ./internal/soak -count=1 -v -parallel 1 -timeout 6h -soak.full -soak.report $(CURDIR)/benchmarks/soak.json $(SOAK_FLAGS)
 
 bench: build ## Measure: the Go benchmarks, then singularity bench
 	go test -run '^$$' -bench . -benchmem ./...

@@ -53,6 +53,9 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
+	var unused unusedConns
+	server.ConnState = unused.note
+	server.RegisterOnShutdown(unused.close)
 
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

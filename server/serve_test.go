@@ -260,6 +260,24 @@ func TestServeCutsOffCallsThatGoOn(t *testing.T) {
 	})
 }
 
+func TestServeDoesNotWaitForConnectionsWithoutACall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		listener := newPipeListener()
+		served := serveOn(t, listener, http.NotFoundHandler())
+		connection := listener.dial()
+		defer connection.Close()
+		synctest.Wait() // the server has it
+
+		begin := time.Now()
+		served.stop()
+
+		if err := <-served.result; err != nil || time.Since(begin) >= time.Second {
+			t.Errorf("got %v after %s, want no error at once", err, time.Since(begin))
+		}
+	})
+}
+
 func TestServeHangsUpOnSlowClients(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -60,7 +60,7 @@ func check(t *testing.T, planted map[string]string) []string {
 	for _, finding := range loaded.Check(
 		plan.Check,
 		archtest.Documented,
-		archtest.OnlyPrograms("cmd/..."),
+		archtest.Without("planted", archtest.OnlyPrograms("cmd/...")),
 		archtest.OnlyStandardLibrary("cellar"),
 		archtest.Never("kitchen", "net/http/...", "github.com/jackc/pgx/..."),
 		archtest.Never("...", "example.org/poison/..."),
@@ -166,6 +166,17 @@ func TestCheckFindsWhatIsPlanted(t *testing.T) {
 				"house_bad.go:5:18: house is no program, so it must not use os.Getenv",
 				"house_bad.go:5:37: house is no program, so it must not use os.Args",
 			},
+		},
+		{
+			name:   "environment in a file that is built with the tag alone",
+			file:   "kitchen/planted.go",
+			source: "//go:build planted && linux\n\npackage kitchen\n\nimport \"os\"\n\nvar home = os.Getenv(\"HOME\")\n",
+		},
+		{
+			name:   "environment in a file that is built without the tag, too",
+			file:   "kitchen/planted.go",
+			source: "//go:build planted || linux\n\npackage kitchen\n\nimport \"os\"\n\nvar home = os.Getenv(\"HOME\")\n",
+			want:   []string{"kitchen/planted.go:7:12: kitchen is no program, so it must not use os.Getenv"},
 		},
 		{
 			name:   "flags",

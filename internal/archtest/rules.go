@@ -3,6 +3,7 @@ package archtest
 import (
 	"fmt"
 	"go/ast"
+	"go/build/constraint"
 	"slices"
 	"strings"
 )
@@ -92,6 +93,32 @@ func OnlyPrograms(programs ...string) Rule {
 		}
 		return findings
 	}
+}
+
+// Without applies a rule to what is built when no build tag of that name is
+// given.
+func Without(tag string, rule Rule) Rule {
+	return func(p *Package) []Finding {
+		built := &Package{Name: p.Name}
+		for _, file := range p.files {
+			if !file.needs(tag) {
+				built.files = append(built.files, file)
+			}
+		}
+		return rule(built)
+	}
+}
+
+// needs reports whether a file is built with a tag alone, whatever else is given.
+func (f sourceFile) needs(tag string) bool {
+	for _, group := range f.syntax.Comments {
+		for _, comment := range group.List {
+			if expression, err := constraint.Parse(comment.Text); err == nil && comment.Pos() < f.syntax.Package {
+				return !expression.Eval(func(given string) bool { return given != tag })
+			}
+		}
+	}
+	return false
 }
 
 func usesOfProcess(p *Package, file sourceFile) []Finding {

@@ -30,10 +30,16 @@ func (s *Server) Restart(t testing.TB) {
 	s.Start(t)
 }
 
+// Crash ends the server as a crash would.
+func (s *Server) Crash(t testing.TB) {
+	t.Helper()
+	s.must(t, "kill", s.process.end(syscall.SIGKILL))
+}
+
 // Kill9 ends the server as a crash would, and starts it.
 func (s *Server) Kill9(t testing.TB) {
 	t.Helper()
-	s.must(t, "kill", s.process.end(syscall.SIGKILL))
+	s.Crash(t)
 	s.Start(t)
 }
 

@@ -33,6 +33,9 @@ FROM singularity.node_leases AS lease
 JOIN pg_stat_activity AS activity ON activity.application_name = $5 AND activity.usename = current_user
 WHERE ` + stillDead
 
+// evicting is switched off by fault tests: the fences hold without it.
+var evicting = true
+
 // declareDead takes the strongest lock of the row: a claim, which holds a weak
 // one, is over before, or begins after and finds the boot dead.
 const declareDead = `
@@ -73,8 +76,10 @@ func (s *Store) end(ctx context.Context, charge persistence.Charge, judge persis
 			return err
 		}
 		against := []any{string(charge.Boot), string(charge.Ground), charge.Renewals, string(judge)}
-		if _, err := tx.Exec(ctx, evict, append(against, nameOf(charge.Boot))...); err != nil {
-			return err
+		if evicting {
+			if _, err := tx.Exec(ctx, evict, append(against, nameOf(charge.Boot))...); err != nil {
+				return err
+			}
 		}
 		return tx.QueryRow(ctx, declareDead, against...).Scan(&ended)
 	})

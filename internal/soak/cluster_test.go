@@ -1,0 +1,287 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"singularity/internal/testpostgres"
+	"singularity/persistence/postgres"
+	"singularity/workflow"
+)
+
+// cluster is one scenario: nodes on a server of their own, what is known of
+// them, and what the scenario comes to.
+type cluster struct {
+	t       *testing.T
+	server  *testpostgres.Server
+	url     string // of the database, for the nodes
+	audit   *audit
+	ledger  *ledger
+	starts  *starts
+	verdict *verdict
+	began   time.Time
+	cpu     cpuTime
+	mended  time.Time // when the database was there again
+
+	mu    sync.Mutex
+	nodes []*node // that are not expected to end
+	turn  int
+}
+
+// judgeAfter is how long a node has been there before it takes the silence of
+// others for their death, with a little time for its start.
+const judgeAfter = 11 * time.Second
+
+// newCluster begins a scenario, without nodes.
+func newCluster(t *testing.T, scenario string) *cluster {
+	t.Helper()
+	c := &cluster{
+		t:      t,
+		ledger: newLedger(t),
+		starts: newStarts(),
+		began:  time.Now(),
+		verdict: &verdict{
+			Scenario: scenario, Verdict: broken, Faulty: []string{"it did not come to its end"},
+			Counts: map[string]int{}, Times: map[string]percentiles{},
+		},
+	}
+	t.Cleanup(func() { results.add(c.verdict) })
+	c.server = startServer(t)
+	c.url = c.server.URL(testpostgres.Database)
+	if _, err := postgres.MigrateUp(t.Context(), c.url); err != nil {
+		t.Fatal(err)
+	}
+	c.audit = newAudit(t, c.url)
+	version, err := one[string](t.Context(), c.audit, `SHOW server_version`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results.foundPostgres(version)
+	return c
+}
+
+// startServer starts a server that knows when each transaction was committed.
+func startServer(t *testing.T) *testpostgres.Server {
+	t.Helper()
+	return testpostgres.Start(t, testpostgres.Config{
+		TCP: true, Durable: *full,
+		Settings: map[string]string{"track_commit_timestamp": "on"},
+	})
+}
+
+// launch adds a node.
+func (c *cluster) launch(hooks ...string) *node {
+	c.t.Helper()
+	return c.launchAt(c.url, nil, hooks...)
+}
+
+// launchAt adds a node that reaches the database by a URL of its own.
+func (c *cluster) launchAt(url string, args []string, hooks ...string) *node {
+	c.t.Helper()
+	n := launch(c.t, append([]string{"-database-url", url, "-ledger", c.ledger.URL}, args...), hooks...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes = append(c.nodes, n)
+	return n
+}
+
+// launchSome adds nodes, which start at the same time.
+func (c *cluster) launchSome(count int) {
+	c.t.Helper()
+	for range count {
+		c.launch()
+	}
+}
+
+// forget takes a node out of those that clients ask, before it ends.
+func (c *cluster) forget(n *node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes = slices.DeleteFunc(c.nodes, func(other *node) bool { return other == n })
+}
+
+// next is the node that the next call goes to.
+func (c *cluster) next() *node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.nodes) == 0 {
+		return nil
+	}
+	c.turn++
+	return c.nodes[c.turn%len(c.nodes)]
+}
+
+func (c *cluster) living() []*node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.nodes)
+}
+
+// awaitJudges waits until so many nodes other than one have been there, and
+// had the database, for long enough to declare others dead.
+func (c *cluster) awaitJudges(besides *node, count int) {
+	c.t.Helper()
+	await(c.t, func(context.Context) (string, error) {
+		judges := 0
+		for _, n := range c.living() {
+			if n != besides && time.Since(n.ready) >= judgeAfter && time.Since(c.mended) >= judgeAfter {
+				judges++
+			}
+		}
+		if judges < count {
+			return fmt.Sprintf("%d nodes may judge, %d are needed", judges, count), nil
+		}
+		return "", nil
+	})
+}
+
+const bootOf = `SELECT boot FROM singularity.node_leases WHERE pid = $1 ORDER BY created_at DESC LIMIT 1`
+
+// boot is the latest one of a node.
+func (c *cluster) boot(n *node) string {
+	c.t.Helper()
+	boot, err := one[string](c.t.Context(), c.audit, bootOf, n.pid())
+	if err != nil {
+		c.t.Fatalf("find the boot of node %d: %v", n.pid(), err)
+	}
+	return boot
+}
+
+const declaredDead = `SELECT count(*) FROM singularity.node_leases WHERE ended_by IN ('crashed', 'lapsed')`
+
+// declaredDead counts the boots that others declared dead so far.
+func (c *cluster) declaredDead() int {
+	c.t.Helper()
+	count, err := one[int](c.t.Context(), c.audit, declaredDead)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return count
+}
+
+// awaitEnds waits until all runs have ended that clients know to be there.
+func (c *cluster) awaitEnds() {
+	c.t.Helper()
+	var ids []string
+	for id := range c.starts.all() {
+		ids = append(ids, id.String())
+	}
+	const unfinished = `
+SELECT coalesce(min(wanted.id || ' is ' || coalesce(run.state, 'not there')), '')
+FROM unnest($1::text[]) AS wanted (id)
+LEFT JOIN singularity.workflow_runs AS run ON run.id = wanted.id::uuid
+WHERE run.state IN ` + terminal + ` IS NOT TRUE AND wanted.id::uuid NOT IN (SELECT run FROM soak.lost_runs)`
+	await(c.t, func(ctx context.Context) (string, error) {
+		left, err := one[string](ctx, c.audit, unfinished, ids)
+		if left != "" {
+			left = "run " + left
+		}
+		return left, err
+	})
+}
+
+// brokenly notes what must not be, beside the invariants.
+func (c *cluster) brokenly(format string, args ...any) {
+	c.verdict.Verdict = broken
+	c.verdict.Faulty = append(c.verdict.Faulty, fmt.Sprintf(format, args...))
+}
+
+// invalidly notes that a fault did not happen as it should.
+func (c *cluster) invalidly(format string, args ...any) {
+	if c.verdict.Verdict != broken {
+		c.verdict.Verdict = invalid
+	}
+	c.verdict.Faulty = append(c.verdict.Faulty, fmt.Sprintf(format, args...))
+}
+
+// begin is called when the nodes are there and the faults begin: from now on
+// the scenario passes unless something is noted.
+func (c *cluster) begin() {
+	c.verdict.Verdict, c.verdict.Faulty = passed, nil
+	c.cpu = readCPU()
+}
+
+// settle waits for the end of all runs, ends the nodes and looks for breaches.
+func (c *cluster) settle() {
+	c.t.Helper()
+	c.awaitEnds()
+	c.stopNodes()
+	c.searchBreaches()
+	c.count()
+}
+
+func (c *cluster) stopNodes() {
+	c.t.Helper()
+	c.verdict.CPU = c.cpu.share(readCPU())
+	for _, n := range c.living() {
+		n.drain()
+	}
+}
+
+// conclude fails the test unless the scenario has passed.
+func (c *cluster) conclude() {
+	c.t.Helper()
+	v := c.verdict
+	v.Seconds = time.Since(c.began).Round(time.Millisecond).Seconds()
+	for _, b := range v.Breaches {
+		c.t.Error(b)
+	}
+	for _, faulty := range v.Faulty {
+		c.t.Errorf("%s: %s", v.Verdict, faulty)
+	}
+	c.t.Logf("%s: %d faults, CPU %.2f, %v, %+v", v.Verdict, v.Faults, v.CPU, v.Counts, v.Times)
+}
+
+// expectNobodyDead is for scenarios in which no process died.
+func (c *cluster) expectNobodyDead() {
+	c.t.Helper()
+	if declared := c.declaredDead(); declared > 0 {
+		c.brokenly("%d nodes were declared dead that were alive", declared)
+	}
+}
+
+func (c *cluster) searchBreaches() {
+	c.t.Helper()
+	ctx := c.t.Context()
+	if err := c.audit.take(ctx, evidence{starts: c.starts.all(), effects: c.ledger.all()}); err != nil {
+		c.t.Fatal(err)
+	}
+	breaches, err := c.audit.breaches(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if c.verdict.Breaches = breaches; len(breaches) > 0 {
+		c.verdict.Verdict = broken
+	}
+}
+
+// count notes how much there was.
+func (c *cluster) count() {
+	c.t.Helper()
+	effects, keys := c.ledger.all(), map[string]bool{}
+	for _, effect := range effects {
+		keys[effect.Key] = true
+	}
+	known := slices.Collect(maps.Values(c.starts.all()))
+	counts := c.verdict.Counts
+	counts["runs_acknowledged"] = len(slices.DeleteFunc(slices.Clone(known), func(o outcome) bool { return o != acknowledged }))
+	counts["starts_unknown"] = len(known) - counts["runs_acknowledged"]
+	counts["calls_refused_or_lost"] = c.starts.refused
+	counts["effects"] = len(effects)
+	counts["effects_repeated"] = len(effects) - len(keys)
+	counts["nodes_declared_dead"] = c.declaredDead()
+	counts["stale_writes_accepted"] = 0
+	for _, b := range c.verdict.Breaches {
+		if b.Invariant == noStaleWrite {
+			counts["stale_writes_accepted"]++
+		}
+	}
+}
+
+// told notes a start that was acknowledged.
+func (c *cluster) told(id workflow.RunID) { c.starts.note(id, acknowledged) }

@@ -1,0 +1,16 @@
+// Package soak holds nodes that share a Postgres to what ARCHITECTURE.md says
+// of them, while things go wrong: owners are killed with -9, paused at the worst
+// moments and drained, the database is restarted, killed, replaced by its
+// standby and slow.
+//
+// Each scenario runs real processes, of the program in node, on a Postgres
+// server of its own. What the processes did is known from outside: a ledger
+// counts every effect of every step, a log has what the clients were told, and
+// a trigger notes each change of a run in the order of the commits. Afterwards
+// one query for each invariant looks for breaches. A scenario also proves that
+// its fault happened; else it is invalid, which is no pass.
+//
+// As part of the tests each fault happens a few times and only safety counts.
+// With -soak.full, as make soak gives it, faults are repeated until their
+// figures mean something, and a report has the figures and verdicts.
+package soak

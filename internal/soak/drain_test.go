@@ -1,0 +1,59 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+)
+
+// TestDrainRepeatsNothing ends nodes by SIGTERM while steps of theirs are in
+// flight, under load.
+func TestDrainRepeatsNothing(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "drain")
+	c.launchSome(3)
+	c.begin()
+	load := c.startLoad()
+	for range often(3, 20) {
+		c.awaitRuns(10)
+		nodes := c.living()
+		c.drainInStep(nodes[rand.N(len(nodes))])
+		c.launch()
+	}
+	load.stop(t)
+	c.settle()
+
+	if repeated := c.verdict.Counts["effects_repeated"]; repeated > 0 {
+		c.brokenly("%d steps ran twice", repeated)
+	}
+	crashes, err := one[int](t.Context(), c.audit, `SELECT count(*) FROM soak.changes WHERE crash_count > 0`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if crashes > 0 {
+		c.brokenly("%d changes of runs count a crash", crashes)
+	}
+	c.expectNobodyDead()
+	c.conclude()
+}
+
+// drainInStep sends SIGTERM to a node that has a step in flight, which ends
+// after the node has closed its doors.
+func (c *cluster) drainInStep(n *node) {
+	c.t.Helper()
+	hold := c.ledger.holdBack(func(e Effect) bool { return e.PID == n.pid() })
+	hold.await(c.t, fmt.Sprintf("a step of node %d", n.pid()), 1)
+	c.forget(n)
+	n.signal(syscall.SIGTERM)
+	await(c.t, func(ctx context.Context) (string, error) {
+		if refusal, err := n.get(ctx, "/readyz"); err == nil && refusal == "" {
+			return fmt.Sprintf("node %d is ready after SIGTERM", n.pid()), nil
+		}
+		return "", nil
+	})
+	hold.release()
+	n.drain()
+	c.verdict.Faults++
+}

@@ -1,0 +1,87 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// takeoverBound is how long it may take, at the very most, until a run of a
+// killed node has its next checkpoint.
+const takeoverBound = 10 * time.Second
+
+// TestKilledOwnersRunsGoOnElsewhere kills the owner of a step that is in
+// flight, under load.
+func TestKilledOwnersRunsGoOnElsewhere(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "kill")
+	c.launchSome(3)
+	// Usually all who are left may judge. Some of them are enough.
+	judges := 1
+	if *full {
+		judges = 2
+	}
+	c.awaitJudges(nil, judges)
+	c.begin()
+	load := c.startLoad()
+	var takeovers []time.Duration
+	for range often(3, 100) {
+		nodes := c.living()
+		victim := nodes[rand.N(len(nodes))]
+		c.awaitJudges(victim, judges)
+		takeovers = append(takeovers, c.killInStep(victim))
+		c.launch()
+	}
+	load.stop(t)
+	c.verdict.Faults = len(takeovers)
+	c.verdict.Times["kill_to_next_checkpoint"] = percentilesOf(takeovers)
+	c.settle()
+	if declared := c.declaredDead(); declared != len(takeovers) {
+		c.brokenly("%d nodes were declared dead and %d were killed", declared, len(takeovers))
+	}
+	c.conclude()
+}
+
+// nextCheckpoint is when the first of some runs had a checkpoint by another
+// owner than the one before.
+const nextCheckpoint = `
+SELECT min(pg_xact_commit_timestamp(change.xid))
+FROM soak.changes AS change
+JOIN singularity.step_checkpoints AS entry ON entry.run_id = change.run AND entry.seq = change.seq
+WHERE change.run = ANY ($1::uuid[]) AND change.seq > change.old_seq AND change.old_owner <> $2`
+
+// killInStep kills a node while a step of it is in flight, and returns how long
+// it took until one of its runs went on.
+func (c *cluster) killInStep(victim *node) time.Duration {
+	c.t.Helper()
+	boot := c.boot(victim)
+	hold := c.ledger.holdBack(func(e Effect) bool { return e.PID == victim.pid() })
+	hold.await(c.t, fmt.Sprintf("a step of node %d", victim.pid()), 1)
+	c.forget(victim)
+	killed := time.Now()
+	victim.kill()
+	hold.release()
+	// None of these rows has changed since, but by those who took over.
+	var runs []string
+	c.ledger.mu.Lock()
+	for _, effect := range hold.effects {
+		runs = append(runs, effect.Run)
+	}
+	c.ledger.mu.Unlock()
+	var next time.Time
+	missing := awaitFor(c.t, takeoverBound, func(ctx context.Context) (string, error) {
+		at, err := one[*time.Time](ctx, c.audit, nextCheckpoint, runs, boot)
+		if err != nil || at == nil {
+			return "no run of the killed node has gone on", err
+		}
+		next = *at
+		return "", nil
+	})
+	if missing != "" {
+		c.brokenly("%s after the kill of node %d: %s", takeoverBound, victim.pid(), missing)
+		return takeoverBound
+	}
+	return next.Sub(killed)
+}

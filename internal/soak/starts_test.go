@@ -1,0 +1,129 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"singularity/messages"
+	"singularity/workflow"
+)
+
+// outcome is what a client knows of a start.
+type outcome string
+
+const (
+	unknown      outcome = "unknown" // and so it stays, unless it is repeated
+	acknowledged outcome = "acknowledged"
+)
+
+// starts is what the clients were told.
+type starts struct {
+	mu      sync.Mutex
+	known   map[workflow.RunID]outcome
+	refused int // calls without a good answer
+}
+
+func newStarts() *starts { return &starts{known: map[workflow.RunID]outcome{}} }
+
+func (s *starts) note(id workflow.RunID, told outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known[id] = told
+}
+
+func (s *starts) all() map[workflow.RunID]outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.known)
+}
+
+// load starts runs at a fixed rate until it is stopped.
+type load struct {
+	cluster *cluster
+	stopped chan struct{}
+	clients sync.WaitGroup
+
+	mu   sync.Mutex
+	lost []string // starts that were never acknowledged
+}
+
+// callPatience is for one call; a node that is stopped does not answer.
+const callPatience = 5 * time.Second
+
+func (c *cluster) startLoad() *load {
+	l := &load{cluster: c, stopped: make(chan struct{})}
+	l.clients.Go(func() {
+		next := time.NewTicker(time.Second / time.Duration(*rate))
+		defer next.Stop()
+		for {
+			select {
+			case <-next.C:
+				l.clients.Go(l.start)
+			case <-l.stopped:
+				return
+			case <-c.t.Context().Done():
+				return
+			}
+		}
+	})
+	return l
+}
+
+// stop starts no more runs, and waits until all that were begun are
+// acknowledged.
+func (l *load) stop(t testing.TB) {
+	t.Helper()
+	close(l.stopped)
+	l.clients.Wait()
+	for _, lost := range l.lost {
+		t.Error(lost)
+	}
+}
+
+// start is a client: it repeats the start of one run, on one node after the
+// other, until it is acknowledged.
+func (l *load) start() {
+	ctx, cancel := bounded(l.cluster.t)
+	defer cancel()
+	request := loadRequest(workflow.NewRunID())
+	id, _ := workflow.ParseRunID(request.GetId())
+	l.cluster.starts.note(id, unknown)
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := l.cluster.start(ctx, request)
+		if err == nil {
+			l.cluster.starts.note(id, acknowledged)
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.lost = append(l.lost, fmt.Sprintf("run %s was not acknowledged in %s: %v", id, patience, err))
+			return
+		}
+	}
+}
+
+// start has the next node start a run.
+func (c *cluster) start(ctx context.Context, request *messages.StartRunRequest) error {
+	n := c.next()
+	if n == nil {
+		return fmt.Errorf("no node is there")
+	}
+	ctx, cancel := context.WithTimeout(ctx, callPatience)
+	defer cancel()
+	err := n.start(ctx, request)
+	if err != nil {
+		c.starts.mu.Lock()
+		defer c.starts.mu.Unlock()
+		c.starts.refused++
+	}
+	return err
+}

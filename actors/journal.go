@@ -117,7 +117,7 @@ func (j *Journal) all() []*lane {
 // since what they say has happened already; all others are answered with
 // workflow.ErrUnavailable. So are those that come after the node has stopped.
 func (j *Journal) Append(write persistence.Write, reply func(persistence.Verdict)) {
-	j.laneOf(write).append(entry{write, reply})
+	j.laneOf(write).append(entry{write: write, reply: reply})
 }
 
 // Commit is [Journal.Append] for callers that can wait. When ctx ends first
@@ -220,6 +220,7 @@ type lane struct {
 type entry struct {
 	write persistence.Write
 	reply func(persistence.Verdict) // nil once answered
+	doubt bool                      // an earlier try may have landed
 }
 
 // answer replies, unless that was done before a panic interrupted the batch.
@@ -228,6 +229,15 @@ func (e *entry) answer(verdict persistence.Verdict) {
 		e.reply = nil
 		reply(verdict)
 	}
+}
+
+// fail answers that the last try did not land. A store that is unavailable now
+// does not say what became of an earlier one.
+func (e *entry) fail(err error) {
+	if e.doubt && errors.Is(err, workflow.ErrUnavailable) {
+		err = fmt.Errorf("%w: %s", workflow.ErrOutcomeUnknown, err.Error()) // not unavailable: that would mean that nothing was written
+	}
+	e.answer(persistence.Verdict{Err: err})
 }
 
 func (l *lane) append(e entry) {
@@ -349,6 +359,9 @@ func (l *lane) commit(ctx context.Context, batch []entry) {
 		}
 		l.journal.down(err)
 		if unknown {
+			for i := range batch {
+				batch[i].doubt = true
+			}
 			l.refuseWaiting(errUnresolved)
 		} else {
 			batch = refuse(batch, err)
@@ -395,7 +408,7 @@ func refuse(batch []entry, err error) []entry {
 		if mustLand(batch[i].write) {
 			kept = append(kept, batch[i])
 		} else {
-			batch[i].answer(persistence.Verdict{Err: err})
+			batch[i].fail(err)
 		}
 	}
 	clear(batch[len(kept):])
@@ -443,7 +456,7 @@ func (j *Journal) landed(batch []entry, verdicts []persistence.Verdict) {
 
 func answer(batch []entry, err error) {
 	for i := range batch {
-		batch[i].answer(persistence.Verdict{Err: err})
+		batch[i].fail(err)
 	}
 }
 

@@ -245,13 +245,14 @@ func (c *cluster) expectNobodyDead() {
 	}
 }
 
-func (c *cluster) searchBreaches() {
+// searchBreaches looks for breaches of the usual invariants and of more.
+func (c *cluster) searchBreaches(more ...invariant) {
 	c.t.Helper()
 	ctx := c.t.Context()
 	if err := c.audit.take(ctx, evidence{starts: c.starts.all(), effects: c.ledger.all()}); err != nil {
 		c.t.Fatal(err)
 	}
-	breaches, err := c.audit.breaches(ctx)
+	breaches, err := c.audit.breaches(ctx, more...)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -156,7 +156,7 @@ type history struct{ server *testpostgres.Server }
 
 func newHistory(t *testing.T) history {
 	t.Helper()
-	server := startServer(t)
+	server := testpostgres.Start(t, usualServer())
 	url := server.URL(testpostgres.Database)
 	if _, err := postgres.MigrateUp(t.Context(), url); err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package soak
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -40,6 +39,12 @@ const judgeAfter = 11 * time.Second
 // newCluster begins a scenario, without nodes.
 func newCluster(t *testing.T, scenario string) *cluster {
 	t.Helper()
+	return newClusterOn(t, scenario, usualServer())
+}
+
+// newClusterOn is newCluster with a server that differs from the usual.
+func newClusterOn(t *testing.T, scenario string, server testpostgres.Config) *cluster {
+	t.Helper()
 	c := &cluster{
 		t:      t,
 		ledger: newLedger(t),
@@ -51,7 +56,7 @@ func newCluster(t *testing.T, scenario string) *cluster {
 		},
 	}
 	t.Cleanup(func() { results.add(c.verdict) })
-	c.server = startServer(t)
+	c.server = testpostgres.Start(t, server)
 	c.url = c.server.URL(testpostgres.Database)
 	if _, err := postgres.MigrateUp(t.Context(), c.url); err != nil {
 		t.Fatal(err)
@@ -65,13 +70,12 @@ func newCluster(t *testing.T, scenario string) *cluster {
 	return c
 }
 
-// startServer starts a server that knows when each transaction was committed.
-func startServer(t *testing.T) *testpostgres.Server {
-	t.Helper()
-	return testpostgres.Start(t, testpostgres.Config{
+// usualServer is one that knows when each transaction was committed.
+func usualServer() testpostgres.Config {
+	return testpostgres.Config{
 		TCP: true, Durable: *full,
 		Settings: map[string]string{"track_commit_timestamp": "on"},
-	})
+	}
 }
 
 // launch adds a node.
@@ -268,10 +272,11 @@ func (c *cluster) count() {
 	for _, effect := range effects {
 		keys[effect.Key] = true
 	}
-	known := slices.Collect(maps.Values(c.starts.all()))
-	counts := c.verdict.Counts
-	counts["runs_acknowledged"] = len(slices.DeleteFunc(slices.Clone(known), func(o outcome) bool { return o != acknowledged }))
-	counts["starts_unknown"] = len(known) - counts["runs_acknowledged"]
+	counts, told := c.verdict.Counts, map[outcome]int{}
+	for _, known := range c.starts.all() {
+		told[known]++
+	}
+	counts["runs_acknowledged"], counts["starts_unknown"], counts["starts_refused"] = told[acknowledged], told[unknown], told[refused]
 	counts["calls_refused_or_lost"] = c.starts.refused
 	counts["effects"] = len(effects)
 	counts["effects_repeated"] = len(effects) - len(keys)

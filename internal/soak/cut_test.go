@@ -74,7 +74,7 @@ func (c *cluster) cutOne(cutter *cutter, kind kind, round int) {
 	switch {
 	case *full && round == 50 && kind.name != "start in a caller's transaction": // whose patience is the caller's
 		at = silence
-	case *full && round%10 == 2:
+	case round%10 == 5 && (*full || kind.name == "start"):
 		stall = 1500 * time.Millisecond // longer than anybody waits for a lock
 	}
 	cut := cutter.arm(kind, at, stall)

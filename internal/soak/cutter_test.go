@@ -12,6 +12,7 @@ import (
 // cutter stands between an engine and Postgres, and cuts connections at the end
 // of their transactions.
 type cutter struct {
+	t        testing.TB
 	listener net.Listener
 	upstream string
 	conns    sync.WaitGroup
@@ -58,7 +59,7 @@ func newCutter(t testing.TB, upstream string) *cutter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{listener: listener, upstream: upstream, open: map[net.Conn]bool{}}
+	c := &cutter{t: t, listener: listener, upstream: upstream, open: map[net.Conn]bool{}}
 	c.conns.Go(c.accept)
 	t.Cleanup(c.close)
 	return c
@@ -116,7 +117,7 @@ func (c *cutter) accept() {
 
 func (c *cutter) serve(client net.Conn) {
 	defer client.Close()
-	server, err := net.Dial("tcp", c.upstream)
+	server, err := (&net.Dialer{}).DialContext(c.t.Context(), "tcp", c.upstream)
 	if err != nil {
 		return
 	}

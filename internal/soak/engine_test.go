@@ -1,12 +1,11 @@
 package soak
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"sync"
+	"testing"
 	"time"
 
 	"singularity"
@@ -17,6 +16,7 @@ import (
 // process has to see.
 type engine struct {
 	*singularity.Engine
+	t     testing.TB
 	log   *log
 	close func()
 }
@@ -28,7 +28,7 @@ const closePatience = 30 * time.Second
 // workflows, unless it is given others.
 func (c *cluster) openEngine(cfg singularity.Config, definitions ...workflow.Definition) *engine {
 	c.t.Helper()
-	e := &engine{log: &log{}}
+	e := &engine{t: c.t, log: &log{}}
 	cfg.Logger = slog.New(slog.NewTextHandler(e.log, nil))
 	opened, err := singularity.Open(c.t.Context(), cfg, definitions...)
 	if err != nil {
@@ -47,11 +47,6 @@ func (c *cluster) openEngine(cfg singularity.Config, definitions ...workflow.Def
 	})
 	c.t.Cleanup(e.close)
 	return e
-}
-
-// logged reports whether the engine has logged a text.
-func (e *engine) logged(text string) bool {
-	return bytes.Contains([]byte(e.log.String()), []byte(text))
 }
 
 // order and receipt are what runs of an engine begin and end with.
@@ -117,16 +112,20 @@ func (c *cluster) settleEngine(e *engine, more ...invariant) {
 	c.expectNobodyDead()
 }
 
-// awaitReadiness waits until the engine takes and runs work, or says that it
-// does not.
-func (c *cluster) awaitReadiness(e *engine, ready bool) (reason error) {
-	c.t.Helper()
-	await(c.t, func(ctx context.Context) (string, error) {
-		reason = e.Ready(ctx)
-		if (reason == nil) == ready {
-			return "", nil
+// awaitReady waits until the engine takes and runs work.
+func (e *engine) awaitReady() {
+	e.t.Helper()
+	await(e.t, func(ctx context.Context) (string, error) { return "", e.Ready(ctx) })
+}
+
+// awaitUnready waits until the engine says why it does not.
+func (e *engine) awaitUnready() (reason error) {
+	e.t.Helper()
+	await(e.t, func(ctx context.Context) (string, error) {
+		if reason = e.Ready(ctx); reason == nil {
+			return "the engine says that it is ready", nil
 		}
-		return fmt.Sprintf("the engine is ready: %t, because of %v", reason == nil, reason), nil
+		return "", nil
 	})
 	return reason
 }

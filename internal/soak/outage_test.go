@@ -51,7 +51,7 @@ func (c *cluster) suffer(engine *engine, flow *workflow.Workflow[order, receipt]
 	c.verdict.Faults++
 	hold.release() // what they did is to be stored while nothing can be
 	clients := c.startDuringOutage(engine, flow)
-	reason := c.awaitReadiness(engine, false)
+	reason := engine.awaitUnready()
 	if !errors.Is(reason, workflow.ErrUnavailable) && !errors.Is(reason, workflow.ErrOutcomeUnknown) {
 		c.brokenly("without its database the engine is not ready because of %v", reason)
 	}
@@ -62,7 +62,7 @@ func (c *cluster) suffer(engine *engine, flow *workflow.Workflow[order, receipt]
 	}
 	c.server.Start(c.t)
 	back := time.Now()
-	c.awaitReadiness(engine, true)
+	engine.awaitReady()
 	recovery := time.Since(back)
 	c.awaitQuiet()
 	return recovery
@@ -146,7 +146,7 @@ func TestConnectionsOfOthersStopAnEngineAndNoLonger(t *testing.T) {
 		} else {
 			c.told(run.ID())
 		}
-		c.awaitReadiness(engine, true)
+		engine.awaitReady()
 		c.awaitQuiet()
 		engine.close()
 	}

@@ -142,7 +142,7 @@ func TestRowsOfATransactionalStepCommitWithItsCheckpoint(t *testing.T) {
 			}
 			s.Steps = append(s.Steps, "order")
 			// The key would refuse what a failed attempt had left.
-			if _, err := tx.Exec(ctx, `INSERT INTO public.orders VALUES ('tea')`); err != nil {
+			if _, err := tx.Exec(ctx, `INSERT INTO orders VALUES ('tea')`); err != nil {
 				return err
 			}
 			if attempts == 1 {

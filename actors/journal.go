@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
-	"math/rand/v2"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -98,10 +96,6 @@ func NewJournal(store persistence.Committer, cfg JournalConfig) *Journal {
 	return j
 }
 
-func (j *Journal) newLane(cfg JournalConfig) *lane {
-	return &lane{journal: j, maxBatch: cfg.MaxBatch, wake: make(chan struct{}, 1)}
-}
-
 // all lists the lanes.
 func (j *Journal) all() []*lane {
 	if j.keyed == nil {
@@ -110,14 +104,23 @@ func (j *Journal) all() []*lane {
 	return append(slices.Clone(j.lanes), j.keyed)
 }
 
-// Append hands over a write. reply hears its verdict, once, from the writer's
-// goroutine, and must not block. Append itself never blocks.
+// Append hands over a write. reply hears its verdict, once, from the goroutine
+// that commits, and must not block. Append itself never blocks.
 //
 // While the store is unavailable the writes of owners are kept and repeated,
 // since what they say has happened already; all others are answered with
 // workflow.ErrUnavailable. So are those that come after the node has stopped.
 func (j *Journal) Append(write persistence.Write, reply func(persistence.Verdict)) {
-	j.laneOf(write).append(entry{write: write, reply: reply})
+	j.AppendBy(nil, write, reply)
+}
+
+// AppendBy is [Journal.Append] with a worker, if it is not nil, that may commit
+// the write in the writer's place when no other waits.
+func (j *Journal) AppendBy(w *worker, write persistence.Write, reply func(persistence.Verdict)) {
+	l := j.laneOf(write)
+	if l.append(entry{write: write, reply: reply}) > 1 || !w.offer(l.lead) {
+		l.rouse()
+	}
 }
 
 // Commit is [Journal.Append] for callers that can wait. When ctx ends first
@@ -206,227 +209,6 @@ func (j *Journal) close() {
 
 var errJournalClosed = fmt.Errorf("%w: %w", workflow.ErrUnavailable, errNodeStopped)
 
-// lane is one writer and what waits for it.
-type lane struct {
-	journal  *Journal
-	maxBatch int
-	wake     chan struct{}
-
-	mu      sync.Mutex
-	waiting []entry
-	closed  bool
-}
-
-type entry struct {
-	write persistence.Write
-	reply func(persistence.Verdict) // nil once answered
-	doubt bool                      // an earlier try may have landed
-}
-
-// answer replies, unless that was done before a panic interrupted the batch.
-func (e *entry) answer(verdict persistence.Verdict) {
-	if reply := e.reply; reply != nil {
-		e.reply = nil
-		reply(verdict)
-	}
-}
-
-// fail answers that the last try did not land. A store that is unavailable now
-// does not say what became of an earlier one.
-func (e *entry) fail(err error) {
-	if e.doubt && errors.Is(err, workflow.ErrUnavailable) {
-		err = fmt.Errorf("%w: %s", workflow.ErrOutcomeUnknown, err.Error()) // not unavailable: that would mean that nothing was written
-	}
-	e.answer(persistence.Verdict{Err: err})
-}
-
-func (l *lane) append(e entry) {
-	l.mu.Lock()
-	closed := l.closed
-	if !closed {
-		l.waiting = append(l.waiting, e)
-	}
-	l.mu.Unlock()
-	if closed {
-		e.answer(persistence.Verdict{Err: errJournalClosed})
-		return
-	}
-	select {
-	case l.wake <- struct{}{}:
-	default: // it is awake
-	}
-}
-
-func (l *lane) run(ctx context.Context) (err error) {
-	var batch []entry
-	defer func() {
-		if value := recover(); value != nil {
-			err = fmt.Errorf("journal writer: panic: %v\n%s", value, debug.Stack())
-			answer(batch, workflow.ErrOutcomeUnknown)
-		}
-	}()
-	taken := make(map[workflow.RunID]bool, l.maxBatch)
-	for {
-		batch = l.take(batch[:0], taken)
-		if len(batch) > 0 {
-			l.commit(ctx, batch)
-			continue
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		select {
-		case <-l.wake:
-		case <-ctx.Done(): // look once more
-		}
-	}
-}
-
-// take moves the next batch out of what waits: in order, each subject once, at
-// most maxBatch. The second write of a subject stays, and all that follow it
-// of the same subject with it.
-func (l *lane) take(batch []entry, taken map[workflow.RunID]bool) []entry {
-	clear(taken)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	kept := l.waiting[:0]
-	for i, e := range l.waiting {
-		subject := e.write.Subject()
-		switch {
-		case len(batch) == l.maxBatch:
-			kept = append(kept, l.waiting[i:]...)
-			clear(l.waiting[len(kept):])
-			l.waiting = kept
-			return batch
-		case subject.IsZero():
-			batch = append(batch, e)
-		case taken[subject]:
-			kept = append(kept, e)
-		default:
-			taken[subject] = true
-			batch = append(batch, e)
-		}
-	}
-	clear(l.waiting[len(kept):])
-	l.waiting = kept
-	return batch
-}
-
-// Between two tries of a batch that the store did not take.
-const (
-	firstRepeat = 20 * time.Millisecond
-	lastRepeat  = 2 * time.Second
-)
-
-// commit sees a batch through. It splits it around a write that cannot be
-// stored, or that has to wait for somebody else's transaction. While the store is unavailable it refuses the writes that ask for
-// something and repeats those that report what has happened; a batch whose
-// outcome is unknown it repeats whole, since the store recognises what landed.
-// A node that stops in the meantime leaves the writes unknown, and their runs
-// go on from their last checkpoint.
-func (l *lane) commit(ctx context.Context, batch []entry) {
-	for delay := firstRepeat; ; delay = min(2*delay, lastRepeat) {
-		writes := make([]persistence.Write, len(batch))
-		for i, e := range batch {
-			writes[i] = e.write
-		}
-		// A commit goes on when the node stops: what was appended is to be stored.
-		verdicts, err := l.journal.store.Commit(context.WithoutCancel(ctx), writes)
-		unknown := errors.Is(err, workflow.ErrOutcomeUnknown)
-		switch {
-		case err == nil:
-			l.journal.landed(batch, verdicts)
-			return
-		case errors.Is(err, persistence.ErrBadWrite) && len(batch) > 1:
-			half := len(batch) / 2
-			l.commit(ctx, batch[:half])
-			l.commit(ctx, batch[half:])
-			return
-		case errors.Is(err, persistence.ErrContended) && len(batch) > 1:
-			for i := range batch { // each wait takes time: only who must wait does
-				l.commit(ctx, batch[i:i+1])
-			}
-			return
-		case errors.Is(err, persistence.ErrContended) && !mustLand(batch[0].write):
-			answer(batch, err)
-			return
-		case errors.Is(err, persistence.ErrContended):
-			l.postpone(&batch[0])
-			return
-		case !unknown && !errors.Is(err, workflow.ErrUnavailable):
-			answer(batch, err)
-			return
-		}
-		l.journal.down(err)
-		if unknown {
-			for i := range batch {
-				batch[i].doubt = true
-			}
-			l.refuseWaiting(errUnresolved)
-		} else {
-			batch = refuse(batch, err)
-			l.refuseWaiting(err)
-		}
-		if len(batch) == 0 {
-			return
-		}
-		if !pause(ctx, delay) {
-			answer(batch, fmt.Errorf("%w: %w", workflow.ErrOutcomeUnknown, err))
-			return
-		}
-	}
-}
-
-// contendedAgain is how long a write waits for its next try that met somebody
-// else's lock. The try itself waits, too.
-const contendedAgain = 100 * time.Millisecond
-
-// postpone lets the others of the lane go first.
-func (l *lane) postpone(e *entry) {
-	again := *e
-	e.reply = nil
-	time.AfterFunc(contendedAgain, func() { l.append(again) })
-}
-
-// pause waits for about the delay, and returns false when ctx ends first.
-func pause(ctx context.Context, delay time.Duration) bool {
-	select {
-	case <-time.After(delay/2 + rand.N(delay)):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-var errUnresolved = fmt.Errorf("%w: it does not say what became of an earlier write", workflow.ErrUnavailable)
-
-// refuse answers those writes of a batch that need not land and moves the
-// others to its front, which it returns.
-func refuse(batch []entry, err error) []entry {
-	kept := batch[:0]
-	for i := range batch {
-		if mustLand(batch[i].write) {
-			kept = append(kept, batch[i])
-		} else {
-			batch[i].fail(err)
-		}
-	}
-	clear(batch[len(kept):])
-	return kept
-}
-
-// refuseWaiting does the same for what came in since.
-func (l *lane) refuseWaiting(err error) {
-	l.mu.Lock()
-	waiting := l.waiting
-	l.waiting = nil
-	l.mu.Unlock()
-	kept := refuse(waiting, err)
-	l.mu.Lock()
-	l.waiting = append(kept, l.waiting...)
-	l.mu.Unlock()
-}
-
 func (j *Journal) down(err error) {
 	now := time.Now()
 	before := j.outage.Load()
@@ -451,12 +233,6 @@ func (j *Journal) landed(batch []entry, verdicts []persistence.Verdict) {
 			j.fenced.Add(1)
 		}
 		batch[i].answer(verdicts[i])
-	}
-}
-
-func answer(batch []entry, err error) {
-	for i := range batch {
-		batch[i].fail(err)
 	}
 }
 

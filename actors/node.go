@@ -217,9 +217,7 @@ func (n *Node) startActors(ctx context.Context) error {
 	if _, err := n.releaseOrphans(ctx); err != nil {
 		return fmt.Errorf("take back the runs of dead processes: %w", err)
 	}
-	n.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(warnings{n.log.Handler()})
-	}))
+	n.system = newActorSystem(n.log)
 	n.dispatcher = n.pid("dispatcher")
 	n.runs = n.pid("runs")
 	children := []supervisor.Child{

@@ -43,6 +43,7 @@ type runActor struct {
 	carried    workflow.Report    // of finished steps that no commit has stored yet
 	sent       []workflow.Message // in the commit under way
 	task       *task              // the attempt under way, or the last one
+	worker     *worker            // where it takes place; nil before the first one
 	answer     stepAnswer         // of that attempt
 }
 
@@ -155,9 +156,10 @@ func newRunProps(node *Node, l launch) func(start int) *actor.Props {
 // runDispatcher makes the actor of a stored run receive on the goroutine that
 // sends to it, unless another one is at it already. Between two commits of a
 // run alone in the process that saves half of the changes of goroutine, each of
-// which may have to wake a processor. Receive never waits and its senders are made for
-// it; only the start, which may have to decode a large state, gets a goroutine
-// of its own. The mailbox sees to it that Schedule is not called concurrently.
+// which may have to wake a processor, and its [worker] the other half. Receive
+// never waits and its senders are made for it; only the start, which may have to
+// decode a large state, gets a goroutine of its own. The mailbox sees to it that
+// Schedule is not called concurrently.
 type runDispatcher struct{ started bool }
 
 // Schedule implements [actor.Dispatcher].
@@ -348,7 +350,7 @@ func (r *runActor) after(delay time.Duration, e event) {
 
 func (r *runActor) append(write persistence.Write) {
 	root, self, mark := r.node.system.Root, r.self, r.mark
-	r.node.journal.Append(write, func(verdict persistence.Verdict) {
+	r.node.journal.AppendBy(r.worker, write, func(verdict persistence.Verdict) {
 		root.Send(self, journalled{mark, verdict})
 	})
 }

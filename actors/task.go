@@ -12,7 +12,7 @@ import (
 	"singularity/workflow"
 )
 
-// task is one attempt, running on a goroutine of its own.
+// task is one attempt, running on a worker.
 type task struct {
 	cancel    context.CancelFunc
 	startedAt time.Time
@@ -73,8 +73,8 @@ func (r *runActor) startTask(e runStep) {
 	r.tell(workflow.StepStarted, e.position, nil)
 	program, state := r.program, r.current
 	var tx stepTransaction
-	go func() {
-		answer := stepAnswer{err: errGoexit}
+	attempted := func(w *worker) {
+		answer, returned := stepAnswer{err: errGoexit}, false
 		defer func() {
 			expired()
 			cancel()
@@ -85,8 +85,12 @@ func (r *runActor) startTask(e runStep) {
 				node.tellDispatcher(slotBack{queue})
 			}
 			answer.settle = tx.returned(answer.err)
+			if returned && answer.settle == nil {
+				w.release()
+			}
 			root.Send(self, stepAnswered{mark, e.token, answer})
 			if verdict, committed := tx.end(answer.settle, t.dropped); committed {
+				w.release()
 				root.Send(self, journalled{mark, verdict})
 			}
 		}()
@@ -98,7 +102,11 @@ func (r *runActor) startTask(e runStep) {
 			}
 		}
 		answer = execute(ctx, program, e.step, state, attempt)
-	}()
+		returned = true
+	}
+	if !r.worker.offer(attempted) {
+		r.worker = startWorker(attempted)
+	}
 }
 
 var errGoexit = errors.New("the step ended its goroutine (runtime.Goexit); a step must return")

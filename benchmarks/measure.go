@@ -77,7 +77,7 @@ func (b *bench) rounds(ctx context.Context) (report.Report, error) {
 	for round := range b.plan.rounds {
 		for _, bytes := range b.plan.stateBytes {
 			for i := range b.plan.contenders {
-				// Nobody always follows the same neighbour's place in the round.
+				// Each round begins with another one.
 				name := b.plan.contenders[(i+round)%len(b.plan.contenders)]
 				fmt.Fprintf(b.log, "round %d of %d, %d bytes: %s\n", round+1, b.plan.rounds, bytes, name)
 				t := turn{bench: b, name: name, bytes: bytes, round: round}

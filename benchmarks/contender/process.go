@@ -37,7 +37,10 @@ func StartProcess(ctx context.Context, command string, arguments ...string) (*Pr
 	}
 	var description Description
 	if err := p.output.Decode(&description); err != nil {
-		return nil, Description{}, errors.Join(err, p.Stop())
+		if reason := p.Stop(); reason != nil {
+			return nil, Description{}, reason
+		}
+		return nil, Description{}, fmt.Errorf("the contender's process did not say that it is set up: %w", err)
 	}
 	return p, description, nil
 }

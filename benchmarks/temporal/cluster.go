@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -63,7 +62,7 @@ func (c *cluster) connect(ctx context.Context, address string) (client.Client, e
 	options := client.Options{
 		HostPort:  address,
 		Namespace: namespace,
-		Logger:    log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil))),
+		Logger:    log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 	}
 	namespaces, err := client.NewNamespaceClient(options)
 	if err != nil {
@@ -83,7 +82,9 @@ func (c *cluster) connect(ctx context.Context, address string) (client.Client, e
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for again := time.NewTicker(100 * time.Millisecond); ; {
-		_, err := connection.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: taskQueue}, threeActivities, c.input)
+		attempt, done := context.WithTimeout(ctx, 5*time.Second)
+		_, err := connection.ExecuteWorkflow(attempt, client.StartWorkflowOptions{TaskQueue: taskQueue}, threeActivities, c.input)
+		done()
 		if err == nil {
 			return connection, nil
 		}

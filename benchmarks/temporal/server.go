@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"time"
@@ -64,7 +64,7 @@ func startServer(ctx context.Context, databaseURL string) (temporal.Server, stri
 			PublicClient: config.PublicClient{HostPort: frontend},
 		}),
 		temporal.ForServices(temporal.DefaultServices),
-		temporal.WithLogger(log.NewNoopLogger()),
+		temporal.WithLogger(log.NewZapLogger(log.BuildZapLogger(log.Config{Stdout: true, Level: "warn"}))),
 		temporal.WithDynamicConfigClient(unlimited()),
 	)
 	if err != nil {
@@ -85,15 +85,22 @@ func unlimited() dynamicconfig.StaticClient {
 	return rates
 }
 
-// freePorts asks the system for ports that nobody has, all different.
-func freePorts(n int) (ports []int, err error) {
-	for range n {
-		listener, failure := net.Listen("tcp", "127.0.0.1:0")
-		if failure != nil {
-			return nil, errors.Join(err, failure)
+// freePorts finds ports that nobody has. Temporal stores them as a smallint,
+// which those that the system would choose do not fit.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for port := 17233; len(ports) < n; port++ {
+		if port > math.MaxInt16 {
+			return nil, fmt.Errorf("fewer than %d ports below %d are free", n, port)
 		}
-		defer func() { err = errors.Join(err, listener.Close()) }()
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue // somebody has it
+		}
+		if err := listener.Close(); err != nil {
+			return nil, err
+		}
+		ports = append(ports, port)
 	}
 	return ports, nil
 }

@@ -16,11 +16,13 @@ func (c *cli) bench() *cobra.Command {
 	var queued int
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure this engine on a scratch database",
+		Short: "Measure this engine on a scratch database, or on Postgres",
 		Long: `Measure this engine on a scratch database: what a step costs at each durability
 level, with one run at a time and with many in flight, beside a bare commit of
-one row on the same file. With --queued, measure instead what a long queue
-costs: its rates, and the peak memory beside that of a queue of 1,000 runs.`,
+one row on the same database. With --queued, measure instead what a long queue
+costs: its rates and the peak memory, beside those of queues of 1,000 and 10,000
+runs. With --database-url, measure on that Postgres database, where all that was
+measured stays: give it a database of its own.`,
 		Args: arguments(),
 		RunE: c.act(func(ctx context.Context, _ []string) error {
 			cfg.Version = thisBuild().Version
@@ -46,6 +48,7 @@ costs: its rates, and the peak memory beside that of a queue of 1,000 runs.`,
 	flags.StringVar(&durability, "durability", "", "only this level: checkpointed, restartable or ephemeral")
 	flags.IntVar(&queued, "queued", 0, "fill and drain a queue of so many runs instead")
 	flags.StringVar(&cfg.Dir, "data-dir", "", "where the scratch database is made, and removed (default: the temporary folder)")
+	flags.StringVar(&cfg.DatabaseURL, "database-url", "", "a Postgres database to measure on instead, as postgres://user@host/name")
 	return cmd
 }
 
@@ -83,12 +86,17 @@ func (c *cli) benchQueue(ctx context.Context, cfg bench.Config, runs int) error 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stderr, "peak memory %.2f x that of the short queue; %s\n", report.MemoryRatio, report.Machine)
+	fmt.Fprintln(c.stderr, report.Machine)
 	return c.print(report, func(t *table) {
-		t.row("QUEUED RUNS", "ENQUEUED/S", "DRAINED/S", "PEAK MEMORY")
+		t.row("QUEUED RUNS", "ENQUEUED/S", "DRAINED/S", "X FIRST", "LAST TENTH", "PEAK MEMORY", "X FIRST")
 		for _, queue := range report.Queues {
 			t.row(queue.Runs, fmt.Sprintf("%.0f", queue.EnqueuePerSecond),
-				fmt.Sprintf("%.0f", queue.DrainPerSecond), fmt.Sprintf("%.1f MiB", queue.PeakMiB))
+				fmt.Sprintf("%.0f", queue.DrainPerSecond), fmt.Sprintf("%.2f", queue.DrainRatio), fmt.Sprintf("%.2f", queue.LastTenthRatio),
+				fmt.Sprintf("%.1f MiB", queue.PeakMiB), fmt.Sprintf("%.2f", queue.PeakRatio))
+		}
+		for _, relation := range report.Queues[len(report.Queues)-1].Relations {
+			t.row(relation.Name, fmt.Sprintf("%.1f MiB", relation.MiB),
+				fmt.Sprintf("%d live", relation.LiveRows), fmt.Sprintf("%d dead", relation.DeadRows))
 		}
 	})
 }

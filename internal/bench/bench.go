@@ -1,6 +1,6 @@
 // Package bench measures an engine: latency and throughput of each durability
 // level, one run at a time and with many in flight, beside a bare one-row
-// commit on the same file; and the memory that a long queue costs.
+// commit on the same database; and what a long queue costs.
 package bench
 
 import (
@@ -21,6 +21,9 @@ type Config struct {
 	// Dir is where the scratch databases are made. Defaults to a temporary
 	// folder, removed afterwards.
 	Dir string
+	// DatabaseURL names a Postgres database to measure on instead. Its schema is
+	// brought up to date, and what was measured stays there.
+	DatabaseURL string
 	// Workflows is how many runs a row measures per round. Defaults to 2,000.
 	Workflows int
 	// Steps is how many steps each has. Defaults to 4.
@@ -78,7 +81,7 @@ type Report struct {
 		StateBytes int `json:"state_bytes"`
 		Rounds     int `json:"rounds"`
 	} `json:"config"`
-	// Floor is a bare commit of one row with a state, on the same file.
+	// Floor is a bare commit of one row with a state, on the same database.
 	Floor Percentiles `json:"floor_commit"`
 	Rows  []Row       `json:"rows"`
 }
@@ -188,12 +191,16 @@ func scratch(dir string) (path string, remove func(), err error) {
 	return path, func() { _ = os.RemoveAll(path) }, nil
 }
 
-// openEngine opens an engine on a database of its own below dir.
-func openEngine(ctx context.Context, dir string, slots int, definitions ...workflow.Definition) (*singularity.Engine, error) {
-	return singularity.Open(ctx, singularity.Config{
-		DataDir: filepath.Join(dir, "engine"),
-		Queues:  map[string]int{"default": slots},
-	}, definitions...)
+// openEngine opens an engine on a database of its own below dir, or on the one
+// that is given.
+func (c Config) openEngine(ctx context.Context, dir string, slots int, definitions ...workflow.Definition) (*singularity.Engine, error) {
+	engine := singularity.Config{Queues: map[string]int{"default": slots}}
+	if c.DatabaseURL != "" {
+		engine.DatabaseURL, engine.Migrate = c.DatabaseURL, true
+	} else {
+		engine.DataDir = filepath.Join(dir, "engine")
+	}
+	return singularity.Open(ctx, engine, definitions...)
 }
 
 func percentiles(samples []time.Duration) Percentiles {

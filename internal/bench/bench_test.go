@@ -6,8 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"singularity/internal/testpostgres"
+	"singularity/persistence/postgres"
 	"singularity/workflow"
 )
+
+func TestMain(m *testing.M) { testpostgres.Main(m, postgres.MigrateUp) }
 
 func TestLevelsMeasuresEachLevelAloneAndInFlight(t *testing.T) {
 	t.Parallel()
@@ -31,17 +37,52 @@ func TestLevelsMeasuresEachLevelAloneAndInFlight(t *testing.T) {
 	}
 }
 
-func TestQueuedFillsAndDrainsBothQueues(t *testing.T) {
+func TestQueuedFillsAndDrainsEachQueue(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("peak memory is measured on Linux only")
 	}
-	report, err := Queued(t.Context(), Config{Dir: t.TempDir()}, 1500)
+	for name, cfg := range map[string]Config{
+		"sqlite":   {Dir: t.TempDir(), Rounds: 1},
+		"postgres": {DatabaseURL: testpostgres.URL(t), Rounds: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			report, err := Queued(t.Context(), cfg, 1500)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(report.Queues) != 2 || report.Queues[0].Runs != 1000 || report.Queues[0].DrainRatio != 1 {
+				t.Fatalf("implausible report %+v", report)
+			}
+			last := report.Queues[1]
+			if last.Runs != 1500 || last.DrainPerSecond <= 0 || last.DrainRatio <= 0 || last.PeakRatio <= 0 || last.LastTenthRatio <= 0 {
+				t.Errorf("implausible queue %+v", last)
+			}
+			if stored := len(last.Relations) > 0; stored != (cfg.DatabaseURL != "") {
+				t.Errorf("relations %+v", last.Relations)
+			}
+		})
+	}
+}
+
+func TestLevelsOnPostgresLeavesNoTableOfItsOwn(t *testing.T) {
+	t.Parallel()
+	url := testpostgres.URL(t)
+	report, err := Levels(t.Context(), Config{DatabaseURL: url, Workflows: 20, Concurrency: 4, Rounds: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Queues) != 2 || report.Queues[1].Runs != 1500 || report.Queues[1].DrainPerSecond <= 0 || report.MemoryRatio <= 0 {
-		t.Errorf("implausible report %+v", report)
+	if len(report.Rows) != 6 || report.Floor.P50 <= 0 {
+		t.Fatalf("got %d rows and a floor of %v us, want 6 rows", len(report.Rows), report.Floor.P50)
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	var left *string
+	if err := conn.QueryRow(t.Context(), `SELECT to_regclass('singularity.bench_floor')::text`).Scan(&left); err != nil || left != nil {
+		t.Errorf("the table of bare commits is still there: %v, %v", left, err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,8 +23,6 @@ type QueueReport struct {
 	Machine string    `json:"machine"`
 	At      time.Time `json:"at"`
 	Queues  []Queue   `json:"queues"`
-	// MemoryRatio is the last queue's peak by the first one's.
-	MemoryRatio float64 `json:"peak_memory_ratio"`
 }
 
 // Queue is one queue that was filled while nothing ran, and then drained.
@@ -32,12 +31,25 @@ type Queue struct {
 	EnqueuePerSecond float64 `json:"enqueued_per_second"`
 	DrainPerSecond   float64 `json:"drained_per_second"`
 	PeakMiB          float64 `json:"peak_memory_mib"` // resident, of the whole process
+	// Of the shortest queue.
+	DrainRatio float64 `json:"drained_per_second_ratio"`
+	PeakRatio  float64 `json:"peak_memory_ratio"`
+	// Of the last tenth of the queue by the whole of it.
+	LastTenthRatio float64 `json:"last_tenth_drained_per_second_ratio"`
+	// Relations are the tables and indexes of a Postgres database after the queue
+	// was drained.
+	Relations []Relation `json:"relations,omitempty"`
 }
 
-// starters is how many starts are under way at once while a queue fills.
-const starters = 64
+const (
+	// starters is how many starts are under way at once while a queue fills.
+	starters = 64
+	// slots is how many runs of it are drained at once.
+	slots = 32
+)
 
-// Queued fills and drains a queue of 1,000 runs, then one of n.
+// Queued fills and drains a queue of 1,000 runs, one of 10,000, and one of n:
+// those that are shorter than n several times, of which it reports the median.
 func Queued(ctx context.Context, cfg Config, n int) (QueueReport, error) {
 	cfg = cfg.withDefaults()
 	report := QueueReport{Version: cfg.Version, Machine: newReport(cfg).Machine, At: newReport(cfg).At}
@@ -46,21 +58,48 @@ func Queued(ctx context.Context, cfg Config, n int) (QueueReport, error) {
 		return QueueReport{}, err
 	}
 	defer remove()
-	for _, runs := range []int{1000, n} {
-		queue, err := fillAndDrain(ctx, fmt.Sprintf("%s/%d", dir, runs), cfg, runs)
-		if err != nil {
-			return QueueReport{}, fmt.Errorf("queue of %d runs: %w", runs, err)
+	shorter := slices.DeleteFunc([]int{1000, 10_000}, func(runs int) bool { return runs >= n })
+	for _, runs := range append(shorter, n) {
+		repeats := cfg.Rounds
+		if runs == n {
+			repeats = 1
 		}
-		report.Queues = append(report.Queues, queue)
+		var rounds []Queue
+		for round := range repeats {
+			queue, err := fillAndDrain(ctx, fmt.Sprintf("%s/%d-%d", dir, runs, round), cfg, runs)
+			if err != nil {
+				return QueueReport{}, fmt.Errorf("queue of %d runs: %w", runs, err)
+			}
+			rounds = append(rounds, queue)
+		}
+		report.Queues = append(report.Queues, medianQueue(rounds))
 	}
-	report.MemoryRatio = report.Queues[1].PeakMiB / report.Queues[0].PeakMiB
-	return report, nil
+	first, last := report.Queues[0], &report.Queues[len(report.Queues)-1]
+	for i := range report.Queues {
+		queue := &report.Queues[i]
+		queue.DrainRatio, queue.PeakRatio = queue.DrainPerSecond/first.DrainPerSecond, queue.PeakMiB/first.PeakMiB
+	}
+	if cfg.DatabaseURL != "" {
+		last.Relations, err = relations(ctx, cfg.DatabaseURL)
+	}
+	return report, err
+}
+
+func medianQueue(rounds []Queue) Queue {
+	return Queue{
+		Runs:             rounds[0].Runs,
+		EnqueuePerSecond: medianOf(rounds, func(q Queue) float64 { return q.EnqueuePerSecond }),
+		DrainPerSecond:   medianOf(rounds, func(q Queue) float64 { return q.DrainPerSecond }),
+		PeakMiB:          medianOf(rounds, func(q Queue) float64 { return q.PeakMiB }),
+		LastTenthRatio:   medianOf(rounds, func(q Queue) float64 { return q.LastTenthRatio }),
+	}
 }
 
 func fillAndDrain(ctx context.Context, dir string, cfg Config, runs int) (queue Queue, err error) {
 	gate := make(chan struct{})
 	drained := make(chan struct{})
 	var left atomic.Int64
+	var lastTenth atomic.Pointer[time.Time] // when it began
 	left.Store(int64(runs))
 	work := workflow.New("bench_queue",
 		workflow.Do("wait", func(ctx context.Context, _ *load) error {
@@ -72,12 +111,16 @@ func fillAndDrain(ctx context.Context, dir string, cfg Config, runs int) (queue 
 			}
 		}).Timeout(time.Hour),
 		workflow.Do("work", func(context.Context, *load) error {
-			if left.Add(-1) == 0 {
+			switch left.Add(-1) {
+			case int64(runs / 10):
+				now := time.Now()
+				lastTenth.Store(&now)
+			case 0:
 				close(drained)
 			}
 			return nil
 		}))
-	engine, err := openEngine(ctx, dir, 32, work)
+	engine, err := cfg.openEngine(ctx, dir, slots, work)
 	if err != nil {
 		return Queue{}, err
 	}
@@ -102,11 +145,13 @@ func fillAndDrain(ctx context.Context, dir string, cfg Config, runs int) (queue 
 	}
 	ended := time.Now()
 	peak, err := peakMiB()
+	drain := float64(runs) / ended.Sub(filled).Seconds()
 	return Queue{
 		Runs:             runs,
 		EnqueuePerSecond: float64(runs) / filled.Sub(began).Seconds(),
-		DrainPerSecond:   float64(runs) / ended.Sub(filled).Seconds(),
+		DrainPerSecond:   drain,
 		PeakMiB:          peak,
+		LastTenthRatio:   float64(runs/10) / ended.Sub(*lastTenth.Load()).Seconds() / drain,
 	}, err
 }
 

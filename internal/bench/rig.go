@@ -12,18 +12,20 @@ import (
 	"sync/atomic"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver of the bare commits
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver of bare commits on Postgres
+	_ "modernc.org/sqlite"             // and on SQLite
 
 	"singularity"
 	"singularity/workflow"
 )
 
 // rig is an engine with the workflows to measure, and a connection of its own
-// to the same file.
+// to the same database.
 type rig struct {
 	cfg       Config
 	engine    *singularity.Engine
 	bare      *sql.DB
+	insert    string // of a bare commit
 	workflows map[workflow.Durability]*workflow.Workflow[load, load]
 	// steps[w][i] is when step i of worker w's run began.
 	steps [][]time.Time
@@ -47,12 +49,23 @@ func open(ctx context.Context, dir string, cfg Config) (*rig, error) {
 	for range cfg.Concurrency {
 		r.steps = append(r.steps, make([]time.Time, cfg.Steps))
 	}
-	engine, err := openEngine(ctx, dir, cfg.Concurrency, definitions...)
+	engine, err := cfg.openEngine(ctx, dir, cfg.Concurrency, definitions...)
 	if err != nil {
 		return nil, err
 	}
 	r.engine = engine
-	if r.bare, err = openBare(ctx, filepath.Join(dir, "engine", "singularity.db")); err != nil {
+	if cfg.DatabaseURL != "" {
+		r.insert = `INSERT INTO singularity.bench_floor (doc) VALUES ($1)`
+		r.bare, err = openBare(ctx, "pgx", cfg.DatabaseURL,
+			`CREATE TABLE IF NOT EXISTS singularity.bench_floor (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, doc text NOT NULL)`)
+	} else {
+		// The settings are those of the store's own connection.
+		file := "file:" + filepath.Join(dir, "engine", "singularity.db")
+		r.insert = `INSERT INTO bench_floor (doc) VALUES (?)`
+		r.bare, err = openBare(ctx, "sqlite", file+"?mode=rw&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_txlock=immediate",
+			`CREATE TABLE bench_floor (id INTEGER PRIMARY KEY, doc TEXT NOT NULL)`)
+	}
+	if err != nil {
 		return nil, errors.Join(err, engine.Close(ctx))
 	}
 	return r, nil
@@ -72,18 +85,21 @@ func (r *rig) bodies() []workflow.Step[load] {
 }
 
 func (r *rig) close(ctx context.Context) {
+	if r.cfg.DatabaseURL != "" {
+		_, _ = r.bare.ExecContext(ctx, `DROP TABLE singularity.bench_floor`)
+	}
 	_ = r.bare.Close()
 	_ = r.engine.Close(ctx)
 }
 
-// openBare opens a second connection with the settings of the store's own.
-func openBare(ctx context.Context, path string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", "file:"+path+"?mode=rw&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_txlock=immediate")
+// openBare opens a second connection, and makes the table of bare commits.
+func openBare(ctx context.Context, driver, name, table string) (*sql.DB, error) {
+	db, err := sql.Open(driver, name)
 	if err != nil {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(ctx, `CREATE TABLE bench_floor (id INTEGER PRIMARY KEY, doc TEXT NOT NULL)`); err != nil {
+	if _, err := db.ExecContext(ctx, table); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
@@ -91,7 +107,7 @@ func openBare(ctx context.Context, path string) (*sql.DB, error) {
 
 // floor times commits of one row each, one after the other.
 func (r *rig) floor(ctx context.Context) (Percentiles, error) {
-	insert, err := r.bare.PrepareContext(ctx, `INSERT INTO bench_floor (doc) VALUES (?)`)
+	insert, err := r.bare.PrepareContext(ctx, r.insert)
 	if err != nil {
 		return Percentiles{}, err
 	}

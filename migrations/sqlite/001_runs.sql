@@ -29,6 +29,8 @@ CREATE TABLE workflow_runs (
     turn           INTEGER NOT NULL DEFAULT 0,
     attempt        INTEGER NOT NULL DEFAULT 0, -- failed attempts of that step and turn
     seq            INTEGER NOT NULL DEFAULT 0, -- commits of its owners
+    entry          INTEGER NOT NULL,           -- the newest of its history
+    input          INTEGER NOT NULL,           -- the first one
     epoch          INTEGER NOT NULL DEFAULT 0, -- changes of hands
     owner          TEXT,                       -- a boot; stays with a run that it ended
     claim_id       TEXT,                       -- of the claim by which the owner has it
@@ -62,9 +64,13 @@ CREATE UNIQUE INDEX workflow_runs_key ON workflow_runs (workflow, key)
 CREATE INDEX workflow_runs_owned ON workflow_runs (owner, claim_id) WHERE state = 'running';
 CREATE INDEX workflow_runs_ended ON workflow_runs (state, finished_at) WHERE finished_at IS NOT NULL;
 
--- A run's documents and history. Row 0 is its input. Not WITHOUT ROWID: states
--- are too large for the inner pages of an index.
+-- A run's documents and history. Row 0 is its input. The run's row leads to the
+-- newest entry, and each entry to the one before: an index would be one page
+-- more to write for each checkpoint, and so would a key that puts entries
+-- anywhere but at the end, where those of many runs share pages.
 CREATE TABLE step_checkpoints (
+    entry       INTEGER PRIMARY KEY,
+    previous    INTEGER,                       -- entry of the same run
     run_id      TEXT    NOT NULL,
     seq         INTEGER NOT NULL,
     step        TEXT,
@@ -80,8 +86,7 @@ CREATE TABLE step_checkpoints (
     summary     TEXT,                          -- of the run so far
     error       TEXT,
     started_at  INTEGER,
-    finished_at INTEGER,
-    PRIMARY KEY (run_id, seq)
+    finished_at INTEGER
 ) STRICT;
 
 -- What attempts found out, such as the cost of a model call.

@@ -1,9 +1,7 @@
 package postgres
 
 import (
-	"bytes"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -93,9 +91,7 @@ func (c *commit) queueAdvances() error {
 	if len(c.advances) == 0 {
 		return nil
 	}
-	slices.SortFunc(c.advances, func(a, b placed[persistence.Advance]) int {
-		return bytes.Compare(a.write.Run[:], b.write.Run[:])
-	})
+	sortByRun(c.advances)
 	list, err := advanceRows(c.advances)
 	if err != nil {
 		return err
@@ -187,116 +183,5 @@ func checkAdvance(w persistence.Advance) error {
 		return nil
 	default:
 		return fmt.Errorf("%w: an owner cannot make its run %q", persistence.ErrBadWrite, w.State)
-	}
-}
-
-// A record comes with an entry of the same owner and epoch. It is there
-// already when the write landed before.
-var insertRecords = &statement{"insert_records", `
-INSERT INTO singularity.step_records (run_id, seq, number, kind, doc, owner, recorded_at)
-SELECT w.run_id, w.seq, w.number, w.kind, w.doc, w.boot, w.recorded_at
-FROM unnest(
-	$1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::integer[], $6::text[], $7::text[], $8::timestamptz[]
-) AS w (run_id, seq, boot, epoch, number, kind, doc, recorded_at)
-WHERE ` + entered + `
-ON CONFLICT DO NOTHING`}
-
-// entered tells whether the history has the entry of w, with which more comes.
-const entered = `(
-		SELECT true
-		FROM singularity.step_checkpoints AS entry
-		WHERE entry.run_id = w.run_id AND entry.seq = w.seq AND entry.owner = w.boot AND entry.epoch = w.epoch
-	)`
-
-func (c *commit) queueRecords() error {
-	list := newArrays(0, pgtype.UUIDOID, pgtype.Int8OID, pgtype.TextOID, pgtype.Int8OID,
-		pgtype.Int4OID, pgtype.TextOID, pgtype.TextOID, pgtype.TimestamptzOID)
-	for _, advance := range c.advances {
-		w := advance.write
-		if w.Entry == nil {
-			continue
-		}
-		for i, fact := range w.Entry.Facts {
-			list.uuid(w.Run)
-			list.int8(w.Seq + 1)
-			list.text(string(w.Boot))
-			list.int8(w.Epoch)
-			list.int4(i)
-			list.text(fact.Kind)
-			list.text(string(fact.Doc))
-			list.time(fact.At)
-		}
-	}
-	if list.rows > 0 {
-		c.queue(insertRecords, list.params(), nil)
-	}
-	return list.err
-}
-
-// The history keeps who made each entry. What has none is the run's end, while
-// it stands, or its last release.
-var landedEntries = &statement{"landed_entries", `
-SELECT w.n
-FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[]) WITH ORDINALITY AS w (run_id, seq, boot, epoch, n)
-WHERE ` + entered}
-
-var landedBare = &statement{"landed_bare", `
-SELECT w.n
-FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::text[]) WITH ORDINALITY AS w (run_id, seq, boot, epoch, state, n)
-WHERE (
-		SELECT true
-		FROM singularity.workflow_runs AS run
-		WHERE run.id = w.run_id AND (
-			run.seq = w.seq AND run.owner = w.boot AND run.epoch = w.epoch AND run.state = w.state
-			OR run.released_seq = w.seq AND run.released_by = w.boot AND run.released_epoch = w.epoch
-		)
-	)`}
-
-// queueLanded looks whether the writes that the fence refused were refused
-// because they had landed before.
-func (c *commit) queueLanded() error {
-	var entries, bare []placed[persistence.Advance]
-	for _, w := range c.advances {
-		switch {
-		case c.verdicts[w.place].Err == nil:
-		case w.write.Entry != nil:
-			entries = append(entries, w)
-		default:
-			bare = append(bare, w)
-		}
-	}
-	if len(entries) > 0 {
-		c.queue(landedEntries, landedParams(entries).params(), c.recognise(entries))
-	}
-	if len(bare) > 0 {
-		states := newArrays(len(bare), pgtype.TextOID)
-		for _, w := range bare {
-			states.text(string(w.write.State))
-		}
-		c.queue(landedBare, append(landedParams(bare).params(), states.params()...), c.recognise(bare))
-	}
-	return nil
-}
-
-func landedParams(advances []placed[persistence.Advance]) *arrays {
-	list := newArrays(len(advances), pgtype.UUIDOID, pgtype.Int8OID, pgtype.TextOID, pgtype.Int8OID)
-	for _, w := range advances {
-		list.uuid(w.write.Run)
-		list.int8(w.write.Seq + 1)
-		list.text(string(w.write.Boot))
-		list.int8(w.write.Epoch)
-	}
-	return list
-}
-
-// recognise reads the numbers of writes that landed before.
-func (c *commit) recognise(advances []placed[persistence.Advance]) func(scanner) error {
-	return func(row scanner) error {
-		var n int64
-		err := row.Scan(&n)
-		if err == nil {
-			c.verdicts[advances[n-1].place].Err = nil
-		}
-		return err
 	}
 }

@@ -169,7 +169,8 @@ func (c *commit) queueMessages() error {
 }
 
 // senders are the advances that come with messages, in the order of the batch.
-func (c *commit) senders() (senders []placed[persistence.Advance]) {
+func (c *commit) senders() []placed[persistence.Advance] {
+	var senders []placed[persistence.Advance]
 	for _, w := range c.advances {
 		if w.write.Entry != nil && len(w.write.Entry.Messages) > 0 {
 			senders = append(senders, w)
@@ -189,7 +190,7 @@ func addMessage(list *arrays, m workflow.Message) {
 
 var postMessages = &statement{"post_messages", `
 WITH w AS MATERIALIZED (
-	SELECT *
+	SELECT agent, message_id, source, type, payload, n
 	FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
 		WITH ORDINALITY AS w (agent, message_id, source, type, payload, n)
 	WHERE (SELECT true FROM singularity.agents WHERE name = w.agent)
@@ -233,7 +234,7 @@ WITH home AS MATERIALIZED (
 	ORDER BY name
 	FOR SHARE
 ), w AS MATERIALIZED (
-	SELECT w.*
+	SELECT w.agent, w.message_id, w.n
 	FROM unnest($1::text[], $2::bigint[], $3::text[]) WITH ORDINALITY AS w (agent, epoch, message_id, n)
 	WHERE ((w.agent, w.epoch) IN (SELECT name, epoch FROM home)) IS TRUE
 ), done AS (

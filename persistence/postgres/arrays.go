@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -33,14 +35,37 @@ type column struct {
 const headerSize = 20
 
 func newArrays(rows int, elements ...uint32) *arrays {
-	a := &arrays{columns: make([]column, len(elements))}
+	a, _ := spare.Get().(*arrays)
+	if a == nil {
+		a = &arrays{}
+	}
+	a.columns = slices.Grow(a.columns[:0], len(elements))[:len(elements)]
+	a.next, a.rows, a.err = 0, 0, nil
 	const usual = 16 // bytes of a field, with its length
-	buffer := make([]byte, len(elements)*(headerSize+rows*usual))
 	for i, element := range elements {
-		size := len(buffer) / len(elements)
-		a.columns[i] = column{element: element, binary: buffer[i*size : i*size+headerSize : (i+1)*size]}
+		c := &a.columns[i]
+		c.element, c.nulls = element, false
+		c.binary = slices.Grow(c.binary[:0], headerSize+rows*usual)[:headerSize]
 	}
 	return a
+}
+
+// spare are arrays that were sent: batches of one size follow each other, and
+// most of what they would allocate is here.
+var spare sync.Pool
+
+// mostSpare bounds what is kept of an array, in bytes.
+const mostSpare = 1 << 20
+
+// free gives the arrays up, and with them the parameters that were taken from
+// them.
+func (a *arrays) free() {
+	for _, c := range a.columns {
+		if cap(c.binary) > mostSpare {
+			return
+		}
+	}
+	spare.Put(a)
 }
 
 // field returns the column whose turn it is.
@@ -172,6 +197,14 @@ func uuids(ids []workflow.RunID) [][]byte {
 func textParam(s string) []byte { return []byte(s) }
 
 func int8Param(n int) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
+
+// timeParam is -infinity for the zero time.
+func timeParam(t time.Time) []byte {
+	if t.IsZero() {
+		return binary.BigEndian.AppendUint64(nil, 1<<63)
+	}
+	return binary.BigEndian.AppendUint64(nil, uint64(t.UnixMicro()-epoch.UnixMicro()))
+}
 
 func boolParam(b bool) []byte {
 	if b {

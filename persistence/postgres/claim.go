@@ -13,7 +13,7 @@ import (
 // over, however much is scheduled for the next minutes. The first look tells
 // how many runs each priority has among those that are next; only so many are
 // then locked. Runs that another claim is about to take are passed over, for
-// later ones of the same priority.
+// later ones of the same priority. $8 is where the search begins.
 //
 // While the lease row is held, the boot cannot be declared dead. A claim that
 // landed before takes nothing.
@@ -60,7 +60,8 @@ FROM lease`}
 
 // dueRuns are the runs of a priority that can be claimed now, the next first.
 const dueRuns = claimableRuns + ` AND run.queue = $5 AND (run.crash_count >= 2) = $6
-				AND run.priority = level.priority AND run.sort_key <= now() + level.priority * interval '1 minute'
+				AND run.priority = level.priority
+				AND run.sort_key >= $8 AND run.sort_key <= now() + level.priority * interval '1 minute'
 				AND ` + knownDefinitions + `
 			ORDER BY run.sort_key, run.id`
 
@@ -69,7 +70,9 @@ const claimableRuns = `singularity.workflow_runs AS run WHERE run.sort_key IS NO
 
 // knownDefinitions is the condition that a run's is among those in $1 and $2.
 // IS TRUE keeps them a hash table, where they would be joined.
-const knownDefinitions = `((run.workflow, run.version) IN (SELECT * FROM unnest($1::text[], $2::integer[]))) IS TRUE`
+const knownDefinitions = `((run.workflow, run.version) IN (
+				SELECT known.workflow, known.version FROM unnest($1::text[], $2::integer[]) AS known (workflow, version)
+			)) IS TRUE`
 
 // Runs that a claim under this id took, also when it landed before.
 var claimedRuns = &statement{"claimed_runs", `
@@ -80,7 +83,7 @@ ORDER BY run.due_at + run.priority * interval '1 minute', run.id`}
 
 // queueClaims adds two statements for each claim: a batch has few of them, one
 // for each queue at most.
-func (c *commit) queueClaims() error {
+func (s *Store) queueClaims(c *commit) error {
 	for _, claim := range c.claims {
 		w := claim.write
 		verdict := &c.verdicts[claim.place]
@@ -90,8 +93,9 @@ func (c *commit) queueClaims() error {
 		if err != nil {
 			return err
 		}
-		params := append(known, boot, id, textParam(w.Queue), boolParam(w.Solo), int8Param(max(w.Limit, 0)))
-		c.queue(claimRuns, params, func(scanner) error {
+		begin := s.floors.next(lane{w.Queue, w.Solo})
+		params := [][]byte{boot, id, textParam(w.Queue), boolParam(w.Solo), int8Param(max(w.Limit, 0)), timeParam(begin)}
+		c.queue(claimRuns, append(known, params...), func(scanner) error {
 			verdict.Err = nil
 			return nil
 		})

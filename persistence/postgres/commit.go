@@ -24,6 +24,7 @@ type commit struct {
 
 	verdicts []persistence.Verdict
 	queries  []query
+	large    []*arrays // whose parameters are in queries
 }
 
 // placed is a write and its place in the batch.
@@ -109,16 +110,21 @@ func (s *Store) commit(ctx context.Context, c *commit) error {
 	// checkpoint of others should wait with it.
 	for _, queue := range []func() error{
 		c.queueInserts, c.queueInboxes, c.queueLocks, c.queueAdvances, c.queueReactivates, c.queueCancels, c.queueRetries,
-		c.queueClaims, c.queuePosts, c.queueFinished,
+		func() error { return s.queueClaims(c) }, c.queuePosts, c.queueFinished,
 	} {
 		if err := queue(); err != nil {
 			return settled{err}
 		}
 	}
-	if err := s.run(ctx, c.queries); err != nil {
+	err := s.run(ctx, c.queries)
+	for _, list := range c.large {
+		list.free()
+	}
+	c.large, c.queries = c.large[:0], c.queries[:0]
+	if err != nil {
 		return err
 	}
-	c.queries = c.queries[:0]
+	s.moveFloors(c)
 	for _, queue := range []func() error{c.queueExisting, c.queueLanded} {
 		if err := queue(); err != nil {
 			return err
@@ -142,6 +148,7 @@ func (c *commit) queue(s *statement, params [][]byte, row func(scanner) error) {
 // queueRows adds the statement for one row or that for many, with more
 // parameters behind those of the rows.
 func (c *commit) queueRows(one, many *statement, list *arrays, more [][]byte, row func(scanner) error) {
+	c.large = append(c.large, list)
 	if list.rows == 1 {
 		c.queue(one, append(list.scalars(), more...), row)
 	} else {

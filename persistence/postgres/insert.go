@@ -31,7 +31,7 @@ const oneInsert = `
 		$7::integer AS priority, $8::timestamptz AS due_at, $9::text AS step, $10::text AS owner, $11::text AS input`
 
 const manyInserts = `
-	SELECT *
+	SELECT id, workflow, version, input_hash, key, queue, priority, due_at, step, owner, input
 	FROM unnest(
 		$1::uuid[], $2::text[], $3::integer[], $4::bytea[], $5::text[], $6::text[], $7::integer[], $8::timestamptz[],
 		$9::text[], $10::text[], $11::text[]

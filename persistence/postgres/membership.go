@@ -76,6 +76,9 @@ func (s *Store) Reassign(ctx context.Context, limit int) (persistence.Reassigned
 	if err != nil {
 		return persistence.Reassigned{}, fmt.Errorf("reassign runs: %w", translate(s.afterClose(err)))
 	}
+	if done.Released > 0 {
+		s.floors.forget()
+	}
 	return done, nil
 }
 

@@ -71,9 +71,13 @@ func (s *Store) run(ctx context.Context, queries []query) error {
 		return settled{s.afterClose(err)}
 	}
 	defer conn.Release()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), runTimeout)
-	defer cancel()
-	pipeline := conn.Conn().PgConn().StartPipeline(ctx)
+	// A deadline costs less than a context that is watched.
+	link := conn.Conn().PgConn().Conn()
+	if err := link.SetDeadline(time.Now().Add(runTimeout)); err != nil {
+		return settled{err}
+	}
+	defer func() { _ = link.SetDeadline(time.Time{}) }()
+	pipeline := conn.Conn().PgConn().StartPipeline(context.Background())
 	defer func() { _ = pipeline.Close() }()
 	if s.pooled {
 		queries = slices.Insert(slices.Clone(queries), 0, query{statement: applySettings})

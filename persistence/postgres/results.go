@@ -3,6 +3,7 @@ package postgres
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -41,21 +42,25 @@ SET instance_id = excluded.instance_id, success = excluded.success,
 
 // queueResults adds the job results of the runs that the batch ends.
 func (c *commit) queueResults() error {
-	list := newArrays(0, pgtype.UUIDOID, pgtype.TextOID, pgtype.Int8OID, pgtype.Int8OID, pgtype.TextOID, pgtype.Float8OID,
+	if !slices.ContainsFunc(c.advances, hasResult) {
+		return nil
+	}
+	list := newArrays(len(c.advances), pgtype.UUIDOID, pgtype.TextOID, pgtype.Int8OID, pgtype.Int8OID, pgtype.TextOID, pgtype.Float8OID,
 		pgtype.TextOID, pgtype.Int8OID, pgtype.TextOID, pgtype.TextOID, pgtype.TextOID, pgtype.TextOID)
 	for _, advance := range c.advances {
-		w := advance.write
-		if !w.State.Terminal() || w.Summary == nil {
+		if !hasResult(advance) {
 			continue
 		}
-		if err := addResult(list, w); err != nil {
+		if err := addResult(list, advance.write); err != nil {
 			return err
 		}
 	}
-	if list.rows > 0 {
-		c.queue(upsertResults, list.params(), nil)
-	}
+	c.queue(upsertResults, list.params(), nil)
 	return list.err
+}
+
+func hasResult(w placed[persistence.Advance]) bool {
+	return w.write.State.Terminal() && w.write.Summary != nil
 }
 
 func addResult(list *arrays, w persistence.Advance) error {

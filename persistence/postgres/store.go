@@ -96,6 +96,7 @@ type Store struct {
 	readers *pgxpool.Pool
 	steps   *pgxpool.Pool
 	closed  atomic.Bool
+	floors  floors
 
 	sessions sessions
 	wake     func(queue string) // set by Listen

@@ -53,7 +53,7 @@ func newWire(t *testing.T, database string) (*wire, string) {
 		t.Fatal(err)
 	}
 	var serving sync.WaitGroup
-	serving.Go(func() { w.serve(listener, &serving) })
+	serving.Go(func() { w.serve(t, listener, &serving) })
 	t.Cleanup(func() {
 		_ = listener.Close()
 		w.mu.Lock()
@@ -81,13 +81,13 @@ func (w *wire) count(kind byte) int {
 	return w.sent[kind]
 }
 
-func (w *wire) serve(listener net.Listener, serving *sync.WaitGroup) {
+func (w *wire) serve(t *testing.T, listener net.Listener, serving *sync.WaitGroup) {
 	for {
 		client, err := listener.Accept()
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("unix", w.server)
+		server, err := new(net.Dialer).DialContext(t.Context(), "unix", w.server)
 		if err != nil {
 			_ = client.Close()
 			continue
@@ -157,8 +157,9 @@ func messages(from net.Conn) func(func(byte, []byte) bool) {
 			if _, err := io.ReadFull(from, head); err != nil {
 				return
 			}
-			message := append(head, make([]byte, binary.BigEndian.Uint32(head[1:])-4)...)
-			if _, err := io.ReadFull(from, message[5:]); err != nil || !yield(head[0], message) {
+			message := make([]byte, 1+binary.BigEndian.Uint32(head[1:]))
+			copy(message, head)
+			if _, err := io.ReadFull(from, message[len(head):]); err != nil || !yield(head[0], message) {
 				return
 			}
 		}

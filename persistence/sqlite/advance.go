@@ -7,21 +7,23 @@ import (
 	"singularity/workflow"
 )
 
-// The fence is in the statement that writes. It changes no column of an index,
-// which leaves one page to write; only after a crash must crash_count change.
+// The fence is in the statements that write. They change no column of an index,
+// which leaves two pages to write, of the run and of its history; only after a
+// crash must crash_count change.
 const advanceRunning = `
 UPDATE workflow_runs
-SET seq = seq + 1, step = ?, turn = ?, attempt = ?, error = ?, reason = ?, updated_at = ?
+SET entry = last_insert_rowid(), seq = seq + 1, step = ?, turn = ?, attempt = ?, error = ?, reason = ?, updated_at = ?
 WHERE id = ? AND owner = ? AND epoch = ? AND seq = ? AND state = 'running' AND crash_count = 0`
 
 const advanceAfterCrash = `
 UPDATE workflow_runs
-SET seq = seq + 1, step = ?, turn = ?, attempt = ?, error = ?, reason = ?, updated_at = ?, crash_count = 0
+SET seq = seq + 1, step = ?, turn = ?, attempt = ?, error = ?, reason = ?, updated_at = ?, crash_count = 0,
+	entry = last_insert_rowid()
 WHERE id = ? AND owner = ? AND epoch = ? AND seq = ? AND state = 'running'`
 
 const endRun = `
 UPDATE workflow_runs
-SET state = ?, finished_at = ?, crash_count = iif(?, 0, crash_count),
+SET state = ?, finished_at = ?, entry = iif(?, last_insert_rowid(), entry), crash_count = iif(?, 0, crash_count),
 	seq = seq + 1, step = ?, turn = ?, attempt = ?, error = ?, reason = ?, updated_at = ?
 WHERE id = ? AND owner = ? AND epoch = ? AND seq = ? AND state = 'running'`
 
@@ -30,13 +32,16 @@ WHERE id = ? AND owner = ? AND epoch = ? AND seq = ? AND state = 'running'`
 const releaseRun = `
 UPDATE workflow_runs
 SET state = ?, due_at = coalesce(?, due_at), sort_key = iif(?, coalesce(?, due_at) + priority * 60000000, NULL),
-	crash_count = iif(?, 0, crash_count), epoch = epoch + 1, owner = NULL, claim_id = NULL,
+	entry = iif(?, last_insert_rowid(), entry), crash_count = iif(?, 0, crash_count), epoch = epoch + 1, owner = NULL, claim_id = NULL,
 	released_by = owner, released_epoch = epoch, released_seq = seq + 1,
 	seq = seq + 1, step = ?, turn = ?, attempt = ?, error = ?, reason = ?, updated_at = ?
 WHERE id = ? AND owner = ? AND epoch = ? AND seq = ? AND state = 'running'`
 
 func (t *tx) advance(w persistence.Advance) (persistence.Verdict, error) {
-	landed, err := t.move(w)
+	landed, err := t.enter(w)
+	if err == nil && landed {
+		landed, err = t.move(w)
+	}
 	switch {
 	case err != nil:
 		return persistence.Verdict{}, err
@@ -44,7 +49,7 @@ func (t *tx) advance(w persistence.Advance) (persistence.Verdict, error) {
 		return t.landedBefore(w)
 	}
 	if w.Entry != nil {
-		if err := t.record(w); err != nil {
+		if err := t.attach(w); err != nil {
 			return persistence.Verdict{}, err
 		}
 	}
@@ -54,7 +59,8 @@ func (t *tx) advance(w persistence.Advance) (persistence.Verdict, error) {
 	return persistence.Verdict{}, err
 }
 
-// move writes the run's row and reports whether the fence let it.
+// move writes the run's row, which is to lead to the entry that was added just
+// now, and reports whether the fence let it.
 func (t *tx) move(w persistence.Advance) (bool, error) {
 	var changed int64
 	var err error
@@ -72,13 +78,13 @@ func (t *tx) move(w persistence.Advance) (bool, error) {
 			changed, err = t.exec(advanceAfterCrash, position...)
 		}
 	case workflow.Completed, workflow.Failed:
-		changed, err = t.exec(endRun, append([]any{string(w.State), t.at, w.Entry != nil}, position...)...)
+		changed, err = t.exec(endRun, append([]any{string(w.State), t.at, w.Entry != nil, w.Entry != nil}, position...)...)
 	case workflow.Available, workflow.Retryable, workflow.Waiting:
 		var due any
 		if w.State == workflow.Retryable {
 			due = t.at + w.Delay.Microseconds()
 		}
-		changed, err = t.exec(releaseRun, append([]any{string(w.State), due, w.State != workflow.Waiting, due, w.Entry != nil}, position...)...)
+		changed, err = t.exec(releaseRun, append([]any{string(w.State), due, w.State != workflow.Waiting, due, w.Entry != nil, w.Entry != nil}, position...)...)
 	default:
 		return false, fmt.Errorf("%w: an owner cannot make its run %q", persistence.ErrBadWrite, w.State)
 	}
@@ -88,9 +94,18 @@ func (t *tx) move(w persistence.Advance) (bool, error) {
 // The history keeps who made each entry. What has none is the run's end, while
 // it stands, or its last release.
 const landedEntry = `
+WITH RECURSIVE history AS (
+	SELECT newest.previous, newest.seq, newest.owner, newest.epoch
+	FROM workflow_runs AS run JOIN step_checkpoints AS newest USING (entry)
+	WHERE run.id = ?1
+	UNION ALL
+	SELECT earlier.previous, earlier.seq, earlier.owner, earlier.epoch
+	FROM history JOIN step_checkpoints AS earlier ON earlier.entry = history.previous
+	WHERE history.seq > ?2
+)
 SELECT 1
-FROM step_checkpoints
-WHERE run_id = ? AND seq = ? AND owner = ? AND epoch = ?`
+FROM history
+WHERE seq = ?2 AND owner = ?3 AND epoch = ?4`
 
 const landedBare = `
 SELECT 1
@@ -120,28 +135,38 @@ func (t *tx) landedBefore(w persistence.Advance) (persistence.Verdict, error) {
 
 const insertCheckpoint = `
 INSERT INTO step_checkpoints (
-	run_id, seq, step, turn, attempt, outcome, epoch, owner, state, output, summary, error, started_at, finished_at
+	previous, run_id, seq, epoch, owner, step, turn, attempt, outcome, state, output, summary, error, started_at, finished_at
 )
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+SELECT entry, id, seq + 1, epoch, owner, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+FROM workflow_runs
+WHERE id = ? AND owner = ? AND epoch = ? AND seq = ? AND state = 'running'`
+
+// enter adds the entry to the run's history, if there is one, and reports
+// whether the fence let it.
+func (t *tx) enter(w persistence.Advance) (bool, error) {
+	entry := w.Entry
+	if entry == nil {
+		return true, nil
+	}
+	summary, err := encodeSummary(entry.Summary)
+	if err != nil {
+		return false, err
+	}
+	added, err := t.exec(insertCheckpoint,
+		entry.Step, entry.Turn, entry.Attempt, string(entry.Outcome),
+		document(entry.State), document(entry.Output), document(summary), text(entry.Error),
+		entry.StartedAt.UnixMicro(), entry.FinishedAt.UnixMicro(),
+		w.Run.String(), string(w.Boot), w.Epoch, w.Seq)
+	return added == 1, err
+}
 
 const insertRecord = `
 INSERT INTO step_records (run_id, seq, number, kind, doc, owner, recorded_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)`
 
-// record adds the entry to the run's history, with what comes with it.
-func (t *tx) record(w persistence.Advance) error {
+// attach adds what comes with the entry.
+func (t *tx) attach(w persistence.Advance) error {
 	entry, id, seq, boot := w.Entry, w.Run.String(), w.Seq+1, string(w.Boot)
-	summary, err := encodeSummary(entry.Summary)
-	if err != nil {
-		return err
-	}
-	_, err = t.exec(insertCheckpoint,
-		id, seq, entry.Step, entry.Turn, entry.Attempt, string(entry.Outcome), w.Epoch, boot,
-		document(entry.State), document(entry.Output), document(summary), text(entry.Error),
-		entry.StartedAt.UnixMicro(), entry.FinishedAt.UnixMicro())
-	if err != nil {
-		return err
-	}
 	for i, fact := range entry.Facts {
 		if _, err := t.exec(insertRecord, id, seq, i, fact.Kind, string(fact.Doc), boot, fact.At.UnixMicro()); err != nil {
 			return err

@@ -124,9 +124,9 @@ func BenchmarkRun(b *testing.B) {
 func BenchmarkBacklog(b *testing.B) {
 	const fill = `
 		WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)
-		INSERT INTO workflow_runs (id, workflow, version, input_hash, state, queue, priority, due_at, sort_key, step, created_at, updated_at)
+		INSERT INTO workflow_runs (id, workflow, version, input_hash, state, queue, priority, due_at, sort_key, step, entry, input, created_at, updated_at)
 		SELECT printf('01900000-0000-7000-%04x-%012x', ?1, n), 'order', 1, x'', iif(?1 = 1, 'scheduled', 'available'), 'default', n % 10,
-			?3 + n * ?4, ?3 + n * ?4 + n % 10 * 60000000, 'reserve', 0, 0
+			?3 + n * ?4, ?3 + n * ?4 + n % 10 * 60000000, 'reserve', 0, 0, 0, 0
 		FROM numbers`
 	store := openIn(b, b.TempDir())
 	boot := persistence.BootID(workflow.NewRunID().String())

@@ -12,16 +12,19 @@ import (
 const insertRun = `
 INSERT INTO workflow_runs (
 	id, workflow, version, input_hash, key, state, queue, priority, due_at, sort_key, step,
-	epoch, owner, created_at, started_at, updated_at
+	epoch, owner, created_at, started_at, updated_at, entry, input
 )
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ` + nextEntry + `, ` + nextEntry + `)
 ON CONFLICT DO NOTHING`
+
+const nextEntry = `coalesce((SELECT max(entry) FROM step_checkpoints), 0) + 1`
 
 // perPriority is how much waiting, in microseconds, outweighs a step of priority.
 const perPriority = 60_000_000
 
 const insertInput = `
-INSERT INTO step_checkpoints (run_id, seq, input) VALUES (?, 0, ?)`
+INSERT INTO step_checkpoints (entry, run_id, seq, input)
+SELECT entry, id, 0, ? FROM workflow_runs WHERE id = ?`
 
 func (t *tx) insert(w persistence.Insert) (persistence.Verdict, error) {
 	due := t.at
@@ -55,7 +58,7 @@ func (t *tx) insert(w persistence.Insert) (persistence.Verdict, error) {
 	if inserted == 0 {
 		return t.existing(w)
 	}
-	_, err = t.exec(insertInput, id, document(w.Input))
+	_, err = t.exec(insertInput, document(w.Input), id)
 	return persistence.Verdict{Owned: owned}, err
 }
 

@@ -45,7 +45,7 @@ func parameters(query string) int {
 // What the plans of hot queries may read from end to end: lists of their own
 // making, JSON arguments and the boots. An index that holds only the runs that
 // run now, or wait for a claim, may be too, where it says so.
-var mayScan = regexp.MustCompile(`^SCAN (json_each|CONSTANT|\d+ CONSTANT|node_leases|queues|lanes|priorities|heads|\(subquery)`)
+var mayScan = regexp.MustCompile(`^SCAN (json_each|CONSTANT|\d+ CONSTANT|node_leases|queues|lanes|priorities|heads|history|\(subquery)`)
 
 func TestQueriesUseTheirIndexes(t *testing.T) {
 	t.Parallel()
@@ -64,20 +64,23 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		mayScan     string // besides
 		maySort     bool
 	}{
+		{"insert", insertRun, "SEARCH step_checkpoints", 2, "", false},
+		{"insert input", insertInput, primary, 1, "", false},
 		{"claim", claimRuns, claimable, 10, "", false},
 		{"claimed", claimedRuns, "SEARCH run USING INDEX workflow_runs_owned (owner=? AND claim_id=?)", 1, "", true},
 		{"backlog", backlogs, claimable, 2, "SCAN workflow_runs USING COVERING INDEX workflow_runs_claimable", true},
+		{"checkpoint", insertCheckpoint, primary, 1, "", false},
 		{"advance", advanceRunning, primary, 1, "", false},
 		{"advance after a crash", advanceAfterCrash, primary, 1, "", false},
 		{"end", endRun, primary, 1, "", false},
 		{"release", releaseRun, primary, 1, "", false},
-		{"landed entry", landedEntry, "SEARCH step_checkpoints USING INDEX sqlite_autoindex_step_checkpoints_1 (run_id=? AND seq=?)", 1, "", false},
+		{"landed entry", landedEntry, "SEARCH earlier USING INTEGER PRIMARY KEY (rowid=?)", 1, "", false},
 		{"cancel", cancelRun, primary, 1, "", false},
 		{"key", existingByKey, "SEARCH run USING INDEX workflow_runs_key (workflow=? AND key=?)", 1, "", false},
 		{"key holder", keyHolder, "SEARCH workflow_runs USING INDEX workflow_runs_key (workflow=? AND key=?)", 1, "", false},
 		{"run", wholeRun, "SEARCH run USING PRIMARY KEY (id=?)", 1, "", false},
 		{"runs", listRuns, "SEARCH run USING PRIMARY KEY (id<?)", 1, "", false},
-		{"steps", listSteps, "SEARCH entry USING INDEX sqlite_autoindex_step_checkpoints_1 (run_id=?)", 1, "", false},
+		{"steps", listSteps, "SEARCH earlier USING INTEGER PRIMARY KEY (rowid=?)", 1, "", false},
 		{"records", listRecords, "SEARCH step_records USING INDEX sqlite_autoindex_step_records_1 (run_id=?)", 1, "", false},
 		{"owned", ownedRuns, "SEARCH workflow_runs USING COVERING INDEX workflow_runs_owned (owner=?)", 1, "", true},
 		{"abandoned", abandonedRuns, "", 0, "SCAN workflow_runs USING COVERING INDEX workflow_runs_owned", false},
@@ -85,7 +88,7 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		{"acknowledge", finishMessage, "SEARCH agent_inbox USING INDEX", 1, "", false},
 		{"expired", anythingExpired, "SEARCH workflow_runs USING COVERING INDEX workflow_runs_ended (state=? AND finished_at>? AND finished_at<?)", 2, "SCAN workflow_runs USING COVERING INDEX workflow_runs_owned", false},
 		{"prune", deleteRuns, "SEARCH workflow_runs USING COVERING INDEX workflow_runs_ended (state=? AND finished_at>? AND finished_at<?)", 2, "", false},
-		{"prune checkpoints", deleteCheckpoints, "SEARCH step_checkpoints USING COVERING INDEX sqlite_autoindex_step_checkpoints_1 (run_id=?)", 1, "", false},
+		{"prune history", deleteHistory, "SEARCH step_checkpoints USING INTEGER PRIMARY KEY (rowid=?)", 2, "", false},
 	}
 	for _, q := range queries {
 		used := 0

@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"singularity/persistence"
@@ -69,13 +71,20 @@ func (s *Store) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Ru
 
 // Row 0 is the input; it proves that the run is there.
 const listSteps = `
+WITH RECURSIVE history AS (
+	SELECT newest.entry, newest.previous
+	FROM workflow_runs AS run JOIN step_checkpoints AS newest USING (entry)
+	WHERE run.id = ?
+	UNION ALL
+	SELECT earlier.entry, earlier.previous
+	FROM history JOIN step_checkpoints AS earlier ON earlier.entry = history.previous
+)
 SELECT entry.seq, coalesce(entry.step, ''), coalesce(entry.turn, 0), coalesce(entry.attempt, 0), coalesce(entry.outcome, ''),
 	coalesce(entry.epoch, 0), coalesce(boot.instance_id, entry.owner, ''), entry.state, coalesce(entry.error, ''),
 	coalesce(entry.started_at, 0), coalesce(entry.finished_at, 0)
-FROM step_checkpoints AS entry
-LEFT JOIN node_leases AS boot ON boot.boot = entry.owner
-WHERE entry.run_id = ?
-ORDER BY entry.seq`
+FROM history
+CROSS JOIN step_checkpoints AS entry USING (entry)
+LEFT JOIN node_leases AS boot ON boot.boot = entry.owner`
 
 const listRecords = `
 SELECT seq, kind, doc, recorded_at
@@ -86,10 +95,8 @@ ORDER BY seq, number`
 // Steps implements [persistence.Reader].
 func (s *Store) Steps(ctx context.Context, id workflow.RunID) ([]workflow.StepRun, error) {
 	var steps []workflow.StepRun
-	lines := map[int64]int{}
 	err := s.readers.query(ctx, func(row scanner) error {
 		step, err := scanStep(row)
-		lines[step.Seq] = len(steps)
 		steps = append(steps, step)
 		return err
 	}, listSteps, id.String())
@@ -98,6 +105,11 @@ func (s *Store) Steps(ctx context.Context, id workflow.RunID) ([]workflow.StepRu
 	}
 	if err != nil {
 		return nil, fmt.Errorf("steps of run %s: %w", id, err)
+	}
+	slices.SortFunc(steps, func(a, b workflow.StepRun) int { return cmp.Compare(a.Seq, b.Seq) })
+	lines := make(map[int64]int, len(steps))
+	for line, step := range steps {
+		lines[step.Seq] = line
 	}
 	err = s.readers.query(ctx, func(row scanner) error {
 		seq, fact, err := scanFact(row)

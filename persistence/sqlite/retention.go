@@ -79,30 +79,52 @@ SELECT EXISTS (` + expiredRuns + `) OR EXISTS (` + expiredMessages + `) OR EXIST
 const deleteRuns = `
 DELETE FROM workflow_runs
 WHERE id IN (SELECT id FROM (` + expiredRuns + `) LIMIT ?3)
-RETURNING id`
+RETURNING id, entry`
+
+const deleteHistory = `
+WITH RECURSIVE history AS (
+	SELECT entry, previous FROM step_checkpoints WHERE entry IN (SELECT value FROM json_each(?))
+	UNION ALL
+	SELECT earlier.entry, earlier.previous
+	FROM history JOIN step_checkpoints AS earlier ON earlier.entry = history.previous
+)
+DELETE FROM step_checkpoints
+WHERE entry IN (SELECT entry FROM history)`
 
 const (
-	deleteCheckpoints = `DELETE FROM step_checkpoints WHERE run_id IN (SELECT value FROM json_each(?))`
-	deleteRecords     = `DELETE FROM step_records WHERE run_id IN (SELECT value FROM json_each(?))`
-	deleteResults     = `DELETE FROM job_results WHERE job_id IN (SELECT value FROM json_each(?))`
-	deleteSignals     = `DELETE FROM signals WHERE run_id IN (SELECT value FROM json_each(?))`
-	deleteMessages    = `DELETE FROM agent_inbox WHERE seq IN (` + expiredMessages + ` LIMIT ?2)`
-	deleteLeases      = `DELETE FROM node_leases WHERE boot IN (` + expiredLeases + ` LIMIT ?3)`
+	deleteRecords  = `DELETE FROM step_records WHERE run_id IN (SELECT value FROM json_each(?))`
+	deleteResults  = `DELETE FROM job_results WHERE job_id IN (SELECT value FROM json_each(?))`
+	deleteSignals  = `DELETE FROM signals WHERE run_id IN (SELECT value FROM json_each(?))`
+	deleteMessages = `DELETE FROM agent_inbox WHERE seq IN (` + expiredMessages + ` LIMIT ?2)`
+	deleteLeases   = `DELETE FROM node_leases WHERE boot IN (` + expiredLeases + ` LIMIT ?3)`
 )
 
 // prune returns the ids of the runs that it deleted.
 func (t *tx) prune(horizon horizons, limit int) ([]string, error) {
 	var deleted []string
-	err := t.query(func(row scanner) error { return appendText(&deleted, row) },
-		deleteRuns, horizon.completed, horizon.failed, limit)
+	var newest []int64 // entries of theirs
+	err := t.query(func(row scanner) error {
+		var id string
+		var entry int64
+		err := row.Scan(&id, &entry)
+		deleted, newest = append(deleted, id), append(newest, entry)
+		return err
+	}, deleteRuns, horizon.completed, horizon.failed, limit)
 	if err != nil {
+		return nil, err
+	}
+	entries, err := json.Marshal(newest)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.exec(deleteHistory, string(entries)); err != nil {
 		return nil, err
 	}
 	list, err := json.Marshal(deleted)
 	if err != nil {
 		return nil, err
 	}
-	for _, query := range []string{deleteCheckpoints, deleteRecords, deleteResults, deleteSignals} {
+	for _, query := range []string{deleteRecords, deleteResults, deleteSignals} {
 		if _, err := t.exec(query, string(list)); err != nil {
 			return nil, err
 		}

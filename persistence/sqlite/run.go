@@ -48,8 +48,8 @@ func scanRun(row scanner, more ...any) (workflow.Run, error) {
 // documentColumns are the input and the output of run. Only the commit that
 // completes a run has an output.
 const documentColumns = `
-	(SELECT input FROM step_checkpoints WHERE run_id = run.id AND seq = 0),
-	(SELECT output FROM step_checkpoints WHERE run_id = run.id AND seq = run.seq)`
+	(SELECT input FROM step_checkpoints WHERE entry = run.input),
+	(SELECT output FROM step_checkpoints WHERE entry = run.entry AND seq = run.seq)`
 
 // scanWhole reads a run, more columns, and then its documents.
 func scanWhole(row scanner, more ...any) (workflow.Run, error) {
@@ -61,9 +61,30 @@ func scanWhole(row scanner, more ...any) (workflow.Run, error) {
 
 // activationColumns are what scanActivation reads.
 const activationColumns = runColumns + `, run.seq,
-	(SELECT input FROM step_checkpoints WHERE run_id = run.id AND seq = 0),
-	(SELECT state FROM step_checkpoints WHERE run_id = run.id AND state IS NOT NULL ORDER BY seq DESC LIMIT 1),
-	(SELECT summary FROM step_checkpoints WHERE run_id = run.id AND summary IS NOT NULL ORDER BY seq DESC LIMIT 1)`
+	(SELECT input FROM step_checkpoints WHERE entry = run.input),
+	iif(run.seq = 0, NULL, (` + newestState + `)),
+	iif(run.seq = 0, NULL, (` + newestSummary + `))`
+
+// Failed attempts leave no state: it is a few entries back then.
+const newestState = `
+		WITH RECURSIVE history (previous, state) AS (
+			SELECT previous, state FROM step_checkpoints WHERE entry = run.entry
+			UNION ALL
+			SELECT earlier.previous, earlier.state
+			FROM history JOIN step_checkpoints AS earlier ON earlier.entry = history.previous
+			WHERE history.state IS NULL
+		)
+		SELECT state FROM history WHERE state IS NOT NULL`
+
+const newestSummary = `
+		WITH RECURSIVE history (previous, summary) AS (
+			SELECT previous, summary FROM step_checkpoints WHERE entry = run.entry
+			UNION ALL
+			SELECT earlier.previous, earlier.summary
+			FROM history JOIN step_checkpoints AS earlier ON earlier.entry = history.previous
+			WHERE history.summary IS NULL
+		)
+		SELECT summary FROM history WHERE summary IS NOT NULL`
 
 func scanActivation(row scanner) (persistence.Activation, error) {
 	var found persistence.Activation

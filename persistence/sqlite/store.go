@@ -20,11 +20,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/database"
 	_ "modernc.org/sqlite" // the driver
 
-	"singularity/migrations"
 	"singularity/persistence"
 )
 
@@ -157,38 +154,6 @@ func dsn(path string, pragmas ...string) string {
 // busyTimeout is how long a statement waits for a lock of another program,
 // such as a shell that has the database open.
 var busyTimeout = "busy_timeout(" + strconv.FormatInt((5*time.Second).Milliseconds(), 10) + ")"
-
-// migrationsTable keeps the numbers of the migrations that were applied.
-const migrationsTable = "schema_migrations"
-
-// migrate brings the schema up to date.
-func migrate(ctx context.Context, db *sql.DB) error {
-	provider, err := newProvider(db)
-	if err != nil {
-		return err
-	}
-	current, newest, err := provider.GetVersions(ctx)
-	if err != nil {
-		return translate(err)
-	}
-	if current > newest {
-		return fmt.Errorf("%w: it is at migration %d, this program knows migrations up to %d; use the newer program, or another directory",
-			persistence.ErrSchemaNewer, current, newest)
-	}
-	if _, err := provider.Up(ctx); err != nil {
-		return translate(err)
-	}
-	return nil
-}
-
-func newProvider(db *sql.DB) (*goose.Provider, error) {
-	store, err := database.NewStore(database.DialectSQLite3, migrationsTable)
-	if err != nil {
-		return nil, err
-	}
-	return goose.NewProvider(goose.DialectCustom, db, migrations.SQLite(),
-		goose.WithStore(store), goose.WithDisableGlobalRegistry(true))
-}
 
 // now is the time in the precision of the database.
 func now() int64 { return time.Now().UnixMicro() }

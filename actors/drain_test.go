@@ -247,3 +247,27 @@ func TestNodeThatStopsRefusesWork(t *testing.T) {
 		}
 	})
 }
+
+// unreachable is a store that is not there for some calls of Leave.
+type unreachable struct {
+	persistence.Store
+	calls, failing int
+}
+
+func (s *unreachable) Leave(ctx context.Context, boot persistence.BootID) error {
+	if s.calls++; s.calls <= s.failing {
+		return errDown
+	}
+	return s.Store.Leave(ctx, boot)
+}
+
+func TestStopLeavesAStoreThatIsAwayForAMoment(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		store := &unreachable{Store: memory.New(), failing: 2}
+		node := startNode(t, store, Config{}, workflow.New("flow", add("one")))
+		if err := node.Stop(t.Context()); err != nil || store.calls != 3 {
+			t.Errorf("got %v after %d calls, want the third to do it", err, store.calls)
+		}
+	})
+}

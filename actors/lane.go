@@ -54,11 +54,11 @@ func (e *entry) answer(verdict persistence.Verdict) {
 	}
 }
 
-// fail answers that the last try did not land. A store that is unavailable now
-// does not say what became of an earlier one.
+// fail answers that the last try did not land. That the store is unavailable
+// now does not mean that nothing was written by an earlier one.
 func (e *entry) fail(err error) {
 	if e.doubt && errors.Is(err, workflow.ErrUnavailable) {
-		err = fmt.Errorf("%w: %s", workflow.ErrOutcomeUnknown, err.Error()) // not unavailable: that would mean that nothing was written
+		err = fmt.Errorf("%w: %s", workflow.ErrOutcomeUnknown, err.Error())
 	}
 	e.answer(persistence.Verdict{Err: err})
 }

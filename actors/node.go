@@ -287,7 +287,20 @@ func (n *Node) stop(ctx context.Context) error {
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	return errors.Join(n.tree.Stop(last), n.store.Leave(last, n.standing.boot().ID))
+	return errors.Join(n.tree.Stop(last), n.leave(last))
+}
+
+// leave ends the boot. A store that cannot be reached is asked again, until the
+// lease would be over anyway.
+func (n *Node) leave(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, persistence.LeaseTerm)
+	defer cancel()
+	for delay := firstRepeat; ; delay = min(2*delay, lastRepeat) {
+		err := n.store.Leave(ctx, n.standing.boot().ID)
+		if !errors.Is(err, workflow.ErrUnavailable) || !pause(ctx, delay) {
+			return err
+		}
+	}
 }
 
 // drain makes all runs leave memory and waits until they have.

@@ -30,6 +30,8 @@ type cluster struct {
 	mu    sync.Mutex
 	nodes []*node // that are not expected to end
 	turn  int
+
+	broken, invalid []string
 }
 
 // judgeAfter is how long a node has been there before it takes the silence of
@@ -51,7 +53,7 @@ func newClusterOn(t *testing.T, scenario string, server testpostgres.Config) *cl
 		starts: newStarts(),
 		began:  time.Now(),
 		verdict: &verdict{
-			Scenario: scenario, Verdict: broken, Faulty: []string{"it did not come to its end"},
+			Scenario: scenario, Verdict: broken, Faulty: []string{"it did not come to its end; the output of the test says why"},
 			Counts: map[string]int{}, Times: map[string]percentiles{},
 		},
 	}
@@ -187,106 +189,6 @@ WHERE run.state IN ` + terminal + ` IS NOT TRUE AND wanted.id::uuid NOT IN (SELE
 		}
 		return left, err
 	})
-}
-
-// brokenly notes what must not be, beside the invariants.
-func (c *cluster) brokenly(format string, args ...any) {
-	c.verdict.Verdict = broken
-	c.verdict.Faulty = append(c.verdict.Faulty, fmt.Sprintf(format, args...))
-}
-
-// invalidly notes that a fault did not happen as it should.
-func (c *cluster) invalidly(format string, args ...any) {
-	if c.verdict.Verdict != broken {
-		c.verdict.Verdict = invalid
-	}
-	c.verdict.Faulty = append(c.verdict.Faulty, fmt.Sprintf(format, args...))
-}
-
-// begin is called when the nodes are there and the faults begin: from now on
-// the scenario passes unless something is noted.
-func (c *cluster) begin() {
-	c.verdict.Verdict, c.verdict.Faulty = passed, nil
-	c.cpu = readCPU()
-}
-
-// settle waits for the end of all runs, ends the nodes and looks for breaches.
-func (c *cluster) settle() {
-	c.t.Helper()
-	c.awaitEnds()
-	c.stopNodes()
-	c.searchBreaches()
-	c.count()
-}
-
-func (c *cluster) stopNodes() {
-	c.t.Helper()
-	c.verdict.CPU = c.cpu.share(readCPU())
-	for _, n := range c.living() {
-		n.drain()
-	}
-}
-
-// conclude fails the test unless the scenario has passed.
-func (c *cluster) conclude() {
-	c.t.Helper()
-	v := c.verdict
-	v.Seconds = time.Since(c.began).Round(time.Millisecond).Seconds()
-	for _, b := range v.Breaches {
-		c.t.Error(b)
-	}
-	for _, faulty := range v.Faulty {
-		c.t.Errorf("%s: %s", v.Verdict, faulty)
-	}
-	c.t.Logf("%s: %d faults, CPU %.2f, %v, %+v", v.Verdict, v.Faults, v.CPU, v.Counts, v.Times)
-}
-
-// expectNobodyDead is for scenarios in which no process died.
-func (c *cluster) expectNobodyDead() {
-	c.t.Helper()
-	if declared := c.declaredDead(); declared > 0 {
-		c.brokenly("%d nodes were declared dead that were alive", declared)
-	}
-}
-
-// searchBreaches looks for breaches of the usual invariants and of more.
-func (c *cluster) searchBreaches(more ...invariant) {
-	c.t.Helper()
-	ctx := c.t.Context()
-	if err := c.audit.take(ctx, evidence{starts: c.starts.all(), effects: c.ledger.all()}); err != nil {
-		c.t.Fatal(err)
-	}
-	breaches, err := c.audit.breaches(ctx, more...)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if c.verdict.Breaches = breaches; len(breaches) > 0 {
-		c.verdict.Verdict = broken
-	}
-}
-
-// count notes how much there was.
-func (c *cluster) count() {
-	c.t.Helper()
-	effects, keys := c.ledger.all(), map[string]bool{}
-	for _, effect := range effects {
-		keys[effect.Key] = true
-	}
-	counts, told := c.verdict.Counts, map[outcome]int{}
-	for _, known := range c.starts.all() {
-		told[known]++
-	}
-	counts["runs_acknowledged"], counts["starts_unknown"], counts["starts_refused"] = told[acknowledged], told[unknown], told[refused]
-	counts["calls_refused_or_lost"] = c.starts.refused
-	counts["effects"] = len(effects)
-	counts["effects_repeated"] = len(effects) - len(keys)
-	counts["nodes_declared_dead"] = c.declaredDead()
-	counts["stale_writes_accepted"] = 0
-	for _, b := range c.verdict.Breaches {
-		if b.Invariant == noStaleWrite {
-			counts["stale_writes_accepted"]++
-		}
-	}
 }
 
 // told notes a start that was acknowledged.

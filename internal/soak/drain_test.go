@@ -15,14 +15,14 @@ func TestDrainRepeatsNothing(t *testing.T) {
 	c := newCluster(t, "drain")
 	c.launchSome(3)
 	c.begin()
-	load := c.startLoad()
+	load := c.startLoad(usualLoad())
 	for range often(3, 20) {
 		c.awaitRuns(10)
 		nodes := c.living()
 		c.drainInStep(nodes[rand.N(len(nodes))])
 		c.launch()
 	}
-	load.stop(t)
+	load.stop()
 	c.settle()
 
 	if repeated := c.verdict.Counts["effects_repeated"]; repeated > 0 {

@@ -28,7 +28,7 @@ func TestStandbyTakesOverAndNobodyDies(t *testing.T) {
 			c.launchAt(c.server.URLVia(switched.address(), testpostgres.Database), nil)
 			c.awaitJudges(nil, 3)
 			c.begin()
-			load := c.startLoad()
+			load := c.startLoad(usualLoad())
 			c.awaitProgress(time.Now())
 
 			began := time.Now()
@@ -39,7 +39,7 @@ func TestStandbyTakesOverAndNobodyDies(t *testing.T) {
 			outage := c.awaitProgress(began)
 			c.awaitRuns(50)
 			c.awaitJudges(nil, 3) // and declare nobody dead
-			load.stop(t)
+			load.stop()
 			c.verdict.Faults = 1
 			c.verdict.Times["fault_to_next_checkpoint"] = percentilesOf([]time.Duration{outage})
 

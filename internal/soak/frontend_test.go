@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 )
 
@@ -51,7 +52,7 @@ func readBody(r io.Reader, head []byte, length uint32) ([]byte, error) {
 	if length > longestMessage {
 		return nil, fmt.Errorf("a message is %d bytes long; expected the protocol of Postgres", length)
 	}
-	raw := append(head, make([]byte, length)...)
+	raw := slices.Concat(head, make([]byte, length))
 	_, err := io.ReadFull(r, raw[len(head):])
 	return raw, err
 }

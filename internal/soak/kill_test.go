@@ -25,7 +25,7 @@ func TestKilledOwnersRunsGoOnElsewhere(t *testing.T) {
 	}
 	c.awaitJudges(nil, judges)
 	c.begin()
-	load := c.startLoad()
+	load := c.startLoad(usualLoad())
 	var takeovers []time.Duration
 	for range often(3, 100) {
 		nodes := c.living()
@@ -34,7 +34,7 @@ func TestKilledOwnersRunsGoOnElsewhere(t *testing.T) {
 		takeovers = append(takeovers, c.killInStep(victim))
 		c.launch()
 	}
-	load.stop(t)
+	load.stop()
 	c.verdict.Faults = len(takeovers)
 	c.verdict.Times["kill_to_next_checkpoint"] = percentilesOf(takeovers)
 	c.settle()

@@ -20,11 +20,11 @@ func TestRunThatKillsItsProcessIsQuarantinedAndNoOther(t *testing.T) {
 	c.launchSome(3)
 	c.awaitJudges(nil, 2)
 	c.begin()
-	load := c.startLoad()
+	load := c.startLoad(usualLoad())
 	for range often(1, 5) {
 		c.poison()
 	}
-	load.stop(t)
+	load.stop()
 	c.settle()
 	c.conclude()
 }

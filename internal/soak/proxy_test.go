@@ -170,7 +170,7 @@ func (p *proxy) serve(client net.Conn) {
 	p.mu.Lock()
 	upstream := p.upstream
 	p.mu.Unlock()
-	server, err := net.Dial("tcp", upstream)
+	server, err := (&net.Dialer{}).DialContext(p.t.Context(), "tcp", upstream)
 	if err != nil {
 		_ = client.Close()
 		return

@@ -109,7 +109,7 @@ func (r *report) write(name string) error {
 		CPU: cpuModel(), Kernel: firstLine("/proc/sys/kernel/osrelease"), Postgres: r.postgres, Durable: *full,
 	}
 	r.Started, r.Seconds = r.started.UTC().Format(time.RFC3339), time.Since(r.started).Round(time.Millisecond).Seconds()
-	r.Full, r.Rate = *full, *rate
+	r.Full, r.Rate = *full, usualLoad()
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ func TestDatabaseGoesAwayAndNobodyDies(t *testing.T) {
 			c.launchSome(3)
 			c.awaitJudges(nil, 3) // who cannot judge declares nobody dead anyway
 			c.begin()
-			load := c.startLoad()
+			load := c.startLoad(usualLoad())
 			var outages []time.Duration
 			for range often(fault.short, fault.long) {
 				c.awaitJudges(nil, 3)
@@ -43,7 +43,7 @@ func TestDatabaseGoesAwayAndNobodyDies(t *testing.T) {
 				outages = append(outages, c.awaitProgress(began))
 			}
 			c.awaitRuns(50)
-			load.stop(t)
+			load.stop()
 			c.verdict.Faults = len(outages)
 			c.verdict.Times["fault_to_next_checkpoint"] = percentilesOf(outages)
 			c.settle()

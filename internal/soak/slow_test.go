@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// slowLoad is how many runs are started per second: fewer than slow commits
+// let through.
+const slowLoad = 30
+
 // TestSlowCommitsLookLikeNoDeath makes each commit of runs take half a second.
 func TestSlowCommitsLookLikeNoDeath(t *testing.T) {
 	t.Parallel()
@@ -12,13 +16,13 @@ func TestSlowCommitsLookLikeNoDeath(t *testing.T) {
 	c.launchSome(3)
 	c.awaitJudges(nil, 3)
 	c.begin()
-	load := c.startLoad()
+	load := c.startLoad(slowLoad)
 	if _, err := c.audit.pool.Exec(t.Context(), slowCommits); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
 	pass(t, time.Duration(often(5, 60))*time.Second)
-	load.stop(t)
+	load.stop()
 	c.settle()
 	slow, err := one[int](t.Context(), c.audit, `SELECT count(*) FROM soak.slow_commits WHERE took >= interval '500 ms' AND noted_at > $1`, began)
 	if err != nil {

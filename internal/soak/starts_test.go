@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"sync"
-	"testing"
 	"time"
 
 	"singularity/messages"
@@ -55,10 +54,10 @@ type load struct {
 // callPatience is for one call; a node that is stopped does not answer.
 const callPatience = 5 * time.Second
 
-func (c *cluster) startLoad() *load {
+func (c *cluster) startLoad(startsPerSecond int) *load {
 	l := &load{cluster: c, stopped: make(chan struct{})}
 	l.clients.Go(func() {
-		next := time.NewTicker(time.Second / time.Duration(*rate))
+		next := time.NewTicker(time.Second / time.Duration(startsPerSecond))
 		defer next.Stop()
 		for {
 			select {
@@ -76,12 +75,11 @@ func (c *cluster) startLoad() *load {
 
 // stop starts no more runs, and waits until all that were begun are
 // acknowledged.
-func (l *load) stop(t testing.TB) {
-	t.Helper()
+func (l *load) stop() {
 	close(l.stopped)
 	l.clients.Wait()
 	for _, lost := range l.lost {
-		t.Error(lost)
+		l.cluster.brokenly("%s", lost)
 	}
 }
 

@@ -84,12 +84,14 @@ func (c *cluster) holdKey(engine *engine, flow *workflow.Workflow[order, receipt
 		c.t.Fatal(err)
 	}
 	c.verdict.Faults++
-	ended := time.AfterFunc(lasts, func() {
+	ended := make(chan struct{})
+	time.AfterFunc(lasts, func() {
+		defer close(ended)
 		if err := end(tx, ctx); err != nil {
 			c.t.Errorf("end the transaction: %v", err)
 		}
 	})
-	defer ended.Stop()
+	defer func() { <-ended }()
 	for began := time.Now(); ; {
 		asked := time.Now()
 		run, err := flow.StartWith(ctx, engine, order{key}, workflow.Options{Key: key})

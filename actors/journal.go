@@ -118,7 +118,7 @@ func (j *Journal) Append(write persistence.Write, reply func(persistence.Verdict
 // the write in the writer's place when no other waits.
 func (j *Journal) AppendBy(w *worker, write persistence.Write, reply func(persistence.Verdict)) {
 	l := j.laneOf(write)
-	if l.append(entry{write, reply}) > 1 || !w.offer(l.lead) {
+	if l.append(entry{write: write, reply: reply}) > 1 || !w.offer(l.lead) {
 		l.rouse()
 	}
 }

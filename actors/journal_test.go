@@ -454,3 +454,25 @@ func BenchmarkJournalAppend(b *testing.B) {
 	cancel()
 	<-ended
 }
+
+func TestWriteWhoseEarlierTryMayHaveLandedIsNotRefused(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		store := &ledgerStore{}
+		store.fault = func([]persistence.Write) error {
+			if store.tries == 1 {
+				return workflow.ErrOutcomeUnknown
+			}
+			return workflow.ErrUnavailable
+		}
+		journal, _ := runJournal(t, store, JournalConfig{})
+		_, err := journal.Commit(t.Context(), persistence.Insert{Run: workflow.NewRunID()})
+		if !errors.Is(err, workflow.ErrOutcomeUnknown) || errors.Is(err, workflow.ErrUnavailable) {
+			t.Errorf("a start that may have landed was answered with %v", err)
+		}
+		_, err = journal.Commit(t.Context(), persistence.Insert{Run: workflow.NewRunID()})
+		if !errors.Is(err, workflow.ErrUnavailable) || errors.Is(err, workflow.ErrOutcomeUnknown) {
+			t.Errorf("a start that was never sent on its way was answered with %v", err)
+		}
+	})
+}

@@ -44,6 +44,7 @@ func (j *Journal) newLane(cfg JournalConfig) *lane {
 type entry struct {
 	write persistence.Write
 	reply func(persistence.Verdict) // nil once answered
+	doubt bool                      // an earlier try may have landed
 }
 
 // answer replies, unless that was done before a panic interrupted the batch.
@@ -52,6 +53,15 @@ func (e *entry) answer(verdict persistence.Verdict) {
 		e.reply = nil
 		reply(verdict)
 	}
+}
+
+// fail answers that the last try did not land. That the store is unavailable
+// now does not mean that nothing was written by an earlier one.
+func (e *entry) fail(err error) {
+	if e.doubt && errors.Is(err, workflow.ErrUnavailable) {
+		err = fmt.Errorf("%w: %s", workflow.ErrOutcomeUnknown, err.Error())
+	}
+	e.answer(persistence.Verdict{Err: err})
 }
 
 // append returns how many entries wait now. It answers the entry when the
@@ -288,7 +298,13 @@ func (l *lane) store(ctx context.Context, batch []entry) ([]persistence.Verdict,
 	for i, e := range batch {
 		writes[i] = e.write
 	}
-	return l.journal.store.Commit(ctx, writes)
+	verdicts, err := l.journal.store.Commit(ctx, writes)
+	if errors.Is(err, workflow.ErrOutcomeUnknown) {
+		for i := range batch {
+			batch[i].doubt = true
+		}
+	}
+	return verdicts, err
 }
 
 var errUnresolved = fmt.Errorf("%w: it does not say what became of an earlier write", workflow.ErrUnavailable)
@@ -301,7 +317,7 @@ func refuse(batch []entry, err error) []entry {
 		if mustLand(batch[i].write) {
 			kept = append(kept, batch[i])
 		} else {
-			batch[i].answer(persistence.Verdict{Err: err})
+			batch[i].fail(err)
 		}
 	}
 	clear(batch[len(kept):])
@@ -322,6 +338,6 @@ func (l *lane) refuseWaiting(err error) {
 
 func answer(batch []entry, err error) {
 	for i := range batch {
-		batch[i].answer(persistence.Verdict{Err: err})
+		batch[i].fail(err)
 	}
 }

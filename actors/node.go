@@ -352,8 +352,7 @@ func (n *Node) Ready(context.Context) error {
 	case n.draining.Load():
 		return workflow.ErrDraining
 	case !n.standing.good():
-		return fmt.Errorf("%w: the node's lease in the database has not been renewed in time, for %s now; check the database",
-			workflow.ErrUnavailable, n.standing.late().Round(time.Millisecond))
+		return n.standing.overdue()
 	default:
 		return n.journal.Outage()
 	}

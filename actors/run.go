@@ -408,7 +408,7 @@ func (r *runActor) advance(c commit) (persistence.Advance, error) {
 	if c.state == workflow.Completed && r.summary != nil {
 		r.summary.ErrorClass = "" // of an attempt that a later one made good
 	}
-	if c.state == workflow.Completed || c.state == workflow.Failed {
+	if (c.state == workflow.Completed || c.state == workflow.Failed) && !c.bare {
 		write.Summary = r.summary
 	}
 	if c.entry == noEntry {

@@ -127,6 +127,7 @@ type (
 		delay   time.Duration
 		failure error
 		reason  string
+		bare    bool // leaves out the run's summary
 	}
 	// keep makes the state that the last attempt left the current one.
 	keep struct{}
@@ -434,13 +435,18 @@ func (s *runState) landed() []effect {
 
 // refused goes on after a commit that did not land.
 func (s *runState) refused(err error) []effect {
-	lastResort := s.pending.state == workflow.Failed && s.pending.entry == noEntry
+	lastResort := s.pending.bare
 	switch {
 	case s.lost != nil:
 		return s.end(s.lost.state, s.lost.err)
 	case lastResort, errors.Is(err, persistence.ErrFenced),
 		errors.Is(err, workflow.ErrOutcomeUnknown), errors.Is(err, workflow.ErrUnavailable):
 		return s.end(workflow.Running, err)
+	case s.pending.state == workflow.Failed && s.pending.entry == noEntry:
+		// Only the summary is left that may be what cannot be stored.
+		bare := s.pending
+		bare.bare = true
+		return s.write(bare)
 	}
 	// What the step left cannot be stored. The run fails without it, where its
 	// row stands: a retry must find the state that belongs to the step.

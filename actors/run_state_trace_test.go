@@ -218,6 +218,9 @@ func (s *runState) describe(e effect) string {
 		if e.failure != nil {
 			text += ", error: " + e.failure.Error()
 		}
+		if e.bare {
+			text += ", without the summary"
+		}
 		return text
 	case keep:
 		return "keep the state"

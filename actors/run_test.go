@@ -496,6 +496,27 @@ func TestRunWhoseCheckpointCannotBeStoredFailsAndItsNeighboursDoNot(t *testing.T
 	})
 }
 
+func TestRunWhoseSummaryCannotBeStoredFailsWithoutOne(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		store := newFaultyStore()
+		summing := workflow.New("summing", workflow.Do("one", func(ctx context.Context, _ *count) error {
+			workflow.Summarize(ctx, workflow.Summary{Model: "odd"})
+			return nil
+		}))
+		node := startNode(t, store, Config{}, summing)
+		store.beforeCommit(func(batch []persistence.Write) error {
+			if has(batch, func(w persistence.Advance) bool { return w.Summary != nil }) {
+				return fmt.Errorf("%w: a model with a zero byte", persistence.ErrBadWrite)
+			}
+			return nil
+		})
+		if ended := fails(t, start(t, node, summing)); !strings.Contains(ended.Reason, "a model with a zero byte") {
+			t.Errorf("reason is %q", ended.Reason)
+		}
+	})
+}
+
 // Not even the failure of this run can be stored. It must not keep a core busy.
 func TestRunThatCannotEvenFailIsTriedAgainAtLeisure(t *testing.T) {
 	t.Parallel()

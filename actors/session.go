@@ -160,6 +160,7 @@ func (s *session) renewed(m renewed) {
 			s.node.log.Warn("the node's lease was not renewed; nothing begins here until it is", "error", m.err)
 		}
 		s.failing = true
+		s.node.standing.failed(m.err)
 		s.renewIn(renewAgain/2 + rand.N(renewAgain))
 		return
 	}

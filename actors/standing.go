@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -9,6 +11,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"singularity/persistence"
+	"singularity/workflow"
 )
 
 // fenceAfter is how long after a renewal was sent its node goes on to begin
@@ -23,6 +26,7 @@ type standing struct {
 	base  time.Time
 	until atomic.Int64 // nanoseconds after base; nothing begins later
 	now   atomic.Pointer[persistence.Boot]
+	doubt atomic.Pointer[error] // why the last renewal failed, if it did
 
 	mu   sync.Mutex
 	held []*actor.PID // runs whose next step waits
@@ -61,6 +65,7 @@ func (s *standing) admit(run *actor.PID) bool {
 func (s *standing) renewed(sent time.Time) (held []*actor.PID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.doubt.Store(nil)
 	s.until.Store(int64(sent.Sub(s.base) + fenceAfter))
 	if !s.good() {
 		return nil // the answer took too long
@@ -69,13 +74,23 @@ func (s *standing) renewed(sent time.Time) (held []*actor.PID) {
 	return held
 }
 
+// failed takes in that a renewal failed.
+func (s *standing) failed(err error) { s.doubt.Store(&err) }
+
+// overdue says why nothing may begin.
+func (s *standing) overdue() error {
+	late := max(time.Since(s.base)-time.Duration(s.until.Load()), 0).Round(time.Millisecond)
+	reason := errNotRenewed
+	if doubt := s.doubt.Load(); doubt != nil {
+		reason = *doubt
+	}
+	return fmt.Errorf("%w: the node's lease in the database has not been renewed in time, for %s now: %w", workflow.ErrUnavailable, late, reason)
+}
+
+var errNotRenewed = errors.New("check the database")
+
 // suspend keeps everything from beginning until the next renewal.
 func (s *standing) suspend() { s.until.Store(0) }
 
 // reboot makes the node go on under another boot, from its next renewal on.
 func (s *standing) reboot(boot persistence.Boot) { s.now.Store(&boot) }
-
-// late is for how long nothing has been allowed to begin.
-func (s *standing) late() time.Duration {
-	return max(time.Since(s.base)-time.Duration(s.until.Load()), 0)
-}

@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -126,10 +127,11 @@ func (a *audit) fill(ctx context.Context, table string, columns []string, rows [
 	return nil
 }
 
-// breaches searches the history and the evidence.
-func (a *audit) breaches(ctx context.Context) ([]breach, error) {
+// breaches searches the history and the evidence, for breaches of more than the
+// usual invariants, too.
+func (a *audit) breaches(ctx context.Context, more ...invariant) ([]breach, error) {
 	var all []breach
-	for _, i := range invariants {
+	for _, i := range slices.Concat(invariants, more) {
 		rows, err := a.pool.Query(ctx, i.query)
 		if err != nil {
 			return nil, fmt.Errorf("check that %s: %w", i.name, err)

@@ -77,6 +77,9 @@ func TestEachBreachIsFound(t *testing.T) {
 		"an acknowledged run is there and ends": {
 			evidence: func(e *evidence) { e.starts[workflow.NewRunID()] = acknowledged },
 		},
+		"a start that was refused left no run": {
+			evidence: func(e *evidence) { e.starts[secondRun] = refused },
+		},
 		"a run of good steps completes": {
 			sql: `UPDATE singularity.workflow_runs SET state = 'failed' WHERE id::text LIKE '%2'`,
 		},
@@ -153,7 +156,7 @@ type history struct{ server *testpostgres.Server }
 
 func newHistory(t *testing.T) history {
 	t.Helper()
-	server := startServer(t)
+	server := testpostgres.Start(t, usualServer())
 	url := server.URL(testpostgres.Database)
 	if _, err := postgres.MigrateUp(t.Context(), url); err != nil {
 		t.Fatal(err)

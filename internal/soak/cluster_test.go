@@ -41,6 +41,12 @@ const judgeAfter = 11 * time.Second
 // newCluster begins a scenario, without nodes.
 func newCluster(t *testing.T, scenario string) *cluster {
 	t.Helper()
+	return newClusterOn(t, scenario, usualServer())
+}
+
+// newClusterOn is newCluster with a server that differs from the usual.
+func newClusterOn(t *testing.T, scenario string, server testpostgres.Config) *cluster {
+	t.Helper()
 	c := &cluster{
 		t:      t,
 		ledger: newLedger(t),
@@ -52,7 +58,7 @@ func newCluster(t *testing.T, scenario string) *cluster {
 		},
 	}
 	t.Cleanup(func() { results.add(c.verdict) })
-	c.server = startServer(t)
+	c.server = testpostgres.Start(t, server)
 	c.url = c.server.URL(testpostgres.Database)
 	if _, err := postgres.MigrateUp(t.Context(), c.url); err != nil {
 		t.Fatal(err)
@@ -66,13 +72,12 @@ func newCluster(t *testing.T, scenario string) *cluster {
 	return c
 }
 
-// startServer starts a server that knows when each transaction was committed.
-func startServer(t *testing.T) *testpostgres.Server {
-	t.Helper()
-	return testpostgres.Start(t, testpostgres.Config{
+// usualServer is one that knows when each transaction was committed.
+func usualServer() testpostgres.Config {
+	return testpostgres.Config{
 		TCP: true, Durable: *full,
 		Settings: map[string]string{"track_commit_timestamp": "on"},
-	})
+	}
 }
 
 // launch adds a node.

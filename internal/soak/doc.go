@@ -4,11 +4,14 @@
 // standby and slow.
 //
 // Each scenario runs real processes, of the program in node, on a Postgres
-// server of its own. What the processes did is known from outside: a ledger
-// counts every effect of every step, a log has what the clients were told, and
-// a trigger notes each change of a run in the order of the commits. Afterwards
-// one query for each invariant looks for breaches. A scenario also proves that
-// its fault happened; else it is invalid, which is no pass.
+// server of its own; faults that one node alone has to see get an engine in the
+// process of the tests: connections cut around a commit, keys held by a caller,
+// bytes that Postgres refuses, outages, and nothing to do at all. What was done
+// is known from outside: a ledger counts every effect of every step, a log has
+// what the clients were told, and a trigger notes each change of a run in the
+// order of the commits. Afterwards one query for each invariant looks for
+// breaches. A scenario also proves that its fault happened; else it is invalid,
+// which is no pass.
 //
 // As part of the tests each fault happens a few times and only safety counts.
 // With -soak.full, as make soak gives it, faults are repeated until their

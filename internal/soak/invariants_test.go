@@ -27,6 +27,12 @@ LEFT JOIN singularity.workflow_runs AS run ON run.id = start.run
 WHERE start.outcome = 'acknowledged' AND (run.state IN ` + terminal + `) IS NOT TRUE
 	AND start.run NOT IN (SELECT run FROM soak.lost_runs)`},
 
+	{"a start that was refused left no run", `
+SELECT start.run::text, 'is ' || run.state
+FROM soak.starts AS start
+JOIN singularity.workflow_runs AS run ON run.id = start.run
+WHERE start.outcome = 'refused'`},
+
 	{"a run of good steps completes", `
 SELECT id::text, 'is ' || state || ': ' || coalesce(error, reason, '')
 FROM singularity.workflow_runs

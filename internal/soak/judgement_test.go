@@ -2,7 +2,6 @@ package soak
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 )
@@ -70,13 +69,14 @@ func (c *cluster) expectNobodyDead() {
 	}
 }
 
-func (c *cluster) searchBreaches() {
+// searchBreaches looks for breaches of the usual invariants and of more.
+func (c *cluster) searchBreaches(more ...invariant) {
 	c.t.Helper()
 	ctx := c.t.Context()
 	if err := c.audit.take(ctx, evidence{starts: c.starts.all(), effects: c.ledger.all()}); err != nil {
 		c.t.Fatal(err)
 	}
-	breaches, err := c.audit.breaches(ctx)
+	breaches, err := c.audit.breaches(ctx, more...)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -90,10 +90,11 @@ func (c *cluster) count() {
 	for _, effect := range effects {
 		keys[effect.Key] = true
 	}
-	known := slices.Collect(maps.Values(c.starts.all()))
-	counts := c.verdict.Counts
-	counts["runs_acknowledged"] = len(slices.DeleteFunc(slices.Clone(known), func(o outcome) bool { return o != acknowledged }))
-	counts["starts_unknown"] = len(known) - counts["runs_acknowledged"]
+	counts, told := c.verdict.Counts, map[outcome]int{}
+	for _, known := range c.starts.all() {
+		told[known]++
+	}
+	counts["runs_acknowledged"], counts["starts_unknown"], counts["starts_refused"] = told[acknowledged], told[unknown], told[refused]
 	counts["calls_refused_or_lost"] = c.starts.refused
 	counts["effects"] = len(effects)
 	counts["effects_repeated"] = len(effects) - len(keys)

@@ -17,6 +17,7 @@ type outcome string
 const (
 	unknown      outcome = "unknown" // and so it stays, unless it is repeated
 	acknowledged outcome = "acknowledged"
+	refused      outcome = "refused" // with nothing written
 )
 
 // starts is what the clients were told.

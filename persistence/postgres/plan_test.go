@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -89,10 +90,10 @@ func TestPlansUseIndexesWhateverIsKnownOfTheTables(t *testing.T) {
 
 	explained := append([]*statement{
 		{"whole run", wholeRun}, {"runs", listRuns}, {"steps", listSteps}, {"records", listRecords},
-		{"owned", ownedRuns}, {"backlog", backlogs}, {"prune", deleteExpired}, {"inbox", readInbox},
+		{"owned", ownedRuns}, {"ended", selectEnded}, {"backlog", backlogs}, {"prune", deleteExpired}, {"inbox", readInbox},
 	}, statements...)
 	plans := map[string]string{}
-	for _, knowledge := range []string{`SELECT`, `ANALYZE`, `VACUUM ANALYZE`, fillRuns, `ANALYZE`} {
+	for _, knowledge := range []string{`SELECT`, `ANALYZE`, `VACUUM ANALYZE`, fillRuns(50_000), `ANALYZE`, emptyRuns, `ANALYZE`, `VACUUM ANALYZE`} {
 		if _, err := conn.Exec(t.Context(), knowledge); err != nil {
 			t.Fatal(err)
 		}
@@ -108,11 +109,55 @@ func TestPlansUseIndexesWhateverIsKnownOfTheTables(t *testing.T) {
 	}
 }
 
-const fillRuns = `
-INSERT INTO singularity.workflow_runs
-	(id, workflow, version, input_hash, state, queue, priority, due_at, sort_key, step, owner, created_at, updated_at)
-SELECT gen_random_uuid(), 'order', 1, '', state, 'default', 0, now(), CASE WHEN state = 'available' THEN now() END, 'reserve', 'b', now(), now()
-FROM generate_series(1, 1000), (VALUES ('running'), ('available'), ('completed')) AS run (state)`
+// A session plans a renewal each time, for its parameters.
+func TestRenewalFindsRunsOfOthersByIndex(t *testing.T) {
+	t.Parallel()
+	conn, err := pgx.Connect(t.Context(), testpostgres.URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	for _, statement := range []string{fillRuns(500), `ANALYZE`} {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, value := range sessionSettings {
+		if _, err := conn.Exec(t.Context(), `SELECT set_config($1, $2, false)`, name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, boot := range []string{"a", "b", "c"} { // all runs are b's
+		var plans []struct{ Plan planNode }
+		err := conn.QueryRow(t.Context(), "EXPLAIN (FORMAT JSON) "+renewLease, pgx.QueryExecModeExec,
+			boot, "alive", persistence.LeaseTerm, true, 0, late).Scan(&plans)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plans[0].Plan.walk(func(n planNode) {
+			if n.Table == "workflow_runs" {
+				checkAccess(t, "renewal of "+boot, "ANALYZE", n)
+			}
+		})
+	}
+}
+
+// fillRuns makes four times so many runs, each with its input.
+func fillRuns(quarter int) string { return fmt.Sprintf(filledRuns, quarter) }
+
+const filledRuns = `
+WITH filled AS (
+	INSERT INTO singularity.workflow_runs
+		(id, workflow, version, input_hash, state, queue, priority, due_at, sort_key, step, owner, created_at, updated_at, finished_at)
+	SELECT gen_random_uuid(), 'order', 1, '', state, 'default', 0, now(), CASE WHEN state = 'available' THEN now() END, 'reserve',
+		CASE WHEN state = 'running' THEN 'b' END, now(), now(), CASE WHEN state = 'completed' THEN now() END
+	FROM generate_series(1, %d), (VALUES ('running'), ('available'), ('completed'), ('completed')) AS run (state)
+	RETURNING id
+)
+INSERT INTO singularity.step_checkpoints (run_id, seq, input)
+SELECT id, 0, '{}' FROM filled`
+
+const emptyRuns = `TRUNCATE singularity.workflow_runs, singularity.step_checkpoints`
 
 // checkAccess complains of a step that reads more than it is asked for.
 func checkAccess(t *testing.T, name, knowledge string, n planNode) {

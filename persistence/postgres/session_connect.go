@@ -31,9 +31,13 @@ func (s *session) connect(ctx context.Context) error {
 }
 
 // sessionSettings are those of a session. A renewal that a crash of the server
-// loses only makes a lease look older, so none waits for the disk.
+// loses only makes a lease look older, so none waits for the disk. It asks
+// whether any run runs elsewhere, for which the planner would read a table from
+// its beginning, where the runs are that ended long ago.
 var sessionSettings = map[string]string{
 	"synchronous_commit":                  "off",
+	"enable_seqscan":                      "off",
+	"jit":                                 "off",
 	"lock_timeout":                        millis(time.Second),
 	"idle_in_transaction_session_timeout": millis(2 * time.Second),
 	"tcp_keepalives_idle":                 "1",
@@ -99,7 +103,7 @@ var (
 	ErrPooler = errors.New("the URL of the node's session leads to a transaction pooler, which keeps no session: " +
 		"let --session-database-url name the database server itself")
 	ErrReadOnly = errors.New("the URL of the node's session leads to a server that takes no writes, such as a replica: " +
-		"let --session-database-url name the primary")
+		"let --session-database-url, or --database-url without it, name the primary")
 )
 
 // checkSession refuses connections that cannot hold a lock or write.

@@ -51,10 +51,7 @@ func (r *run) claimable() bool {
 func (r *run) solo() bool { return r.Crashes >= persistence.MaxCrashes-1 }
 
 // perPriority is how much waiting outweighs a step of priority.
-const (
-	perPriority = time.Minute
-	maxPriority = 9
-)
+const perPriority = time.Minute
 
 func (r *run) sortKey() time.Time { return r.DueAt.Add(time.Duration(r.Priority) * perPriority) }
 

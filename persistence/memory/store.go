@@ -8,7 +8,6 @@ package memory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -83,8 +82,8 @@ func (s *Store) Commit(ctx context.Context, batch []persistence.Write) ([]persis
 	}
 	defer s.mu.Unlock()
 	for _, write := range batch {
-		if err := check(write); err != nil {
-			return nil, fmt.Errorf("%w: %T: %w", persistence.ErrBadWrite, write, err)
+		if err := persistence.Check(write); err != nil {
+			return nil, fmt.Errorf("%T of run %s: %w", write, write.Subject(), err)
 		}
 	}
 	at := now()
@@ -93,44 +92,6 @@ func (s *Store) Commit(ctx context.Context, batch []persistence.Write) ([]persis
 		verdicts[i] = s.apply(write, at)
 	}
 	return verdicts, nil
-}
-
-// check refuses what no store takes.
-func check(write persistence.Write) error {
-	switch w := write.(type) {
-	case persistence.Insert:
-		if w.Priority < 0 || w.Priority > maxPriority {
-			return fmt.Errorf("priority %d is not one of 0 to %d", w.Priority, maxPriority)
-		}
-		return nil
-	case persistence.Advance:
-		return checkAdvance(w)
-	case persistence.Claim:
-		if w.ID == "" {
-			return errors.New("a claim needs an id")
-		}
-		return nil
-	case persistence.Reactivate, persistence.Cancel, persistence.Retry, persistence.Post, persistence.Acknowledge:
-		return nil
-	default:
-		return errors.New("unknown kind of write")
-	}
-}
-
-func checkAdvance(w persistence.Advance) error {
-	switch w.State {
-	case workflow.Running:
-		if w.Entry == nil {
-			return errors.New("an owner cannot go on without an entry")
-		}
-	case workflow.Completed, workflow.Failed, workflow.Available, workflow.Retryable, workflow.Waiting:
-	default:
-		return fmt.Errorf("an owner cannot make its run %q", w.State)
-	}
-	if w.Entry != nil && w.Entry.Outcome != workflow.StepCompleted && w.Entry.Outcome != workflow.StepFailed {
-		return fmt.Errorf("%q is not the outcome of an attempt", w.Entry.Outcome)
-	}
-	return nil
 }
 
 func (s *Store) apply(write persistence.Write, at time.Time) persistence.Verdict {

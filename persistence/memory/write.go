@@ -87,7 +87,7 @@ func (s *Store) claimed(w persistence.Claim) []*run {
 func (s *Store) due(w persistence.Claim, at time.Time) []*run {
 	known := definitions(w.Known)
 	var due []*run
-	last := at.Add(maxPriority * perPriority) // what is sorted after it is not due
+	last := at.Add(persistence.MaxPriority * perPriority) // what is sorted after it is not due
 	for _, r := range s.waiting[w.Queue] {
 		if len(due) >= w.Limit || r.sortKey().After(last) {
 			break

@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"fmt"
-
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"singularity/persistence"
@@ -173,15 +171,4 @@ func addEntry(list *arrays, entry *persistence.Entry) error {
 
 func releases(state workflow.State) bool {
 	return state == workflow.Available || state == workflow.Retryable || state == workflow.Waiting
-}
-
-func checkAdvance(w persistence.Advance) error {
-	switch {
-	case w.State == workflow.Running && w.Entry == nil:
-		return fmt.Errorf("%w: an owner cannot go on without an entry", persistence.ErrBadWrite)
-	case w.State == workflow.Running, w.State == workflow.Completed, w.State == workflow.Failed, releases(w.State):
-		return nil
-	default:
-		return fmt.Errorf("%w: an owner cannot make its run %q", persistence.ErrBadWrite, w.State)
-	}
 }

@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"fmt"
-
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"singularity/persistence"
@@ -106,13 +104,6 @@ func (s *Store) queueClaims(c *commit) error {
 			}
 			return err
 		})
-	}
-	return nil
-}
-
-func checkClaim(w persistence.Claim) error {
-	if w.ID == "" {
-		return fmt.Errorf("%w: a claim needs an id", persistence.ErrBadWrite)
 	}
 	return nil
 }

@@ -71,16 +71,16 @@ const mostTries = 5
 func sortOut(batch []persistence.Write) (*commit, error) {
 	c := &commit{verdicts: make([]persistence.Verdict, len(batch))}
 	for i, write := range batch {
-		var err error
+		if err := persistence.Check(write); err != nil {
+			return nil, fmt.Errorf("%T of run %s: %w", write, write.Subject(), err)
+		}
 		switch w := write.(type) {
 		case persistence.Insert:
 			c.inserts = append(c.inserts, placed[persistence.Insert]{i, w})
 		case persistence.Advance:
 			c.advances = append(c.advances, placed[persistence.Advance]{i, w})
-			err = checkAdvance(w)
 		case persistence.Claim:
 			c.claims = append(c.claims, placed[persistence.Claim]{i, w})
-			err = checkClaim(w)
 		case persistence.Reactivate:
 			c.reactivates = append(c.reactivates, placed[persistence.Reactivate]{i, w})
 		case persistence.Cancel:
@@ -91,11 +91,6 @@ func sortOut(batch []persistence.Write) (*commit, error) {
 			c.posts = append(c.posts, placed[persistence.Post]{i, w})
 		case persistence.Acknowledge:
 			c.finished = append(c.finished, placed[persistence.Acknowledge]{i, w})
-		default:
-			err = fmt.Errorf("%w: unknown kind of write", persistence.ErrBadWrite)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%T of run %s: %w", write, write.Subject(), err)
 		}
 	}
 	return c, nil

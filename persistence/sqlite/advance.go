@@ -70,9 +70,6 @@ func (t *tx) move(w persistence.Advance) (bool, error) {
 	}
 	switch w.State {
 	case workflow.Running:
-		if w.Entry == nil {
-			return false, fmt.Errorf("%w: an owner cannot go on without an entry", persistence.ErrBadWrite)
-		}
 		changed, err = t.exec(advanceRunning, position...)
 		if err == nil && changed == 0 {
 			changed, err = t.exec(advanceAfterCrash, position...)

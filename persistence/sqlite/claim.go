@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"singularity/persistence"
 )
@@ -49,9 +48,6 @@ const knownDefinitions = `(workflow, version) IN (SELECT value ->> 0, value ->> 
 
 func (t *tx) claim(w persistence.Claim) (persistence.Verdict, error) {
 	var verdict persistence.Verdict
-	if w.ID == "" {
-		return verdict, fmt.Errorf("%w: a claim needs an id", persistence.ErrBadWrite)
-	}
 	alive, err := t.alive(w.Boot)
 	if err != nil {
 		return verdict, err

@@ -14,13 +14,16 @@ type point struct {
 	arm  func(*victim)
 	// writes: when the node wakes up, it goes on to write to its run.
 	writes bool
+	// flags of the node: only the one whose claim is held back has the queue
+	// claims, or another one takes the run before it.
+	flags []string
 }
 
 var points = []point{
-	{"before a step", beforeStep, true},
-	{"in a step", inStep, true},
-	{"between fence and commit", beforeCommit, false},
-	{"in a claim", inClaim, false},
+	{name: "before a step", arm: beforeStep, writes: true},
+	{name: "in a step", arm: inStep, writes: true},
+	{name: "between fence and commit", arm: beforeCommit},
+	{name: "in a claim", arm: inClaim, flags: []string{"-claims"}},
 }
 
 // inStep leaves a step without its answer.
@@ -94,14 +97,17 @@ func (v *victim) start(run workflow.RunID, queue string) {
 	}
 }
 
-// awaitLocked waits until a transaction has locked the row of the run.
+// awaitLocked waits until a transaction has changed the row of the run, which is
+// new otherwise. To try for its lock would keep a claim from it that comes just
+// then.
 func (v *victim) awaitLocked() {
 	c := v.cluster
 	c.t.Helper()
 	await(c.t, func(ctx context.Context) (string, error) {
 		free, err := one[int](ctx, c.audit, `
 SELECT count(*)
-FROM (SELECT FROM singularity.workflow_runs WHERE id = $1::text::uuid FOR NO KEY UPDATE SKIP LOCKED) AS unlocked`, v.run.String())
+FROM singularity.workflow_runs
+WHERE id = $1::text::uuid AND xmax::text = '0'`, v.run.String())
 		if err != nil || free == 0 {
 			return "", err
 		}

@@ -30,7 +30,7 @@ type victim struct {
 func (c *cluster) launchVictim(at point, p pausing) *victim {
 	c.t.Helper()
 	v := &victim{cluster: c, point: at, pausing: p, run: workflow.NewRunID(), proxy: newProxy(c.t, c.server.Addr())}
-	v.node = c.launchAt(c.server.URLVia(v.proxy.address(), testpostgres.Database), []string{"-claims"}, p.hooks()...)
+	v.node = c.launchAt(c.server.URLVia(v.proxy.address(), testpostgres.Database), at.flags, p.hooks()...)
 	return v
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"singularity/persistence"
+	"singularity/supervisor"
 	"singularity/workflow"
 )
 
@@ -19,18 +20,26 @@ func (d *dispatcher) admit(m admit) {
 	case m.launch.program.Durability == workflow.Ephemeral:
 		m.reply <- d.admitEphemeral(m, q)
 	default:
-		dueNow := !m.insert.Due.After(time.Now())
-		reserved := dueNow && q.free() > 0 && !q.more && !d.closed() && d.node.standing.good()
-		if reserved {
-			q.used++
-			m.launch.boot = d.node.standing.boot().ID
-			m.insert.Owner = m.launch.boot
-		}
-		d.node.journal.Append(m.insert, func(verdict persistence.Verdict) {
-			m.reply <- admitted{existing: verdict.Existing, owned: verdict.Owned, err: verdict.Err}
-			d.send(inserted{d.start, m, reserved, verdict})
-		})
+		d.admitStored(m, q)
 	}
+}
+
+// admitStored stores a new run. One that is to run at once has its actor while
+// the insert is on its way, so that nothing but its first step is left to start
+// then.
+func (d *dispatcher) admitStored(m admit, q *queue) {
+	var live *liveRun
+	dueNow := !m.insert.Due.After(time.Now())
+	if dueNow && q.free() > 0 && !q.more && !d.closed() && d.node.standing.good() && d.absent(m.insert.Run) {
+		m.insert.Owner = d.node.standing.boot().ID
+		m.launch.boot, m.launch.unstored = m.insert.Owner, true
+		live = d.run(q, m.launch)
+	}
+	d.node.journal.Append(m.insert, func(verdict persistence.Verdict) {
+		m.reply <- admitted{existing: verdict.Existing, owned: verdict.Owned, err: verdict.Err}
+		told := live != nil && d.node.sendLive(runPID(m.insert.Run), stored{live.mark, verdict.Owned})
+		d.send(inserted{m.insert, live, told, verdict})
+	})
 }
 
 func (d *dispatcher) admitEphemeral(m admit, q *queue) admitted {
@@ -80,23 +89,29 @@ func (d *dispatcher) find(id workflow.RunID) workflow.Run {
 }
 
 func (d *dispatcher) inserted(m inserted) {
-	q := d.queues[m.admit.insert.Queue]
-	if m.reserved && m.start == d.start {
-		q.used--
+	q, id, live := d.queues[m.insert.Queue], m.insert.Run, d.live[m.insert.Run]
+	switch {
+	case live == nil || live != m.live: // the run has left, or an earlier start of the dispatcher began it
+	case !m.verdict.Owned:
+		d.forget(id, live)
+		d.node.system.Root.Send(d.node.runs, supervisor.StopChild{Name: id.String()})
+	case !m.told:
+		live.stored = true
+		if live.started {
+			d.tellRun(id, stored{live.mark, true})
+		}
 	}
 	existing := m.verdict.Existing
 	switch {
 	case errors.Is(m.verdict.Err, workflow.ErrOutcomeUnknown):
 		d.lookSoon()
-	case m.verdict.Err != nil:
-	case existing != nil && existing.ID == m.admit.insert.Run && existing.State == workflow.Running && d.live[existing.ID] == nil:
+	case m.verdict.Err != nil, m.verdict.Owned:
+	case existing != nil && existing.ID == id && existing.State == workflow.Running:
 		// This very insert landed before, and nobody here heard of it.
-		d.adopt(existing.ID)
+		d.adopt(id)
 	case existing != nil:
-	case m.verdict.Owned:
-		d.run(q, m.admit.launch)
 	default:
-		d.released(released{q.name, time.Until(m.admit.insert.Due)})
+		d.released(released{q.name, time.Until(m.insert.Due)})
 	}
 	d.fill(q)
 }

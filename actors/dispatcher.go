@@ -85,6 +85,7 @@ type liveRun struct {
 	queue     *queue
 	before    int           // slots of earlier actors of the run that are on their way out
 	started   bool          // its actor is there
+	stored    bool          // said before that
 	cancelled *rowCancelled // said before that
 	respawn   time.Duration // until the next try to start it
 }
@@ -105,10 +106,10 @@ type (
 	}
 	// inserted is the journal's answer to an admit.
 	inserted struct {
-		start    int
-		admit    admit
-		reserved bool
-		verdict  persistence.Verdict
+		insert  persistence.Insert
+		live    *liveRun // that was begun for it; nil for none
+		told    bool     // the actor knows
+		verdict persistence.Verdict
 	}
 	// claimed is the journal's answer to a claim.
 	claimed struct {
@@ -206,7 +207,7 @@ func newDispatcherProps(node *Node) func(start int) *actor.Props {
 		waiting[name] = &waitingRoom{}
 	}
 	return func(start int) *actor.Props {
-		return actor.PropsFromProducer(func() actor.Actor {
+		return newProps(func() actor.Actor {
 			d := &dispatcher{
 				node:     node,
 				log:      node.log,
@@ -345,10 +346,15 @@ func (d *dispatcher) later(delay time.Duration, message any) *time.Timer {
 // closed reports whether no run may start now beside those that are live.
 func (d *dispatcher) closed() bool { return d.solo != noSolo || len(d.muster) > 0 }
 
+// absent reports whether nobody here runs the run, or may be about to.
+func (d *dispatcher) absent(id workflow.RunID) bool {
+	return d.live[id] == nil && !d.adopting[id] && !d.muster[id]
+}
+
 // run takes a slot for a run and starts its actor. An earlier actor of the same
 // run may still be on its way out, as when the run was cancelled and retried
 // while a step did not return.
-func (d *dispatcher) run(q *queue, l launch) {
+func (d *dispatcher) run(q *queue, l launch) *liveRun {
 	id := l.activation.Run.ID
 	l.mark = d.node.marks.Add(1)
 	if l.life == nil {
@@ -362,6 +368,7 @@ func (d *dispatcher) run(q *queue, l launch) {
 	d.live[id] = live
 	d.node.load.Store(int64(len(d.live)))
 	d.spawn(id, live)
+	return live
 }
 
 func (d *dispatcher) spawn(id workflow.RunID, live *liveRun) {
@@ -399,6 +406,9 @@ func (d *dispatcher) childStarted(m supervisor.ChildStarted) {
 func (d *dispatcher) actorStarted(pid *actor.PID, live *liveRun) {
 	live.started = true
 	root := d.node.system.Root
+	if live.stored {
+		root.Send(pid, stored{live.mark, true})
+	}
 	switch {
 	case live.cancelled != nil:
 		root.Send(pid, *live.cancelled)

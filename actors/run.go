@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -29,6 +28,7 @@ type runActor struct {
 	queue     string
 	solo      bool  // tell the dispatcher of the first commit
 	restarted bool  // by its supervisor, after a crash
+	unstored  bool  // its insert is on its way
 	launched  int64 // mark of the launch
 	boot      persistence.BootID
 	mark      int64 // of this actor, among all of the node; tells what is late
@@ -45,45 +45,6 @@ type runActor struct {
 	task       *task              // the attempt under way, or the last one
 	worker     *worker            // where it takes place; nil before the first one
 	answer     stepAnswer         // of that attempt
-}
-
-// runLife outlives the actor's restarts. It is safe for concurrent use.
-type runLife struct {
-	mu    sync.Mutex
-	task  *task               // the last one, of whichever start
-	ended chan<- workflow.Run // has room for how the run ends; nil when nobody asked, or was told
-}
-
-func (l *runLife) begin(t *task) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.task = t
-}
-
-// interrupt cancels the attempt that an earlier start may have under way, and
-// returns it.
-func (l *runLife) interrupt() *task {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.task != nil {
-		l.task.drop()
-	}
-	return l.task
-}
-
-// over tells who started the run how it ended for good, or, by nil, that its
-// row says how it stands.
-func (l *runLife) over(run *workflow.Run) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.ended == nil:
-	case run != nil:
-		l.ended <- *run
-	default:
-		close(l.ended)
-	}
-	l.ended = nil
 }
 
 // Messages that the actor gets beside the events of run_state.go.
@@ -104,6 +65,12 @@ type (
 		mark  int64
 		event event
 	}
+	// stored says that the run's insert has landed as owned, or else that the
+	// run is not, or not here.
+	stored struct {
+		mark  int64 // of the launch
+		owned bool
+	}
 	// rowCancelled says that the run's row is cancelled, and has been since the
 	// given epoch.
 	rowCancelled struct{ epoch int64 }
@@ -116,74 +83,22 @@ const runPrefix = "run/"
 // runPID is the name under which a run's actor is found.
 func runPID(id workflow.RunID) string { return runPrefix + id.String() }
 
-// launch is all that a run's actor begins with.
-type launch struct {
-	mark       int64              // of this launch, among all of the node
-	boot       persistence.BootID // that owns the run
-	activation persistence.Activation
-	program    *workflow.Program
-	first      any // the state made from the input just now; nil to make it again
-	life       *runLife
-}
-
-// newRunProps returns what the supervisor needs to start the run's actor, and
-// to start it again.
-func newRunProps(node *Node, l launch) func(start int) *actor.Props {
-	activation := l.activation
-	return func(start int) *actor.Props {
-		var options []actor.PropsOption
-		if l.program.Durability != workflow.Ephemeral {
-			options = append(options, actor.WithDispatcher(&runDispatcher{}))
-		}
-		return actor.PropsFromProducer(func() actor.Actor {
-			return &runActor{
-				node:       node,
-				queue:      activation.Run.Queue,
-				solo:       activation.Run.Crashes >= persistence.MaxCrashes-1,
-				restarted:  start > 0,
-				launched:   l.mark,
-				boot:       l.boot,
-				mark:       node.marks.Add(1),
-				life:       l.life,
-				activation: activation,
-				program:    l.program,
-				current:    l.first,
-			}
-		}, options...)
-	}
-}
-
-// runDispatcher makes the actor of a stored run receive on the goroutine that
-// sends to it, unless another one is at it already. Between two commits of a
-// run alone in the process that saves half of the changes of goroutine, each of
-// which may have to wake a processor, and its [worker] the other half. Receive
-// never waits and its senders are made for it; only the start, which may have to
-// decode a large state, gets a goroutine of its own. The mailbox sees to it that
-// Schedule is not called concurrently.
-type runDispatcher struct{ started bool }
-
-// Schedule implements [actor.Dispatcher].
-func (d *runDispatcher) Schedule(receive func()) {
-	if d.started {
-		receive()
-		return
-	}
-	d.started = true
-	go receive()
-}
-
-// Throughput implements [actor.Dispatcher].
-func (d *runDispatcher) Throughput() int { return 300 }
-
 // Receive implements [actor.Actor].
 func (r *runActor) Receive(ctx actor.Context) {
 	switch message := ctx.Message().(type) {
 	case *actor.Started:
 		r.self = ctx.Self()
-		if r.restarted {
+		switch {
+		case r.restarted:
 			r.recover()
-		} else {
+		case r.unstored:
+			r.state.phase = loading
+		default:
 			r.activate(r.activation)
+		}
+	case stored:
+		if r.unstored && message.mark == r.launched {
+			r.stored(message.owned)
 		}
 	case *actor.Stopping:
 		r.life.interrupt()
@@ -210,6 +125,9 @@ func (r *runActor) Receive(ctx actor.Context) {
 	case event:
 		r.handle(message)
 	case rollCall:
+		if r.unstored {
+			return // a dispatcher that asks does not know of the insert; it finds the run when it is stored
+		}
 		r.node.tellDispatcher(runAlive{r.reading(), r.launched})
 	case queryRun:
 		message.reply <- r.reading()
@@ -227,6 +145,16 @@ func (r *runActor) recover() {
 	}
 	r.state.phase = loading
 	r.append(persistence.Reactivate{Run: r.activation.Run.ID, Boot: r.boot})
+}
+
+// stored begins what was launched ahead of its insert.
+func (r *runActor) stored(owned bool) {
+	r.unstored = false
+	if owned {
+		r.activate(r.activation)
+	} else {
+		r.node.system.Root.Stop(r.self)
+	}
 }
 
 func (r *runActor) journalled(verdict persistence.Verdict) {

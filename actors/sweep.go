@@ -34,7 +34,7 @@ func (d *dispatcher) runLost(m runLeft) {
 // adopt activates a run that this boot owns, if it still does, and that has no
 // actor, or one that waits to be restarted and that nobody counts.
 func (d *dispatcher) adopt(id workflow.RunID) {
-	if d.adopting[id] || d.live[id] != nil || d.muster[id] {
+	if !d.absent(id) {
 		return
 	}
 	d.adopting[id] = true
@@ -205,7 +205,7 @@ func (d *dispatcher) adoptOrphans(owned []workflow.RunID) {
 	for _, id := range owned {
 		since, seen := d.orphans[id]
 		switch {
-		case d.live[id] != nil || d.adopting[id] || d.muster[id]:
+		case !d.absent(id):
 		case seen && now.Sub(since) >= minSweep, d.leaving != nil && d.start == 0:
 			d.adopt(id)
 		case seen:

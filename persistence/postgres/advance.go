@@ -9,8 +9,7 @@ import (
 
 // The fence is in the statement that writes, and what the fence lets pass
 // carries its checkpoint along. All shapes of an advance are one statement; a
-// run that goes on keeps the values of all columns that indexes have. A lone
-// advance goes without arrays, which would double what it costs the server.
+// run that goes on keeps the values of all columns that indexes have.
 //
 // = ANY (ARRAY[…]) and IS TRUE allow one plan alone, whatever is in the table
 // or seems to be: take the rows as they come, look each run up by its id.
@@ -18,36 +17,7 @@ import (
 //
 // A run that is handed over keeps its place in the queue; one that waits for
 // something else than its turn has none.
-var (
-	advanceRun  = &statement{"advance_run", advanceFrom(oneAdvance)}
-	advanceRuns = &statement{"advance_runs", advanceFrom(manyAdvances)}
-)
-
-const oneAdvance = `(
-		SELECT $1::uuid AS id, $2::text AS boot, $3::bigint AS epoch, $4::bigint AS seq,
-			$5::text AS state, $6::boolean AS released, $7::interval AS delay,
-			$8::text AS step, $9::integer AS turn, $10::integer AS attempt, $11::text AS error, $12::text AS reason,
-			$13::text AS outcome, $14::text AS entry_step, $15::integer AS entry_turn, $16::integer AS entry_attempt,
-			$17::text AS entry_state, $18::text AS entry_output, $19::text AS entry_summary, $20::text AS entry_error,
-			$21::timestamptz AS started_at, $22::timestamptz AS ended_at,
-			1::bigint AS n
-	) AS w`
-
-const manyAdvances = `unnest(
-		$1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::boolean[], $7::interval[],
-		$8::text[], $9::integer[], $10::integer[], $11::text[], $12::text[],
-		$13::text[], $14::text[], $15::integer[], $16::integer[], $17::text[], $18::text[], $19::text[], $20::text[],
-		$21::timestamptz[], $22::timestamptz[]
-	) WITH ORDINALITY AS w (
-		id, boot, epoch, seq, state, released, delay,
-		step, turn, attempt, error, reason,
-		outcome, entry_step, entry_turn, entry_attempt, entry_state, entry_output, entry_summary, entry_error,
-		started_at, ended_at,
-		n
-	)`
-
-func advanceFrom(rows string) string {
-	return `
+var advanceRuns = &statement{"advance_runs", `
 WITH moved AS (
 	UPDATE singularity.workflow_runs AS run
 	SET seq = run.seq + 1, step = w.step, turn = w.turn, attempt = w.attempt, error = w.error, reason = w.reason,
@@ -63,7 +33,18 @@ WITH moved AS (
 		sort_key = CASE WHEN w.released AND w.state <> 'waiting' THEN coalesce(now() + w.delay, run.due_at) + run.priority * interval '1 minute' END,
 		finished_at = CASE WHEN w.state = 'completed' OR w.state = 'failed' THEN now() END,
 		updated_at = now()
-	FROM ` + rows + `
+	FROM unnest(
+		$1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::boolean[], $7::interval[],
+		$8::text[], $9::integer[], $10::integer[], $11::text[], $12::text[],
+		$13::text[], $14::text[], $15::integer[], $16::integer[], $17::text[], $18::text[], $19::text[], $20::text[],
+		$21::timestamptz[], $22::timestamptz[]
+	) WITH ORDINALITY AS w (
+		id, boot, epoch, seq, state, released, delay,
+		step, turn, attempt, error, reason,
+		outcome, entry_step, entry_turn, entry_attempt, entry_state, entry_output, entry_summary, entry_error,
+		started_at, ended_at,
+		n
+	)
 	WHERE run.id = ANY (ARRAY[w.id]) AND run.owner IS NOT DISTINCT FROM w.boot AND run.epoch = w.epoch AND run.seq = w.seq
 		AND (run.state = 'running') IS TRUE
 	RETURNING w.n, run.id, run.seq, w.epoch, w.boot,
@@ -80,8 +61,7 @@ WITH moved AS (
 	WHERE outcome IS NOT NULL
 )
 SELECT array_agg(n)
-FROM moved`
-}
+FROM moved`}
 
 // queueAdvances orders the runs by their ids: the order in which all batches
 // lock them.
@@ -90,21 +70,16 @@ func (c *commit) queueAdvances() error {
 		return nil
 	}
 	sortByRun(c.advances)
-	list, err := advanceRows(c.advances)
-	if err != nil {
-		return err
-	}
 	for _, w := range c.advances {
 		c.verdicts[w.place].Err = persistence.ErrFenced
 	}
-	c.queueRows(advanceRun, advanceRuns, list, nil, func(row scanner) error {
-		var landed []int64
-		err := row.Scan(&landed)
-		for _, n := range landed {
-			c.verdicts[c.advances[n-1].place].Err = nil
-		}
+	queue := c.queueMoves
+	if len(c.advances) == 1 && completesStep(c.advances[0].write) {
+		queue = c.queueStep
+	}
+	if err := queue(); err != nil {
 		return err
-	})
+	}
 	if err := c.queueRecords(); err != nil {
 		return err
 	}
@@ -112,6 +87,22 @@ func (c *commit) queueAdvances() error {
 		return err
 	}
 	return c.queueResults()
+}
+
+func (c *commit) queueMoves() error {
+	list, err := advanceRows(c.advances)
+	if err != nil {
+		return err
+	}
+	c.queueArrays(advanceRuns, list, nil, func(row scanner) error {
+		var landed []int64
+		err := row.Scan(&landed)
+		for _, n := range landed {
+			c.verdicts[c.advances[n-1].place].Err = nil
+		}
+		return err
+	})
+	return nil
 }
 
 func advanceRows(advances []placed[persistence.Advance]) (*arrays, error) {

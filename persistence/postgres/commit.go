@@ -140,15 +140,17 @@ func (c *commit) queue(s *statement, params [][]byte, row func(scanner) error) {
 	c.queries = append(c.queries, query{s, params, row})
 }
 
-// queueRows adds the statement for one row or that for many, with more
-// parameters behind those of the rows.
-func (c *commit) queueRows(one, many *statement, list *arrays, more [][]byte, row func(scanner) error) {
+// queueArrays adds a statement for many rows, with more parameters behind
+// theirs.
+func (c *commit) queueArrays(s *statement, list *arrays, more [][]byte, row func(scanner) error) {
 	c.large = append(c.large, list)
-	if list.rows == 1 {
-		c.queue(one, append(list.scalars(), more...), row)
-	} else {
-		c.queue(many, append(list.params(), more...), row)
-	}
+	c.queue(s, append(list.params(), more...), row)
+}
+
+// queueScalars adds a statement for one row.
+func (c *commit) queueScalars(s *statement, list *arrays, row func(scanner) error) {
+	c.large = append(c.large, list)
+	c.queue(s, list.scalars(), row)
 }
 
 var lockRuns = &statement{"lock_runs", `

@@ -21,25 +21,13 @@ const livingLease = `state IN ('alive', 'draining') AND lease_until > clock_time
 // held, their boots cannot be declared dead; renewals are not in the way. The
 // inputs follow in the same statement: IS TRUE keeps that condition a hash
 // table, where it would become a nested loop.
-var (
-	insertRun  = &statement{"insert_run", insertOf(oneInsert)}
-	insertRuns = &statement{"insert_runs", insertOf(manyInserts)}
-)
-
-const oneInsert = `
-	SELECT $1::uuid AS id, $2::text AS workflow, $3::integer AS version, $4::bytea AS input_hash, $5::text AS key, $6::text AS queue,
-		$7::integer AS priority, $8::timestamptz AS due_at, $9::text AS step, $10::text AS owner, $11::text AS input`
-
-const manyInserts = `
+var insertRuns = &statement{"insert_runs", `
+WITH w AS MATERIALIZED (
 	SELECT id, workflow, version, input_hash, key, queue, priority, due_at, step, owner, input
 	FROM unnest(
 		$1::uuid[], $2::text[], $3::integer[], $4::bytea[], $5::text[], $6::text[], $7::integer[], $8::timestamptz[],
 		$9::text[], $10::text[], $11::text[]
-	) AS w (id, workflow, version, input_hash, key, queue, priority, due_at, step, owner, input)`
-
-func insertOf(rows string) string {
-	return `
-WITH w AS MATERIALIZED (` + rows + `
+	) AS w (id, workflow, version, input_hash, key, queue, priority, due_at, step, owner, input)
 ), lease AS MATERIALIZED (
 	SELECT boot
 	FROM singularity.node_leases
@@ -67,8 +55,37 @@ WITH w AS MATERIALIZED (` + rows + `
 	WHERE (id IN (SELECT id FROM inserted)) IS TRUE
 )
 SELECT id, owner IS NOT NULL
-FROM inserted`
-}
+FROM inserted`}
+
+// insertRun does the same for one run that has its batch to itself: somebody
+// waits for it, and the server is done with it sooner.
+var insertRun = &statement{"insert_run", `
+WITH lease AS MATERIALIZED (
+	SELECT boot
+	FROM singularity.node_leases
+	WHERE boot = $10::text AND ` + livingLease + `
+	FOR KEY SHARE
+), inserted AS (
+	INSERT INTO singularity.workflow_runs (
+		id, workflow, version, input_hash, key, queue, priority, due_at, step,
+		state, sort_key, epoch, owner, created_at, started_at, updated_at
+	)
+	SELECT $1::uuid, $2::text, $3::integer, $4::bytea, $5::text, $6::text, $7::integer, coalesce($8::timestamptz, now()), $9::text,
+		CASE WHEN lease.boot IS NOT NULL THEN 'running' WHEN $8 > now() THEN 'scheduled' ELSE 'available' END,
+		CASE WHEN lease.boot IS NULL THEN coalesce($8, now()) + $7 * interval '1 minute' END,
+		CASE WHEN lease.boot IS NULL THEN 0 ELSE 1 END,
+		lease.boot, now(), CASE WHEN lease.boot IS NOT NULL THEN now() END, now()
+	FROM (SELECT) AS this
+	LEFT JOIN lease ON $8 <= now() OR $8 IS NULL
+	ON CONFLICT DO NOTHING
+	RETURNING id, owner
+), documented AS (
+	INSERT INTO singularity.step_checkpoints (run_id, seq, input)
+	SELECT id, 0, $11::text
+	FROM inserted
+)
+SELECT id, owner IS NOT NULL
+FROM inserted`}
 
 // queueInserts orders the runs by their keys, so that two batches with the
 // same keys do not wait for each other; of two runs with one key the first in
@@ -92,13 +109,18 @@ func (c *commit) queueInserts() error {
 	if err != nil {
 		return err
 	}
-	c.queueRows(insertRun, insertRuns, list, owners, func(row scanner) error {
+	landed := func(row scanner) error {
 		var id workflow.RunID
 		var owned bool
 		err := row.Scan((*[16]byte)(&id), &owned)
 		c.verdicts[places[id]] = persistence.Verdict{Owned: owned}
 		return err
-	})
+	}
+	if len(c.inserts) == 1 {
+		c.queueScalars(insertRun, list, landed)
+	} else {
+		c.queueArrays(insertRuns, list, owners, landed)
+	}
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -21,7 +20,7 @@ type statement struct{ name, sql string }
 // statements are all that there are.
 var statements = []*statement{
 	lockRuns, insertRun, insertRuns, existingByID, existingByKey,
-	advanceRun, advanceRuns, insertRecords, upsertResults, landedEntries, landedBare,
+	completeStep, advanceRuns, insertRecords, upsertResults, landedEntries, landedBare,
 	claimRuns, claimedRuns, reactivateRuns, cancelRuns, retryRuns, keyHolders, bareRuns,
 	lockInboxes, insertMessages, postMessages, finishMessages,
 }
@@ -56,9 +55,6 @@ type settled struct{ error }
 
 func (e settled) Unwrap() error { return e.error }
 
-// runTimeout bounds a transaction even where the network swallows it.
-const runTimeout = statementTimeout + 5*time.Second
-
 // run runs queries in one round trip and one transaction: the server commits
 // when it gets to the end of the pipeline, unless one of them failed. Any
 // error that is not settled leaves open whether it did.
@@ -71,12 +67,9 @@ func (s *Store) run(ctx context.Context, queries []query) error {
 		return settled{s.afterClose(err)}
 	}
 	defer conn.Release()
-	// A deadline costs less than a context that is watched.
-	link := conn.Conn().PgConn().Conn()
-	if err := link.SetDeadline(time.Now().Add(runTimeout)); err != nil {
-		return settled{err}
-	}
-	defer func() { _ = link.SetDeadline(time.Time{}) }()
+	patience := patienceWith(conn.Conn().PgConn())
+	patience.begin()
+	defer patience.end()
 	pipeline := conn.Conn().PgConn().StartPipeline(context.Background())
 	defer func() { _ = pipeline.Close() }()
 	if s.pooled {

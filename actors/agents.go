@@ -295,7 +295,7 @@ type (
 
 func newAgentProps(node *Node, name string) func(int) *actor.Props {
 	return func(int) *actor.Props {
-		return newProps(func() actor.Actor { return &agentActor{node: node, name: name} })
+		return actor.PropsFromProducer(func() actor.Actor { return &agentActor{node: node, name: name} })
 	}
 }
 

@@ -207,7 +207,7 @@ func newDispatcherProps(node *Node) func(start int) *actor.Props {
 		waiting[name] = &waitingRoom{}
 	}
 	return func(start int) *actor.Props {
-		return newProps(func() actor.Actor {
+		return actor.PropsFromProducer(func() actor.Actor {
 			d := &dispatcher{
 				node:     node,
 				log:      node.log,

@@ -248,7 +248,7 @@ type journalEnded struct{ err error }
 
 func newJournalProps(journal *Journal) func(int) *actor.Props {
 	return func(int) *actor.Props {
-		return newProps(func() actor.Actor { return &journalActor{journal: journal} })
+		return actor.PropsFromProducer(func() actor.Actor { return &journalActor{journal: journal} })
 	}
 }
 

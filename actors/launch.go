@@ -29,7 +29,7 @@ func newRunProps(node *Node, l launch) func(start int) *actor.Props {
 		if l.program.Durability != workflow.Ephemeral {
 			options = append(options, actor.WithDispatcher(&runDispatcher{}))
 		}
-		return newProps(func() actor.Actor {
+		return actor.PropsFromProducer(func() actor.Actor {
 			return &runActor{
 				node:       node,
 				queue:      activation.Run.Queue,

@@ -30,7 +30,7 @@ type (
 )
 
 func newRetentionProps(node *Node) *actor.Props {
-	return newProps(func() actor.Actor { return &retention{node: node} })
+	return actor.PropsFromProducer(func() actor.Actor { return &retention{node: node} })
 }
 
 // Receive implements [actor.Actor].

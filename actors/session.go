@@ -75,7 +75,7 @@ type (
 
 func newSessionProps(node *Node, store persistence.Shared) func(int) *actor.Props {
 	return func(int) *actor.Props {
-		return newProps(func() actor.Actor {
+		return actor.PropsFromProducer(func() actor.Actor {
 			return &session{node: node, store: store, charged: map[persistence.BootID]bool{}}
 		})
 	}

@@ -3,8 +3,10 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -12,7 +14,10 @@ import (
 
 // An incarnation is one life of a child, from a spawn to its end. It stands
 // between the child's mailbox and its actor, where it learns that the actor is up,
-// gives panics their stack, and sees to it that a stop is carried through.
+// gives panics their stack, and sees to it that a stop is carried through. Before
+// the mailbox it makes those wait who found the name of an actor that is only just
+// being spawned: protoactor registers the name first, and a message that came then
+// would crash its sender, or overtake *actor.Started.
 //
 // A receive middleware on every child would do the same, and cost each message an
 // envelope and each idle actor about 180 bytes.
@@ -23,6 +28,8 @@ type incarnation struct {
 	props    *actor.Props
 	announce bool // tell the parent when the actor is up
 	stopping bool
+	wired    atomic.Bool // the mailbox takes system messages, of which Started is the first
+	open     atomic.Bool // and all others
 }
 
 // A branch is an actor that supervises others. Its methods are safe for concurrent
@@ -120,6 +127,32 @@ func (inc *incarnation) RegisterHandlers(invoker actor.MessageInvoker, dispatche
 	inc.Mailbox.RegisterHandlers(inc, dispatcher)
 	if b := inc.branch(); b != nil && inc.announce {
 		b.reportTo(inc.up)
+	}
+	inc.wired.Store(true)
+}
+
+// PostSystemMessage passes message to the mailbox, once that takes any.
+func (inc *incarnation) PostSystemMessage(message any) {
+	await(&inc.wired)
+	inc.Mailbox.PostSystemMessage(message)
+}
+
+// Start ends the spawn: *actor.Started is in the mailbox.
+func (inc *incarnation) Start() {
+	inc.Mailbox.Start()
+	inc.open.Store(true)
+}
+
+// PostUserMessage passes message to the mailbox, behind *actor.Started.
+func (inc *incarnation) PostUserMessage(message any) {
+	await(&inc.open)
+	inc.Mailbox.PostUserMessage(message)
+}
+
+// await waits for what another goroutine is about to do.
+func await(flag *atomic.Bool) {
+	for !flag.Load() {
+		runtime.Gosched()
 	}
 }
 

@@ -39,7 +39,8 @@
 //
 // # Goroutines
 //
-// A Gossip has two goroutines of its own, beside those of memberlist, and both
-// have ended when Close or Leave returns. Memberlist's callbacks take a lock for
-// the time of a map access and wait for nothing.
+// A Gossip has two goroutines of its own, and both have ended when Close or Leave
+// returns. Those of memberlist end about then: one that waits for the answer of
+// another member does so for a few seconds more. Memberlist's callbacks take a
+// lock for the time of a map access and wait for nothing.
 package gossip

@@ -3,7 +3,6 @@ package gossip_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"log/slog"
 
 	"singularity/cluster/gossip"
@@ -20,7 +19,8 @@ func Example() {
 		Logger:   quiet,
 	})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer first.Close()
 	second, err := gossip.Open(ctx, gossip.Config{
@@ -32,7 +32,8 @@ func Example() {
 		Logger:   quiet,
 	})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer second.Close()
 

@@ -149,6 +149,21 @@ func TestMemberThatLeftIsOfNoMoreUse(t *testing.T) {
 	}
 }
 
+func TestLeaveThatHasNoTimeClosesAllTheSame(t *testing.T) {
+	t.Parallel()
+	nodes := &registry{}
+	members := nodes.cluster(t, nodes.config(t, "a"), nodes.config(t, "b"))
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	if err := members[0].Leave(ctx); err == nil {
+		t.Error("it left without telling anybody")
+	}
+	if err := members[0].Update(t.Context(), gossip.Meta{}); !errors.Is(err, gossip.ErrClosed) {
+		t.Errorf("updating: %v, want %v", err, gossip.ErrClosed)
+	}
+	await(t, members[1], "a view without a", size(1))
+}
+
 func TestUpdateReachesAll(t *testing.T) {
 	t.Parallel()
 	nodes := &registry{}

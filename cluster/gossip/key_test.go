@@ -222,5 +222,5 @@ func TestKeyFileThatOthersCanReadIsReported(t *testing.T) {
 }
 
 func same(a, b []gossip.Key) bool {
-	return slices.EqualFunc(a, b, func(a, b gossip.Key) bool { return slices.Equal(a, b) })
+	return slices.EqualFunc(a, b, slices.Equal[gossip.Key])
 }

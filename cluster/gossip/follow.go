@@ -1,8 +1,6 @@
 package gossip
 
-import (
-	"context"
-)
+import "context"
 
 // follow makes views of what memberlist says, until the context ends.
 func (g *Gossip) follow(ctx context.Context) {

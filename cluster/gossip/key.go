@@ -6,12 +6,13 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"slices"
 )
 
 // Key is a secret that the members of a cluster share: 16, 24 or 32 bytes, for
-// AES-128, AES-192 or AES-256. Printing it shows its fingerprint; [Key.Encode]
-// shows the key.
+// AES-128, AES-192 or AES-256. Printed or logged it shows its fingerprint;
+// [Key.Encode] shows the key.
 type Key []byte
 
 // NewKey returns a random key of 32 bytes.
@@ -49,3 +50,6 @@ func (k Key) String() string {
 
 // GoString returns the fingerprint, too.
 func (k Key) GoString() string { return k.String() }
+
+// LogValue implements [slog.LogValuer].
+func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }

@@ -3,6 +3,7 @@ package gossip_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,6 +67,11 @@ func TestKeyShowsItsFingerprintAlone(t *testing.T) {
 		if shown := fmt.Sprintf(format, key); len(shown) != 8 || strings.Contains(key.Encode(), shown) {
 			t.Errorf("%s shows %s", format, shown)
 		}
+	}
+	var logged strings.Builder
+	slog.New(slog.NewTextHandler(&logged, nil)).Info("rotated", "key", key)
+	if !strings.Contains(logged.String(), "key="+key.String()) {
+		t.Errorf("logged as %s", &logged)
 	}
 	if parsed, err := gossip.ParseKey(key.Encode()); err != nil || !slices.Equal(parsed, key) {
 		t.Errorf("%s becomes %s, %v", key, parsed, err)

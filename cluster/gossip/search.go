@@ -3,7 +3,6 @@ package gossip
 import (
 	"context"
 	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -99,9 +98,6 @@ func (s *search) peers(ctx context.Context) []string {
 // numbers returns the addresses that a host:port stands for. What stands for
 // none today may do so tomorrow.
 func (s *search) numbers(ctx context.Context, address string) []string {
-	if parsed, err := netip.ParseAddrPort(address); err == nil {
-		return []string{parsed.String()}
-	}
 	ctx, cancel := context.WithTimeout(ctx, s.g.cfg.Timing.Patience)
 	defer cancel()
 	all, err := lookup(ctx, address)

@@ -18,8 +18,8 @@ type Timing struct {
 	// it asks others to check, too. It is shorter than Probe. Defaults to 250ms.
 	Answer time.Duration
 	// Suspicion says how many times Probe a member that did not answer has to show
-	// that it lives; above ten members the time grows with the logarithm of their
-	// number. Defaults to 3.
+	// that it lives, and twice as many when no other member confirms it; above ten
+	// members the time grows with the logarithm of their number. Defaults to 3.
 	Suspicion int
 	// Gossip is how often news are passed on. Defaults to 100ms.
 	Gossip time.Duration
@@ -76,6 +76,7 @@ func (t Timing) tune(cfg *memberlist.Config) {
 	cfg.ProbeInterval = t.Probe
 	cfg.ProbeTimeout = t.Answer
 	cfg.SuspicionMult = t.Suspicion
+	cfg.SuspicionMaxTimeoutMult = 2
 	cfg.GossipInterval = t.Gossip
 	cfg.PushPullInterval = t.Exchange
 	cfg.TCPTimeout = t.Patience

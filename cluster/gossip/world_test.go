@@ -151,23 +151,31 @@ func keep(t *testing.T, g *gossip.Gossip) *diary {
 	return d
 }
 
-// until returns the changes up to the first of a kind for a boot.
+// next waits for a change.
+func (d *diary) next(t *testing.T) gossip.Change {
+	t.Helper()
+	select {
+	case change, open := <-d.changes:
+		if !open {
+			t.Fatal("nothing changes any more")
+		}
+		return change
+	case <-time.After(deadline):
+		t.Fatal("nothing changed")
+	}
+	return gossip.Change{}
+}
+
+// until returns the changes up to the next of a kind for a boot.
 func (d *diary) until(t *testing.T, kind gossip.Kind, boot string) []gossip.Change {
 	t.Helper()
 	var seen []gossip.Change
-	timeout := time.After(deadline)
+	t.Logf("waiting until %s %s", boot, kind)
 	for {
-		select {
-		case change, open := <-d.changes:
-			if !open {
-				t.Fatalf("the view ended before %s %s, after %+v", boot, kind, seen)
-			}
-			seen = append(seen, change)
-			if change.Kind == kind && change.Member.Boot == boot {
-				return seen
-			}
-		case <-timeout:
-			t.Fatalf("%s never %s; what happened is %+v", boot, kind, seen)
+		change := d.next(t)
+		seen = append(seen, change)
+		if change.Kind == kind && change.Member.Boot == boot {
+			return seen
 		}
 	}
 }

@@ -61,6 +61,26 @@ func TestMembersThatStartAtOnceFindEachOther(t *testing.T) {
 	}
 }
 
+func TestSearchGoesOnWhenPeersAreNotKnown(t *testing.T) {
+	t.Parallel()
+	nodes := &registry{}
+	first := nodes.open(t, nodes.config(t, "a"))
+	cfg := nodes.config(t, "b")
+	heard, known := captured(&cfg), make(chan struct{})
+	cfg.Peers = func(ctx context.Context) ([]string, error) {
+		select {
+		case <-known:
+			return nodes.peers(ctx)
+		default:
+			return nil, errors.New("no database")
+		}
+	}
+	nodes.open(t, cfg)
+	heard.await(t, "WARN", "asked for again", "no database")
+	close(known)
+	await(t, first, "the second member", size(2))
+}
+
 func TestSeedsAreJoinedByName(t *testing.T) {
 	t.Parallel()
 	nodes := &registry{}

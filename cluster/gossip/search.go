@@ -55,16 +55,16 @@ func (s *search) once(ctx context.Context) {
 	}
 	joins.Wait()
 	for i, address := range missing {
-		if reasons[i] != nil && ctx.Err() == nil {
-			s.warn("a node was not joined: it may be down, cut off, or have other keys or another cluster name", address, reasons[i])
+		if reasons[i] != nil {
+			s.warn(ctx, "a node was not joined: it may be down, cut off, or have other keys or another cluster name", address, reasons[i])
 		}
 	}
 }
 
-// warn reports what was not so in the last search.
-func (s *search) warn(what, address string, err error) {
+// warn reports what was not so in the last search, unless it is due to the end.
+func (s *search) warn(ctx context.Context, what, address string, err error) {
 	s.now[address] = err.Error()
-	if s.last[address] != s.now[address] {
+	if s.last[address] != s.now[address] && ctx.Err() == nil {
 		s.g.log.Warn(what, "address", address, "error", err)
 	}
 }
@@ -85,12 +85,13 @@ func (s *search) missing(ctx context.Context) []string {
 	return missing[:min(len(missing), joinAtOnce)]
 }
 
+// peers asks for addresses, in a limited time.
 func (s *search) peers(ctx context.Context) []string {
-	ctx, cancel := context.WithTimeout(ctx, s.g.cfg.Timing.Patience)
+	limited, cancel := context.WithTimeout(ctx, s.g.cfg.Timing.Patience)
 	defer cancel()
-	peers, err := s.g.cfg.Peers(ctx)
+	peers, err := s.g.cfg.Peers(limited)
 	if err != nil {
-		s.warn("the addresses of the other nodes are not known; they are asked for again", "", err)
+		s.warn(ctx, "the addresses of the other nodes are not known; they are asked for again", "", err)
 	}
 	return peers
 }
@@ -98,11 +99,11 @@ func (s *search) peers(ctx context.Context) []string {
 // numbers returns the addresses that a host:port stands for. What stands for
 // none today may do so tomorrow.
 func (s *search) numbers(ctx context.Context, address string) []string {
-	ctx, cancel := context.WithTimeout(ctx, s.g.cfg.Timing.Patience)
+	limited, cancel := context.WithTimeout(ctx, s.g.cfg.Timing.Patience)
 	defer cancel()
-	all, err := lookup(ctx, address)
+	all, err := lookup(limited, address)
 	if err != nil {
-		s.warn("a node was not joined: its address is not known", address, err)
+		s.warn(ctx, "a node was not joined: its address is not known", address, err)
 	}
 	texts := make([]string, len(all))
 	for i, address := range all {

@@ -72,7 +72,8 @@ func reasonOf(err error) Reason {
 	switch code := status.Code(err); {
 	case errors.Is(err, errGoodbye):
 		return Closed
-	case errors.Is(err, errSilent), strings.Contains(text, "keepalive"):
+	case errors.Is(err, errSilent), strings.Contains(text, "keepalive"),
+		strings.Contains(text, "timed out"): // what was sent was not acknowledged, which gRPC has TCP watch too
 		return Keepalive
 	case errors.Is(err, ErrStaleIncarnation), code == codes.FailedPrecondition:
 		return OtherBoot

@@ -63,8 +63,8 @@ func (in *inbox) close(system *actor.ActorSystem) {
 func (in *inbox) accept(ctx context.Context, e *messages.Envelope) {
 	switch {
 	case e.GetReply():
-		if l := in.links.at(sourceOf(e)); l != nil && e.GetTargetBoot() == in.self.Boot {
-			l.answer(e)
+		if e.GetTargetBoot() == in.self.Boot {
+			in.links.answer(e)
 		}
 	case ctx.Err() != nil:
 		in.refuse(e, ErrClosed)

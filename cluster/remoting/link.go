@@ -255,17 +255,13 @@ func (l *link) register(o *outgoing) error {
 	return nil
 }
 
-// answer ends the story of the message that a reply is for.
-func (l *link) answer(reply *messages.Envelope) {
-	l.end(reply.GetMessageId(), nil, reply, nil)
+// forget ends the story of a message with an error.
+func (l *link) forget(o *outgoing, err error) {
+	l.end(o.envelope.GetMessageId(), o, nil, err)
 }
 
-// forget ends the story of a message with an error, and reports whether it had
-// not ended before.
-func (l *link) forget(o *outgoing, err error) bool {
-	return l.end(o.envelope.GetMessageId(), o, nil, err)
-}
-
+// end ends the story of a message, and reports whether it had not ended before.
+// If the id may have been used again, only says which message is meant.
 func (l *link) end(id string, only *outgoing, reply *messages.Envelope, err error) bool {
 	l.mu.Lock()
 	o, found := l.waiting[id]

@@ -99,6 +99,26 @@ func (s *links) at(p Peer) *link {
 	return s.byPeer[p]
 }
 
+// answer gives a reply to whoever waits for it: on the link to the peer, or on
+// another if the peer was called by another address than it goes by.
+func (s *links) answer(reply *messages.Envelope) {
+	source, id := sourceOf(reply), reply.GetMessageId()
+	if l := s.at(source); l != nil && l.end(id, nil, reply, nil) {
+		return
+	}
+	for _, l := range s.all() {
+		if l.peer.Boot == source.Boot && l.end(id, nil, reply, nil) {
+			return
+		}
+	}
+}
+
+func (s *links) all() []*link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.byPeer))
+}
+
 // named returns the link whose endpoint has that name, or nil when it has ended.
 func (s *links) named(name string) *link {
 	s.mu.Lock()
@@ -184,9 +204,8 @@ func (s *links) drop(l *link) {
 func (s *links) close() {
 	s.mu.Lock()
 	s.closed = true
-	all := slices.Collect(maps.Values(s.byPeer))
 	s.mu.Unlock()
-	for _, l := range all {
+	for _, l := range s.all() {
 		l.close()
 	}
 	s.running.Wait()

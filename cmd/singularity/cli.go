@@ -81,6 +81,7 @@ Exit codes: 0 done; 1 the run failed, or the request was refused; 2 wrong usage;
 		c.send(),
 		group("agent", "Look at the receivers of messages", c.agentList()),
 		group("cluster", "Look at the nodes, and inside one", c.clusterMembers(), c.clusterActors()),
+		group("certs", "Make the certificates by which nodes know each other", c.certsInit(), c.certsNode()),
 		group("migrate", "Look after the schema of a Postgres database",
 			c.migrateUp(), c.migrateDown(), c.migrateStatus(), c.migrateSQL()),
 		c.doctor(),

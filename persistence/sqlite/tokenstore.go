@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -16,9 +17,11 @@ type TokenStore struct{ connections }
 
 var _ persistence.Tokens = (*TokenStore)(nil)
 
+// errNoTokens: a [Store] makes the table, not who merely looks for tokens.
+var errNoTokens = errors.New("there is no database with tokens; a node makes it, or brings it up to date, when it starts: start one there, or name another directory")
+
 // OpenTokens opens the tokens of the database in a directory, without its
-// lock. A database that is not there yet, or was last used by an older program,
-// is made or migrated first; for that moment nobody else may have it.
+// lock. It makes and migrates nothing.
 func OpenTokens(ctx context.Context, dir string) (*TokenStore, error) {
 	s := &TokenStore{}
 	if err := s.open(ctx, dir); err != nil {
@@ -30,47 +33,30 @@ func OpenTokens(ctx context.Context, dir string) (*TokenStore, error) {
 // Close closes the database.
 func (s *TokenStore) Close() error { return s.connections.close() }
 
+const hasTokens = `
+SELECT count(*) > 0
+FROM sqlite_schema
+WHERE type = 'table' AND name = 'api_tokens'`
+
 func (s *TokenStore) open(ctx context.Context, dir string) error {
 	path, err := filepath.Abs(filepath.Join(dir, databaseFile))
 	if err != nil {
 		return err
 	}
-	if err := ensureTokens(ctx, dir, path); err != nil {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return errNoTokens
+	}
+	if s.readers, err = openReaders(path, 1); err != nil {
 		return err
 	}
-	if s.writer, err = openWriter(path, 0); err != nil {
+	there := false
+	err = s.readers.query(ctx, func(row scanner) error { return row.Scan(&there) }, hasTokens)
+	if err == nil && !there {
+		err = errNoTokens
+	}
+	if err != nil {
 		return err
 	}
-	s.readers, err = openReaders(path, 1)
+	s.writer, err = openWriter(path, 0)
 	return err
-}
-
-// ensureTokens sees to it that the database has a table of tokens.
-func ensureTokens(ctx context.Context, dir, path string) error {
-	there, err := hasTokens(ctx, path)
-	if err != nil || there {
-		return err
-	}
-	store, err := Open(ctx, Config{Dir: dir}) // which migrates
-	if err != nil {
-		return err
-	}
-	return store.Close()
-}
-
-const tokensTable = `
-SELECT count(*) > 0
-FROM sqlite_schema
-WHERE type = 'table' AND name = 'api_tokens'`
-
-func hasTokens(ctx context.Context, path string) (there bool, err error) {
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
-	readers, err := openReaders(path, 1)
-	if err != nil {
-		return false, err
-	}
-	err = readers.query(ctx, func(row scanner) error { return row.Scan(&there) }, tokensTable)
-	return there, errors.Join(err, readers.close())
 }

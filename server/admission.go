@@ -43,8 +43,7 @@ func (a admission) check(ctx context.Context, token string, needed persistence.T
 	case errors.Is(err, tokens.ErrRefused):
 		return challenge(connect.CodeUnauthenticated, err, `Bearer realm="singularity", error="invalid_token"`)
 	case err != nil:
-		refusal := (*connect.Error)(nil)
-		errors.As(translate(err), &refusal)
+		refusal, _ := errors.AsType[*connect.Error](translate(err)) // which it is
 		return refusal
 	case !scope.Covers(needed):
 		return challenge(connect.CodePermissionDenied,

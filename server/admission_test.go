@@ -247,8 +247,7 @@ func TestTokensComeInOneHeader(t *testing.T) {
 func TestGRPCIsRefusedInItsOwnWords(t *testing.T) {
 	t.Parallel()
 	got := guard(engineWithAll()).ask(t, http.MethodPost, "/singularity.v1.RunService/ListRuns", "application/grpc")
-	header := got.Result().Header //nolint:bodyclose // a recorder's
-	trailer := got.Result().Trailer
+	header, trailer := got.Result().Header, got.Result().Trailer
 	if status := header.Get("Grpc-Status") + trailer.Get("Grpc-Status"); got.Code != 200 || status != "16" {
 		t.Errorf("got %d, grpc-status %q; want 200 and 16", got.Code, status)
 	}
@@ -278,7 +277,7 @@ func TestRevocationEndsStreams(t *testing.T) {
 		served := serveOn(t, listener, g.handler)
 		transport := listener.transport(false)
 		defer transport.CloseIdleConnections()
-		stream := watch(t, "http://localhost", &http.Client{Transport: authorized{token, transport}})
+		stream := watch(t, "http://localhost", &http.Client{Transport: authorized{token, transport}, Timeout: 2 * time.Hour})
 		if !stream.Receive() {
 			t.Fatal(stream.Err())
 		}

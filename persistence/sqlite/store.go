@@ -140,7 +140,7 @@ func createPrivate(path string) error {
 // Close waits for the transaction under way and closes the database. Calls
 // after it fail.
 func (s *Store) Close() error {
-	return errors.Join(s.connections.close(), s.lock.release())
+	return errors.Join(s.close(), s.lock.release())
 }
 
 // close closes those that were opened.

@@ -31,7 +31,7 @@ func OpenTokens(ctx context.Context, dir string) (*TokenStore, error) {
 }
 
 // Close closes the database.
-func (s *TokenStore) Close() error { return s.connections.close() }
+func (s *TokenStore) Close() error { return s.close() }
 
 const hasTokens = `
 SELECT count(*) > 0

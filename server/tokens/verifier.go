@@ -23,7 +23,7 @@ const (
 	// MaxAge is how long the store's tokens are believed: what is revoked is
 	// refused after this time at the latest.
 	MaxAge = 4 * time.Second
-	// minAge keeps strangers from making the store work: it is read once in this
+	// minAge keeps strangers from making the store work: it is asked once in this
 	// time, however many bad tokens come.
 	minAge = 250 * time.Millisecond
 	// patience is how long a caller waits for the store.
@@ -46,7 +46,8 @@ type Verifier struct {
 	store Store
 	log   *slog.Logger
 	known atomic.Pointer[snapshot]
-	turn  chan struct{} // filled while somebody reads the store
+	turn  chan struct{} // filled while somebody has what follows
+	tried time.Time     // when the store was last asked
 }
 
 // snapshot is what was in the store at a time.
@@ -122,9 +123,10 @@ func (v *Verifier) since(ctx context.Context, moment time.Time) (*snapshot, erro
 	if known.at.After(moment) { // somebody else has read it meanwhile
 		return known, nil
 	}
-	if err := wait(ctx, minAge-time.Since(known.at)); err != nil {
+	if err := wait(ctx, minAge-time.Since(v.tried)); err != nil {
 		return nil, err
 	}
+	v.tried = time.Now()
 	fresh, err := v.read(ctx, known)
 	if err != nil && ctx.Err() != nil {
 		err = late(ctx)

@@ -44,7 +44,14 @@ type Member struct {
 	// The version of the program.
 	Version string `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
 	// The id of this start of the process, which is never used again.
-	Boot          string `protobuf:"bytes,10,opt,name=boot,proto3" json:"boot,omitempty"`
+	Boot string `protobuf:"bytes,10,opt,name=boot,proto3" json:"boot,omitempty"`
+	// Where other nodes find it, as host:port; empty when it is alone, or has
+	// ended, as are the other two.
+	GossipAddress string `protobuf:"bytes,11,opt,name=gossip_address,json=gossipAddress,proto3" json:"gossip_address,omitempty"`
+	// Where they send messages for its actors.
+	ActorsAddress string `protobuf:"bytes,12,opt,name=actors_address,json=actorsAddress,proto3" json:"actors_address,omitempty"`
+	// Where it serves this API.
+	ApiAddress    string `protobuf:"bytes,13,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -149,6 +156,27 @@ func (x *Member) GetBoot() string {
 	return ""
 }
 
+func (x *Member) GetGossipAddress() string {
+	if x != nil {
+		return x.GossipAddress
+	}
+	return ""
+}
+
+func (x *Member) GetActorsAddress() string {
+	if x != nil {
+		return x.ActorsAddress
+	}
+	return ""
+}
+
+func (x *Member) GetApiAddress() string {
+	if x != nil {
+		return x.ApiAddress
+	}
+	return ""
+}
+
 // ListMembersRequest asks for all members.
 type ListMembersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -236,7 +264,7 @@ var File_singularity_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_singularity_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"\x1csingularity/v1/cluster.proto\x12\x0esingularity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x02\n" +
+	"\x1csingularity/v1/cluster.proto\x12\x0esingularity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\x03\n" +
 	"\x06Member\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x1a\n" +
@@ -250,7 +278,11 @@ const file_singularity_v1_cluster_proto_rawDesc = "" +
 	"created_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x18\n" +
 	"\aversion\x18\t \x01(\tR\aversion\x12\x12\n" +
 	"\x04boot\x18\n" +
-	" \x01(\tR\x04boot\"\x14\n" +
+	" \x01(\tR\x04boot\x12%\n" +
+	"\x0egossip_address\x18\v \x01(\tR\rgossipAddress\x12%\n" +
+	"\x0eactors_address\x18\f \x01(\tR\ractorsAddress\x12\x1f\n" +
+	"\vapi_address\x18\r \x01(\tR\n" +
+	"apiAddress\"\x14\n" +
 	"\x12ListMembersRequest\"G\n" +
 	"\x13ListMembersResponse\x120\n" +
 	"\amembers\x18\x01 \x03(\v2\x16.singularity.v1.MemberR\amembers2m\n" +

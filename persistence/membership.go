@@ -17,6 +17,15 @@ type Boot struct {
 	Version  string // of the program
 	// Capabilities says what the process can do, as a JSON object; empty: {}.
 	Capabilities string
+	Addresses
+}
+
+// Addresses are where others reach a boot, as host:port; empty for what it has
+// not.
+type Addresses struct {
+	Gossip string // for members of its cluster to find it
+	Actors string // for their messages
+	API    string // for clients
 }
 
 // Member is an instance as instance_registry has it: a label with its latest boot.
@@ -31,6 +40,7 @@ type Member struct {
 	LastHeartbeat time.Time
 	CreatedAt     time.Time
 	Version       string
+	Addresses     // only while it lives
 }
 
 // MaxCrashes is how many process deaths since its last checkpoint quarantine a

@@ -113,7 +113,7 @@ func (s *Store) member(m *member) persistence.Member {
 		Status: "offline", Capabilities: cmp.Or(m.Capabilities, "{}"), LastHeartbeat: m.endedAt, CreatedAt: m.joinedAt,
 	}
 	if m.alive {
-		found.Status, found.LastHeartbeat = "online", now()
+		found.Status, found.LastHeartbeat, found.Addresses = "online", now(), m.Addresses
 	}
 	for _, r := range s.running {
 		if r.boot == m.ID {

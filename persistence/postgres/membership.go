@@ -86,9 +86,11 @@ func (s *Store) Reassign(ctx context.Context, limit int) (persistence.Reassigned
 // there.
 const listMembers = `
 SELECT member.instance_id, member.boot, member.hostname, member.pid, member.status, member.load,
-	coalesce(lease.capabilities::text, member.capabilities::text), member.last_heartbeat, member.created_at, member.version
+	coalesce(lease.capabilities::text, member.capabilities::text), member.last_heartbeat, member.created_at, member.version,
+	coalesce(living.gossip_address, ''), coalesce(living.actors_address, ''), coalesce(living.api_address, '')
 FROM singularity.instance_registry AS member
 LEFT JOIN singularity.node_leases AS lease USING (boot)
+LEFT JOIN singularity.node_leases AS living ON living.boot = member.boot AND living.ended_at IS NULL
 ORDER BY member.last_heartbeat DESC, member.instance_id`
 
 // Members implements [persistence.Membership].
@@ -98,7 +100,7 @@ func (s *Store) Members(ctx context.Context) ([]persistence.Member, error) {
 	err := scanAll(rows, func(row scanner) error {
 		var m persistence.Member
 		err := row.Scan(&m.Instance, &m.Boot, &m.Hostname, &m.PID, &m.Status, &m.Load,
-			&m.Capabilities, &m.LastHeartbeat, &m.CreatedAt, &m.Version)
+			&m.Capabilities, &m.LastHeartbeat, &m.CreatedAt, &m.Version, &m.Gossip, &m.Actors, &m.API)
 		m.LastHeartbeat, m.CreatedAt = m.LastHeartbeat.UTC(), m.CreatedAt.UTC()
 		members = append(members, m)
 		return err

@@ -31,15 +31,15 @@ func (t *tx) alive(boot persistence.BootID) (alive bool, err error) {
 }
 
 const insertLease = `
-INSERT INTO node_leases (boot, instance_id, hostname, pid, version, capabilities, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO node_leases (boot, instance_id, hostname, pid, version, capabilities, created_at, gossip_address, actors_address, api_address)
+VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''))
 ON CONFLICT (boot) DO NOTHING`
 
 // Join implements [persistence.Membership].
 func (s *Store) Join(ctx context.Context, boot persistence.Boot) error {
 	err := s.writer.transaction(ctx, func(t *tx) error {
 		_, err := t.exec(insertLease, string(boot.ID), boot.Instance, boot.Hostname, boot.PID, boot.Version,
-			cmp.Or(boot.Capabilities, "{}"), t.at)
+			cmp.Or(boot.Capabilities, "{}"), t.at, boot.Gossip, boot.Actors, boot.API)
 		if err != nil {
 			return err
 		}
@@ -147,7 +147,10 @@ func (t *tx) reassign(limit int) (persistence.Reassigned, error) {
 
 const listMembers = `
 SELECT member.instance_id, boot.boot, member.hostname, member.pid, member.status, member.load, member.capabilities,
-	coalesce(boot.ended_at, ?), boot.created_at, member.version
+	coalesce(boot.ended_at, ?), boot.created_at, member.version,
+	iif(boot.ended_at IS NULL, coalesce(boot.gossip_address, ''), ''),
+	iif(boot.ended_at IS NULL, coalesce(boot.actors_address, ''), ''),
+	iif(boot.ended_at IS NULL, coalesce(boot.api_address, ''), '')
 FROM instance_registry AS member
 JOIN node_leases AS boot USING (instance_id)
 WHERE NOT EXISTS (
@@ -164,7 +167,7 @@ func (s *Store) Members(ctx context.Context) ([]persistence.Member, error) {
 		var m persistence.Member
 		var heartbeat, created int64
 		err := row.Scan(&m.Instance, &m.Boot, &m.Hostname, &m.PID, &m.Status, &m.Load, &m.Capabilities,
-			&heartbeat, &created, &m.Version)
+			&heartbeat, &created, &m.Version, &m.Gossip, &m.Actors, &m.API)
 		m.LastHeartbeat, m.CreatedAt = moment(heartbeat), moment(created)
 		members = append(members, m)
 		return err

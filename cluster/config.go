@@ -45,6 +45,9 @@ type Config struct {
 	// Suspect hears which members look dead. It must not block, and hears of the
 	// same one more than once. Defaults to nobody.
 	Suspect func(Suspicion)
+	// Changed hears that a member came or went, or that Complete may have changed
+	// its mind. It must not block. Defaults to nobody.
+	Changed func()
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 	// Timing tunes the gossip, and Limits the messages.
@@ -75,6 +78,9 @@ const (
 func (c Config) withDefaults() Config {
 	if c.Suspect == nil {
 		c.Suspect = func(Suspicion) {}
+	}
+	if c.Changed == nil {
+		c.Changed = func() {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -71,8 +70,8 @@ func (m *Membership) registered(ctx context.Context) ([]string, error) {
 		return nil, nil
 	}
 	addresses, err := m.cfg.Registered(ctx)
-	if err == nil {
-		m.others.expect(addresses)
+	if err == nil && m.others.expect(addresses) {
+		m.cfg.Changed()
 	}
 	return addresses, err
 }
@@ -87,12 +86,14 @@ func (m *Membership) follow() {
 				m.cfg.Suspect(Suspicion{Boot: change.Member.Boot, By: ByGossip})
 			}
 		}
+		m.cfg.Changed()
 	}
 }
 
 // noticed hears of the streams.
 func (m *Membership) noticed(e remoting.Event) {
 	m.others.stand(e.Peer, e.Standing)
+	m.cfg.Changed()
 	if e.Standing {
 		return
 	}
@@ -165,14 +166,13 @@ func (m *Membership) tell(to remoting.Peer, message remoting.Message) {
 // Keys are for looking after the keys of this member's gossip.
 func (m *Membership) Keys() *gossip.Gossip { return m.gossip }
 
-// Leave tells the others that this member leaves, and closes it. An error says
-// that they may not all have heard of it.
-func (m *Membership) Leave(ctx context.Context) error {
-	return errors.Join(m.gossip.Leave(ctx), m.Close())
-}
+// Leave tells the others that this member is about to go, so that nobody takes
+// it for dead. It can still send and get messages until Close. An error says that
+// they may not all have heard of it.
+func (m *Membership) Leave(ctx context.Context) error { return m.gossip.Leave(ctx) }
 
-// Close ends the membership without a word. It waits for what is under way, and
-// may be called again, but not by Deliver or Suspect.
+// Close ends the membership, without a word if it has not left. It waits for what
+// is under way, and may be called again, but not by Deliver, Suspect or Changed.
 func (m *Membership) Close() error {
 	m.end()
 	err := m.gossip.Close()

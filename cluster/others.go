@@ -44,11 +44,14 @@ func (o *others) see(self string, view gossip.View) []remoting.Peer {
 	return slices.Collect(maps.Values(peers))
 }
 
-// expect takes in who is registered.
-func (o *others) expect(addresses []string) {
+// expect takes in who is registered, and reports whether that is news.
+func (o *others) expect(addresses []string) bool {
+	addresses = slices.Sorted(slices.Values(addresses))
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.expected = slices.Clone(addresses)
+	same := slices.Equal(o.expected, addresses)
+	o.expected = addresses
+	return !same
 }
 
 // stand takes in whether the stream to a peer stands.

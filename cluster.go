@@ -1,0 +1,249 @@
+package singularity
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	"singularity/actors"
+	"singularity/cluster"
+	"singularity/cluster/certs"
+	"singularity/cluster/gossip"
+	"singularity/cluster/remoting"
+	"singularity/messages"
+	"singularity/persistence"
+	"singularity/workflow"
+)
+
+// Cluster makes the engines that share a Postgres database find each other, and
+// talk. Without it they only meet in the database.
+type Cluster struct {
+	// Name is one that all engines of the cluster have in common. Defaults to
+	// "singularity".
+	Name string
+	// Gossip is the host:port at which the engines find each other, by TCP and
+	// UDP, and Actors the one at which they talk; port 0 is any free one. Default
+	// to 127.0.0.1:7946 and 127.0.0.1:7947.
+	Gossip, Actors string
+	// AdvertiseGossip and AdvertiseActors are how others reach these two. Default
+	// to what is listened on.
+	AdvertiseGossip, AdvertiseActors string
+	// API is where clients reach the API of this process, for others to know.
+	API string
+	// Role says what the process does, as "node".
+	Role string
+	// Seeds are addresses of the gossip of other engines. Without any, those that
+	// are registered in the database are asked.
+	Seeds []string
+	// TLSDir is a folder of "singularity certs node", and GossipKeyFile a file of
+	// keys. Both are required beyond loopback.
+	TLSDir, GossipKeyFile string
+}
+
+func (c Cluster) withDefaults() Cluster {
+	c.Name = cmp.Or(c.Name, "singularity")
+	c.Gossip = cmp.Or(c.Gossip, "127.0.0.1:7946")
+	c.Actors = cmp.Or(c.Actors, "127.0.0.1:7947")
+	c.Role = cmp.Or(c.Role, "node")
+	return c
+}
+
+// The types of messages between engines.
+const (
+	hintType   = "hint"
+	letterType = "letter"
+)
+
+// peers are the other engines of the cluster. Their methods are safe for
+// concurrent use.
+type peers struct {
+	cfg   Cluster
+	about persistence.Boot // this process, but for the id
+	store persistence.Store
+	tls   remoting.Identity
+	log   *slog.Logger
+	node  *actors.Node // set once, before the first Open
+
+	mu      sync.RWMutex
+	present *cluster.Membership // nil while there is none
+}
+
+var _ actors.Peers = (*peers)(nil)
+
+func newPeers(cfg Cluster, store persistence.Store, log *slog.Logger) (*peers, error) {
+	p := &peers{cfg: cfg.withDefaults(), store: store, log: log}
+	if cfg.TLSDir != "" {
+		identity, err := certs.Load(cfg.TLSDir, log)
+		if err != nil {
+			return nil, err
+		}
+		p.tls = identity
+	}
+	return p, nil
+}
+
+// Open implements [actors.Peers]. One membership is one boot's: what was meant
+// for an earlier boot must not reach a later one.
+func (p *peers) Open(ctx context.Context, boot persistence.Boot) (persistence.Addresses, error) {
+	p.Close()
+	membership, err := cluster.Join(ctx, cluster.Config{
+		Boot: string(boot.ID), Instance: boot.Instance, Cluster: p.cfg.Name,
+		Meta:    gossip.Meta{Role: p.cfg.Role, API: p.cfg.API, Version: boot.Version},
+		Gossip:  cluster.Endpoint{Bind: p.cfg.Gossip, Advertise: p.cfg.AdvertiseGossip},
+		Actors:  cluster.Endpoint{Bind: p.cfg.Actors, Advertise: p.cfg.AdvertiseActors},
+		KeyFile: p.cfg.GossipKeyFile, TLS: p.tls, Seeds: p.cfg.Seeds,
+		Registered: p.registered, Deliver: p.deliver, Suspect: p.suspect, Changed: p.node.PeersChanged,
+		Logger: p.log,
+	})
+	if err != nil {
+		return persistence.Addresses{}, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.present = membership
+	return persistence.Addresses{
+		Gossip: membership.GossipAddress(), Actors: membership.ActorsAddress(), API: p.cfg.API,
+	}, nil
+}
+
+// registered are the addresses of all living engines, as far as the database
+// knows.
+func (p *peers) registered(ctx context.Context) ([]string, error) {
+	members, err := p.store.Members(ctx)
+	var addresses []string
+	for _, member := range members {
+		if member.Gossip != "" {
+			addresses = append(addresses, member.Gossip)
+		}
+	}
+	return addresses, err
+}
+
+// Leave implements [actors.Peers].
+func (p *peers) Leave(ctx context.Context) {
+	if m := p.membership(); m != nil {
+		if err := m.Leave(ctx); err != nil {
+			p.log.Warn("the others may not all know that this node leaves; they find out", "error", err)
+		}
+	}
+}
+
+// Close implements [actors.Peers].
+func (p *peers) Close() {
+	p.mu.Lock()
+	membership := p.present
+	p.present = nil
+	p.mu.Unlock()
+	if membership != nil {
+		if err := membership.Close(); err != nil {
+			p.log.Warn("the cluster was not left in order", "error", err)
+		}
+	}
+}
+
+func (p *peers) membership() *cluster.Membership {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.present
+}
+
+func (p *peers) suspect(s cluster.Suspicion) {
+	p.node.Suspect(actors.Suspicion{Boot: persistence.BootID(s.Boot), By: string(s.By), Witness: s.Witness})
+}
+
+// deliver acts on what another engine says.
+func (p *peers) deliver(ctx context.Context, d remoting.Delivery) (remoting.Reply, error) {
+	switch d.Type {
+	case hintType:
+		var hint messages.Hint
+		if err := proto.Unmarshal(d.Payload, &hint); err != nil {
+			return remoting.Reply{}, fmt.Errorf("read a hint: %w", err)
+		}
+		p.node.Hear(persistence.BootID(d.From.Boot), &hint)
+		return remoting.Reply{}, nil
+	case letterType:
+		var letter messages.Letter
+		if err := proto.Unmarshal(d.Payload, &letter); err != nil {
+			return remoting.Reply{}, fmt.Errorf("read a letter: %w", err)
+		}
+		answer, err := proto.Marshal(p.node.Answer(ctx, &letter))
+		return remoting.Reply{Type: letterType, Payload: answer}, err
+	default:
+		return remoting.Reply{}, fmt.Errorf("%w: %q", remoting.ErrUnknownType, d.Type)
+	}
+}
+
+// Tell implements [actors.Peers].
+func (p *peers) Tell(boot persistence.BootID, hint *messages.Hint) {
+	if m, message, ok := p.hint(hint); ok {
+		m.Tell(string(boot), message)
+	}
+}
+
+// TellAll implements [actors.Peers].
+func (p *peers) TellAll(hint *messages.Hint) {
+	if m, message, ok := p.hint(hint); ok {
+		m.TellAll(message)
+	}
+}
+
+func (p *peers) hint(hint *messages.Hint) (*cluster.Membership, remoting.Message, bool) {
+	payload, err := proto.Marshal(hint)
+	if err != nil {
+		p.log.Warn("a hint is not sent", "error", err)
+	}
+	m := p.membership()
+	return m, remoting.Message{Type: hintType, Payload: payload}, err == nil && m != nil
+}
+
+// Ask implements [actors.Peers].
+func (p *peers) Ask(ctx context.Context, boot persistence.BootID, letter *messages.Letter) (*messages.LetterReply, error) {
+	payload, err := proto.Marshal(letter)
+	if err != nil {
+		return nil, fmt.Errorf("write a letter: %w", err)
+	}
+	m := p.membership()
+	if m == nil {
+		return nil, fmt.Errorf("%w: this node is not in the cluster now", workflow.ErrUnreachable)
+	}
+	reply, err := m.Call(ctx, string(boot), remoting.Message{
+		ID: letter.GetId(), Type: letterType, Target: letter.GetTarget(), Payload: payload,
+	})
+	switch {
+	case errors.Is(err, remoting.ErrUnreachable), errors.Is(err, remoting.ErrStaleIncarnation), errors.Is(err, remoting.ErrClosed),
+		errors.Is(err, remoting.ErrBusy):
+		return nil, fmt.Errorf("%w: %w", workflow.ErrUnreachable, err)
+	case err != nil:
+		return nil, err
+	}
+	var answer messages.LetterReply
+	if err := proto.Unmarshal(reply.Payload, &answer); err != nil {
+		return nil, fmt.Errorf("read the reply to a letter: %w", err)
+	}
+	return &answer, nil
+}
+
+// At implements [actors.Peers].
+func (p *peers) At(address string) (persistence.BootID, bool) {
+	m := p.membership()
+	if m == nil {
+		return "", false
+	}
+	for _, member := range m.View().Members() {
+		if address == member.Actors || address == member.Instance || address == member.Boot {
+			return persistence.BootID(member.Boot), true
+		}
+	}
+	return "", false
+}
+
+// Complete implements [actors.Peers].
+func (p *peers) Complete() bool {
+	m := p.membership()
+	return m != nil && m.Complete()
+}

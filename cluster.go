@@ -28,12 +28,13 @@ type Cluster struct {
 	Name string
 	// Gossip is the host:port at which the engines find each other, by TCP and
 	// UDP, and Actors the one at which they talk; port 0 is any free one. Default
-	// to 127.0.0.1:7946 and 127.0.0.1:7947.
+	// to 127.0.0.1:7946 and 127.0.0.1:7947, or to a free port where these are in
+	// use.
 	Gossip, Actors string
 	// AdvertiseGossip and AdvertiseActors are how others reach these two. Default
 	// to what is listened on.
 	AdvertiseGossip, AdvertiseActors string
-	// API is where clients reach the API of this process, for others to know.
+	// API is the URL at which clients reach this process, for others to know.
 	API string
 	// Role says what the process does, as "node".
 	Role string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"sync"
 
 	"singularity/persistence"
@@ -97,8 +98,16 @@ func (d *directory) live(agent persistence.Agent) bool {
 	return r != nil && r.live && !r.standby
 }
 
-// code is what takes the messages to an agent now.
-func (d *directory) code(name string) consumer { return d.find(name).code }
+// code is what takes the messages to an agent now; nothing does while it stands
+// by.
+func (d *directory) code(name string) consumer {
+	r := d.find(name)
+	code := r.code
+	if r.standby {
+		code.take = nil
+	}
+	return code
+}
 
 // left says that the agent of the given epoch is gone.
 func (d *directory) left(name string, epoch int64) {
@@ -187,7 +196,7 @@ func (d *directory) resume(ctx context.Context, name string, r resident) error {
 	epoch, err := d.register(ctx, name, r.kind, false)
 	switch {
 	case errors.Is(err, persistence.ErrAgentTaken):
-		d.standBy(name, r)
+		d.standBy(name, math.MaxInt64)
 		return nil
 	case err != nil:
 		return err
@@ -199,23 +208,31 @@ func (d *directory) resume(ctx context.Context, name string, r resident) error {
 	return nil
 }
 
-// standBy leaves an agent to another node. Who is attached here learns it by the
-// end of the stream.
-func (d *directory) standBy(name string, r resident) {
+// moved takes in that an agent has lived elsewhere since the given epoch.
+func (d *directory) moved(name string, epoch int64) {
+	if d.standBy(name, epoch) {
+		d.node.log.Info("an agent lives on another node now", "agent", name, "epoch", epoch)
+	}
+}
+
+// standBy leaves an agent to another node that lives here in an epoch before the
+// given one. Who is attached here learns it by the end of the stream.
+func (d *directory) standBy(name string, epoch int64) bool {
+	d.mu.Lock()
+	found := d.here[name]
+	if found == nil || found.standby || found.code.epoch >= epoch {
+		d.mu.Unlock()
+		return false
+	}
+	r := *found
 	r.standby = true
-	d.put(name, r)
+	d.here[name] = &r
+	d.mu.Unlock()
 	d.tell(name, homeLost{})
 	if r.code.release != nil {
 		r.code.release()
 	}
-}
-
-// moved takes in that an agent has lived elsewhere since the given epoch.
-func (d *directory) moved(name string, epoch int64) {
-	if r := d.find(name); r != nil && !r.standby && r.code.epoch < epoch {
-		d.node.log.Info("an agent lives on another node now", "agent", name, "epoch", epoch)
-		d.standBy(name, *r)
-	}
+	return true
 }
 
 // lookAround finds what nobody told: messages for agents that live here, agents

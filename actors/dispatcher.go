@@ -35,6 +35,8 @@ const (
 // missed: at first each least, less and less often while it finds nothing.
 type cadence struct {
 	least, most time.Duration
+	quiet       time.Duration // in place of most, while nothing waits and others tell this node of all that happens
+	shared      bool          // there may be others
 	// owned is how many sweeps there are for each that also reads which runs the
 	// boot owns.
 	owned int
@@ -43,9 +45,24 @@ type cadence struct {
 var (
 	// On a store of its own a node hears of all that happens.
 	aloneCadence = cadence{least: time.Second, most: 30 * time.Second, owned: 1}
-	// What other nodes leave behind, only the sweep finds.
-	sharedCadence = cadence{least: 250 * time.Millisecond, most: 5 * time.Second, owned: 6}
+	// What other nodes leave behind, they tell or the sweep finds.
+	sharedCadence = cadence{least: 250 * time.Millisecond, most: 5 * time.Second, quiet: time.Minute, shared: true, owned: 6}
 )
+
+// next is the time from the next sweep to the one after it. Who waits for what
+// others do, and is not told, asks as often as may be.
+func (c cadence) next(present time.Duration, waits, told bool) time.Duration {
+	switch {
+	case !c.shared:
+		return min(2*present, c.most)
+	case told && !waits:
+		return min(2*present, c.quiet)
+	case waits && !told:
+		return c.least
+	default:
+		return min(2*present, c.most)
+	}
+}
 
 // dispatcher gives runs their slots. A start that finds a free slot runs at
 // once; what waits in the store is claimed in batches when slots come free. It
@@ -131,6 +148,7 @@ type (
 	released struct {
 		queue string
 		delay time.Duration
+		heard bool // from another node, or with all others
 	}
 	// runLeft comes from a run's actor, last of all.
 	runLeft struct {
@@ -180,6 +198,8 @@ type (
 	resumed struct{}
 	// stirred: runs have begun to run on other nodes, or to be waited for here.
 	stirred struct{}
+	// peersChanged: others have come or gone, or can be told of things again.
+	peersChanged struct{}
 	// bootEnded: the node's boot was declared dead, and its runs are others'.
 	bootEnded struct{}
 	// lookNow asks for a sweep out of turn, lookAgain for one after a failure.
@@ -295,6 +315,10 @@ func (d *dispatcher) Receive(ctx actor.Context) {
 		d.fillAll()
 		d.lookSoon()
 	case stirred:
+		if !d.node.peers.Complete() {
+			d.sweepOften()
+		}
+	case peersChanged:
 		d.sweepOften()
 	case bootEnded:
 		d.disown()
@@ -484,6 +508,9 @@ func (d *dispatcher) runLeft(m runLeft) {
 		d.wake(q, time.Now().Add(m.delay))
 	}
 	d.fill(q)
+	if m.state == workflow.Available {
+		d.offer(q)
+	}
 }
 
 func (d *dispatcher) slotLost(m slotLost) {

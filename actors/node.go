@@ -37,26 +37,12 @@ type Config struct {
 	// Capabilities says in the registry what this process can do, as a JSON
 	// object. Defaults to {}.
 	Capabilities string
-	// Wakeups tells other nodes what they would find later by themselves.
-	// Defaults to nobody.
-	Wakeups Wakeups
+	// Peers are the other nodes of the store. Defaults to nobody: then the sweeps
+	// find what others leave behind.
+	Peers Peers
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
-
-// Wakeups tells the other nodes of a store that something waits for them. What
-// it does not tell, their sweeps find.
-type Wakeups interface {
-	// Wake says that runs wait in a queue for which this node has no free slot.
-	// It must not block.
-	Wake(queue string)
-}
-
-// nobody is woken.
-type nobody struct{}
-
-// Wake implements [Wakeups].
-func (nobody) Wake(string) {}
 
 func (c Config) withDefaults() Config {
 	hostname, _ := os.Hostname()
@@ -70,8 +56,8 @@ func (c Config) withDefaults() Config {
 	if c.Journal.Logger == nil {
 		c.Journal.Logger = c.Logger
 	}
-	if c.Wakeups == nil {
-		c.Wakeups = nobody{}
+	if c.Peers == nil {
+		c.Peers = nobody{}
 	}
 	c.Retention = c.Retention.WithDefaults()
 	return c
@@ -108,6 +94,9 @@ type Node struct {
 	standing *standing
 	journal  *Journal
 	watchers *watchers
+	peers    Peers
+	awaited  *awaited // by peers
+	spacing  *spacing // of what peers are told
 	catalog  *catalog
 	agents   *directory
 
@@ -156,6 +145,9 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 		steps:    transactions,
 		journal:  NewJournal(store, cfg.Journal),
 		watchers: newWatchers(),
+		peers:    cfg.Peers,
+		awaited:  newAwaited(),
+		spacing:  newSpacing(),
 		catalog:  newCatalog(transactions != nil),
 		failed:   make(chan struct{}),
 
@@ -189,6 +181,7 @@ func (n *Node) Start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, n.store.Leave(context.WithoutCancel(ctx), boot.ID))
 	}
+	n.peers.Announce(boot.ID)
 	return nil
 }
 
@@ -209,7 +202,7 @@ func (n *Node) renewFirst(ctx context.Context, boot persistence.Boot) error {
 // enqueued hears that somebody else has put runs into a queue.
 func (n *Node) enqueued(queue string) {
 	if n.started.Load() {
-		n.tellDispatcher(released{queue: queue})
+		n.tellDispatcher(released{queue: queue, heard: true})
 	}
 }
 
@@ -287,7 +280,9 @@ func (n *Node) stop(ctx context.Context) error {
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	return errors.Join(n.tree.Stop(last), n.leave(last))
+	err := errors.Join(n.tree.Stop(last), n.leave(last))
+	n.tellBootEnded(n.Boot()) // its agents move
+	return err
 }
 
 // leave ends the boot. A store that cannot be reached is asked again, until the

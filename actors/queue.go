@@ -109,26 +109,38 @@ func (d *dispatcher) claimed(m claimed) {
 	case len(activations) < m.limit:
 		q.more = q.missed
 	}
-	if len(activations) > 0 {
+	if len(activations) > 0 && !d.node.peers.Complete() {
 		d.sweepEvery = d.cadence.least
 	}
 	d.fill(q)
+	if len(activations) > 0 {
+		d.offer(q)
+	}
 }
 
 func (d *dispatcher) released(m released) {
 	q := d.queues[m.queue]
-	if q == nil {
-		return // of a node with other queues
-	}
-	if m.delay <= 0 {
+	switch {
+	case q == nil && m.heard: // of nodes with other queues
+	case q == nil:
+		d.node.tellWaiting(m.queue)
+	case m.delay > 0:
+		d.wake(q, time.Now().Add(m.delay))
+	default:
 		q.expect()
 		d.fill(q)
-		if q.free() <= 0 {
-			d.node.cfg.Wakeups.Wake(q.name)
+		if !m.heard {
+			d.offer(q)
 		}
-		return
 	}
-	d.wake(q, time.Now().Add(m.delay))
+}
+
+// offer lets other nodes have what waits in the store and finds no slot here.
+func (d *dispatcher) offer(q *queue) {
+	if q.more && !q.claiming {
+		d.node.tellWaiting(q.name)
+		d.sweepBusy()
+	}
 }
 
 // wake makes the dispatcher look at a queue at the given time.
@@ -162,6 +174,7 @@ func (d *dispatcher) dueNow() {
 			q.next = time.Time{}
 			q.expect()
 			d.fill(q)
+			d.offer(q)
 			d.survey() // when is the next one due?
 		}
 	}

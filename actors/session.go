@@ -43,6 +43,7 @@ type session struct {
 	renewing  bool
 	rejoining bool
 	failing   bool // the last renewal did
+	unbroken  time.Duration
 	elsewhere bool
 	swept     time.Time // when orphans were last looked for
 	charged   map[persistence.BootID]bool
@@ -165,6 +166,10 @@ func (s *session) renewed(m renewed) {
 		return
 	}
 	s.granted(m.sent)
+	if m.renewal.Unbroken < s.unbroken {
+		s.node.tellDispatcher(lookNow{}) // what the broken session was to hear is lost
+	}
+	s.unbroken = m.renewal.Unbroken
 	charges, again := s.judge.weigh(time.Now(), m.renewal)
 	for _, charge := range charges {
 		s.declare(charge)
@@ -200,7 +205,7 @@ func (s *session) stir(elsewhere bool) {
 	s.elsewhere = elsewhere
 	s.node.elsewhere.Store(elsewhere)
 	if elsewhere && time.Since(s.swept) >= orphansEvery {
-		s.takeOver()
+		s.takeOver("")
 	}
 }
 
@@ -225,15 +230,20 @@ func (s *session) declared(m declared) {
 	case m.ended:
 		s.node.takeovers.Add(1)
 		s.node.log.Warn("declared a node dead; its runs go on elsewhere", "boot", m.charge.Boot, "ground", m.charge.Ground)
-		s.takeOver()
+		s.takeOver(m.charge.Boot)
 	}
 }
 
-// takeOver releases the runs of all boots that have ended.
-func (s *session) takeOver() {
+// takeOver releases the runs of all boots that have ended, and then lets the
+// other nodes know of the one that has ended just now, if any.
+func (s *session) takeOver(ended persistence.BootID) {
 	s.swept = time.Now()
 	s.task(func(ctx context.Context) any {
 		runs, err := s.node.releaseOrphans(ctx)
+		if ended != "" {
+			s.node.tellBootEnded(ended)
+			s.node.tellDispatcher(lookNow{})
+		}
 		if err == nil && runs == (persistence.Reassigned{}) {
 			return nil
 		}
@@ -257,6 +267,7 @@ func (s *session) disowned() {
 	s.node.log.Error("this node was declared dead; it drops its runs and goes on under a new boot id",
 		"boot", s.node.standing.boot().ID)
 	s.node.tellDispatcher(bootEnded{})
+	s.node.agents.suspend()
 	if s.node.draining.Load() {
 		return // there is nothing more to own
 	}
@@ -290,6 +301,7 @@ func (s *session) insist(ctx context.Context, what string, try func() error) boo
 func (s *session) rejoined(m rejoined) {
 	s.rejoining, s.judge = false, judge{}
 	s.node.standing.reboot(m.boot)
+	s.node.peers.Announce(m.boot.ID)
 	s.renew()
 	s.task(func(ctx context.Context) any {
 		s.insist(ctx, "register its agents", func() error { return s.node.agents.settleAgain(ctx) })

@@ -74,9 +74,11 @@ type Reassigned struct {
 // Agents keeps named agents and their inboxes. Messages arrive by the
 // checkpoint of the step that sent them.
 type Agents interface {
-	// RegisterAgent makes boot the home of a named agent and returns its new
-	// epoch: an earlier home of the same name is fenced. Messages that wait stay.
-	RegisterAgent(ctx context.Context, agent Agent) (epoch int64, err error)
+	// RegisterAgent makes boot the home of a named agent, in the next epoch, and
+	// returns that: an earlier home is fenced. Messages that wait stay. While
+	// another boot that lives is the home it is ErrAgentTaken, unless replace is
+	// set and both are of the kind attached.
+	RegisterAgent(ctx context.Context, agent Agent, replace bool) (epoch int64, err error)
 	// Agent returns one agent, or workflow.ErrAgentNotFound.
 	Agent(ctx context.Context, name string) (Agent, error)
 	// Agents lists all agents by name.
@@ -100,6 +102,8 @@ type Agent struct {
 	Name         string
 	Kind         AgentKind
 	Boot         BootID // its home
+	Instance     string // the label of its home; on reading
+	Alive        bool   // its home has not ended; on reading
 	Epoch        int64
 	Waiting      int // messages in its inbox that are not done
 	RegisteredAt time.Time

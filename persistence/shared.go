@@ -26,6 +26,9 @@ type Shared interface {
 	Declare(ctx context.Context, judge BootID, charge Charge) (bool, error)
 	// Ended returns those of the given runs that are in a terminal state.
 	Ended(ctx context.Context, runs []workflow.RunID) ([]workflow.RunID, error)
+	// Owner returns the boot that runs a run now, and none when nobody does. It is
+	// workflow.ErrRunNotFound for a run that is not there.
+	Owner(ctx context.Context, run workflow.RunID) (BootID, error)
 	// Listen makes the store call wake, from a goroutine of its own, when a
 	// caller's transaction has put runs into a queue. It is called before Join.
 	Listen(wake func(queue string))

@@ -66,6 +66,8 @@ var (
 	ErrSchemaNewer = errors.New("the database has a newer schema than this program knows")
 	// ErrInstanceTaken: another living process has the instance's label.
 	ErrInstanceTaken = errors.New("another living process has this instance id")
+	// ErrAgentTaken: another boot that lives is the agent's home.
+	ErrAgentTaken = errors.New("the agent lives on another node")
 	// ErrLocked: another process has the database open.
 	ErrLocked = errors.New("the database is open in another process")
 )

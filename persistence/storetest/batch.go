@@ -171,7 +171,7 @@ func contextEnded(f *fixture) {
 			_, err := f.store.Prune(ctx, persistence.RetentionPolicy{}, 1)
 			return err
 		},
-		"RegisterAgent": func() error { _, err := f.store.RegisterAgent(ctx, persistence.Agent{Name: "desk"}); return err },
+		"RegisterAgent": func() error { _, err := f.store.RegisterAgent(ctx, persistence.Agent{Name: "desk"}, false); return err },
 		"Agent":         func() error { _, err := f.store.Agent(ctx, "desk"); return err },
 		"Agents":        func() error { _, err := f.store.Agents(ctx); return err },
 		"Inbox":         func() error { _, err := f.store.Inbox(ctx, "desk", 0, 1); return err },

@@ -37,9 +37,10 @@ type Config struct {
 	TLS Identity
 	// Deliver acts on a message, on a goroutine of its own, and returns the reply
 	// to it or an error; ErrUnknownType, ErrUnknownTarget, ErrStaleEpoch, ErrBusy,
-	// ErrClosed and *NotOwnerError keep their meaning on the way back. Its context
-	// ends when the sender stops waiting, and when the node closes; Close waits
-	// for it. Required.
+	// ErrClosed and *NotOwnerError keep their meaning on the way back, and say that
+	// nothing was done, so that the message may come again; any other error is
+	// an answer. Its context ends when the sender stops waiting, and when the node
+	// closes; Close waits for it. Required.
 	Deliver func(context.Context, Delivery) (Reply, error)
 	// Epoch returns the epoch in which a target lives here. A message that names
 	// another one is refused before it is delivered. Defaults to knowing none.

@@ -29,7 +29,7 @@ type link struct {
 
 	kick  chan struct{} // ends a pause
 	gone  chan struct{} // closed when the link has ended
-	close context.CancelFunc
+	close func(cause error)
 
 	posting sync.Mutex // makes the order of queue that of protoactor's
 
@@ -73,7 +73,7 @@ func (l *link) run(ctx context.Context, keeper keeper) {
 		failure := &LinkError{l.peer, reasonOf(err), err}
 		closed := ctx.Err() != nil
 		if closed {
-			failure = &LinkError{l.peer, Closed, ErrClosed}
+			failure = &LinkError{l.peer, Closed, context.Cause(ctx)}
 		}
 		again := keeper.fell(l, failure, closed)
 		l.fall(failure, again)
@@ -81,8 +81,8 @@ func (l *link) run(ctx context.Context, keeper keeper) {
 			return
 		}
 		pause = min(max(2*pause, 50*time.Millisecond), l.redial)
-		if stood {
-			pause = 0 // at once: that a port refuses is worth knowing
+		if stood && failure.Reason != Closed {
+			pause = 0 // at once: that the port refuses now is worth knowing
 		}
 		l.rest(ctx, pause)
 	}
@@ -116,7 +116,6 @@ func (l *link) fall(failure *LinkError, again bool) {
 	if again {
 		l.attempt = newAttempt()
 	}
-	l.ended = !again
 	told := make([]func(), 0, len(l.waiting))
 	for id, o := range l.waiting {
 		delete(l.waiting, id)
@@ -126,6 +125,12 @@ func (l *link) fall(failure *LinkError, again bool) {
 		}
 		done := o.over()
 		told = append(told, func() { done(nil, err) })
+	}
+	if l.ended = !again; l.ended { // what protoactor still has for it goes nowhere
+		for _, o := range l.queue {
+			o.passed()
+		}
+		l.queue = nil
 	}
 	l.mu.Unlock()
 	for _, tell := range told {

@@ -28,7 +28,7 @@ type links struct {
 	closed bool
 	byPeer map[Peer]*link
 	byName map[string]*link
-	begun  int // links so far
+	begun  int             // links so far
 	wanted map[Peer]Reason // those that stand by themselves, and why they do not
 }
 
@@ -46,7 +46,7 @@ func newLinks(system *actor.ActorSystem, self Peer, dialer *dialer, limits Limit
 	}
 	own := s.make(self, self.String())
 	own.local = true
-	own.close = func() { own.fall(&LinkError{self, Closed, ErrClosed}, false) }
+	own.close = func(cause error) { own.fall(&LinkError{self, Closed, cause}, false) }
 	s.byPeer[self] = own
 	return s
 }
@@ -82,11 +82,11 @@ func (s *links) toLocked(p Peer) (*link, error) {
 	// gRPC takes what follows the # for a fragment, and the name for the address.
 	s.begun++
 	l := s.make(p, p.String()+"/"+strconv.Itoa(s.begun))
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	l.close = cancel
 	s.byPeer[p], s.byName[l.name] = l, l
 	s.running.Go(func() {
-		defer cancel()
+		defer cancel(nil)
 		l.run(ctx, s)
 	})
 	return l, nil
@@ -149,7 +149,7 @@ func (s *links) want(peers []Peer) {
 	}
 	for p := range before {
 		if l := s.byPeer[p]; l != nil && !s.wants(p) && !l.isUp() {
-			l.close()
+			l.close(errLeft)
 		}
 	}
 }
@@ -206,7 +206,7 @@ func (s *links) close() {
 	s.closed = true
 	s.mu.Unlock()
 	for _, l := range s.all() {
-		l.close()
+		l.close(ErrClosed)
 	}
 	s.running.Wait()
 }

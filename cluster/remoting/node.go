@@ -54,10 +54,10 @@ func Listen(config Config) (*Node, error) {
 	}
 	n.system = newSystem(config.Logger, config.Boot)
 	n.bell = newBell(config.Notify)
-	n.links = newLinks(n.system, n.self, newDialer(n.self, config.TLS, config.Limits), config.Limits, n.bell)
+	n.links = newLinks(n.system, n.self, newDialer(n.self, newCredentials(config.TLS, config.Logger), config.Limits), config.Limits, n.bell)
 	n.guard = newGuard(n.self, config.TLS, config.Logger)
 	n.inbox = openInbox(n.system, n.self, config, n.links)
-	if n.remote, err = serve(n.system, address, n.self, n.guard, config.TLS, n.links); err != nil {
+	if n.remote, err = serve(n.system, address, n.self, n.guard, n.links); err != nil {
 		n.inbox.close(n.system)
 		n.bell.close()
 		return nil, fmt.Errorf("remoting: %w", err)

@@ -147,7 +147,8 @@ func TestPeerThatClosesSaysGoodbye(t *testing.T) {
 	b.Close()
 	b.Close()
 	heard.await(t, b.Self(), remoting.Closed)
-	heard.await(t, b.Self(), remoting.Refused)
+	for await(t, heard, "a refused connection").Reason != remoting.Refused {
+	}
 	_, err := b.Call(t.Context(), a.Self(), remoting.Message{Type: "echo"})
 	expect(t, err, remoting.ErrClosed)
 	expect(t, b.Tell(t.Context(), b.Self(), remoting.Message{Type: "echo"}), remoting.ErrClosed)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -35,6 +36,9 @@ func (h handshakes) ClientHandshake(ctx context.Context, authority string, conn 
 	if err != nil {
 		return nil, nil, err
 	}
+	if _, err := authorise(h.identity, info); err != nil {
+		return nil, nil, fmt.Errorf("tls: %w", err)
+	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	first := make([]byte, 1)
@@ -42,6 +46,15 @@ func (h handshakes) ClientHandshake(ctx context.Context, authority string, conn 
 		return nil, nil, err
 	}
 	return &accepted{Conn: secured, ahead: first}, info, nil
+}
+
+// authorise returns the name in the certificate of a peer, if it is of the cluster.
+func authorise(identity Identity, info credentials.AuthInfo) (name string, err error) {
+	secure, ok := info.(credentials.TLSInfo)
+	if !ok || len(secure.State.PeerCertificates) == 0 {
+		return "", errors.New("no certificate")
+	}
+	return identity.Authorise(secure.State.PeerCertificates[0])
 }
 
 // accepted is a connection that was read ahead.

@@ -261,7 +261,7 @@ func TestOnlyNodesOfTheClusterAreLetIn(t *testing.T) {
 		})
 	}
 	for name, identity := range map[string]remoting.Identity{
-		"which trust all, but show a foreign certificate": gullible{world{elsewhere}.identity(t)},
+		"which trust all, but show a foreign certificate":  gullible{world{elsewhere}.identity(t)},
 		"which trust the cluster, but show no certificate": anonymous{w.identity(t)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -273,9 +273,10 @@ func TestOnlyNodesOfTheClusterAreLetIn(t *testing.T) {
 		})
 	}
 	t.Run("of another cluster with the same authority", func(t *testing.T) {
-		stranger := listen(t, remoting.Config{TLS: w.identity(t)})
 		foreign := listen(t, remoting.Config{TLS: narrow{w.identity(t)}})
-		_, err := stranger.Call(t.Context(), foreign.Self(), remoting.Message{Type: "echo"})
+		_, err := w.node(t, remoting.Config{}).Call(t.Context(), foreign.Self(), remoting.Message{Type: "echo"})
+		expect(t, err, remoting.ErrUntrusted)
+		_, err = foreign.Call(t.Context(), b.Self(), remoting.Message{Type: "echo"})
 		expect(t, err, remoting.ErrUntrusted)
 	})
 }

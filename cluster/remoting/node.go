@@ -28,8 +28,8 @@ type Node struct {
 	inbox  *inbox
 	bell   *bell
 
-	messages atomic.Uint64 // named so far
-	name     string        // what fresh ids begin with
+	prefix string        // of the ids that the node makes
+	named  atomic.Uint64 // messages that got one
 
 	closing sync.Once
 	closed  atomic.Bool
@@ -48,7 +48,7 @@ func Listen(config Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("remoting: %w", err)
 	}
-	n := &Node{config: config, self: Peer{Address: address, Boot: config.Boot}, name: "~" + rand.Text()[:8] + "-"}
+	n := &Node{config: config, self: Peer{Address: address, Boot: config.Boot}, prefix: "~" + rand.Text()[:8] + "-"}
 	if config.Advertise != "" {
 		n.self.Address = config.Advertise
 	}
@@ -162,7 +162,7 @@ func (n *Node) link(ctx context.Context, to Peer, m *Message) (*link, error) {
 		return nil, ErrClosed
 	}
 	if m.ID == "" {
-		m.ID = fmt.Sprint(n.name, n.messages.Add(1))
+		m.ID = fmt.Sprint(n.prefix, n.named.Add(1))
 	}
 	if err := errors.Join(to.validate(), m.validate(n.config.Limits.Payload)); err != nil {
 		return nil, err

@@ -171,17 +171,31 @@ func (n *Node) Start(ctx context.Context) error {
 	if n.shared != nil {
 		n.shared.Listen(n.enqueued)
 	}
-	if err := n.store.Join(ctx, boot); err != nil {
-		return fmt.Errorf("join the store: %w", err)
+	err := n.join(ctx, boot)
+	if err != nil {
+		n.peers.Close()
+		return err
 	}
-	err := n.renewFirst(ctx, boot)
+	err = n.renewFirst(ctx, boot)
 	if err == nil {
 		err = n.startActors(ctx)
 	}
 	if err != nil {
-		return errors.Join(err, n.store.Leave(context.WithoutCancel(ctx), boot.ID))
+		err = errors.Join(err, n.store.Leave(context.WithoutCancel(ctx), boot.ID))
+		n.peers.Close()
 	}
-	n.peers.Announce(boot.ID)
+	return err
+}
+
+// join makes a boot known: to the other nodes, and then to the store, which says
+// where they find it.
+func (n *Node) join(ctx context.Context, boot persistence.Boot) (err error) {
+	if boot.Addresses, err = n.peers.Open(ctx, boot); err != nil {
+		return err
+	}
+	if err := n.store.Join(ctx, boot); err != nil {
+		return fmt.Errorf("join the store: %w", err)
+	}
 	return nil
 }
 
@@ -273,6 +287,7 @@ func (n *Node) stop(ctx context.Context) error {
 		return nil
 	}
 	n.draining.Store(true)
+	n.announceLeave(ctx)
 	if !n.drain(ctx, false) {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace+2*time.Second)
 		defer cancel()
@@ -282,7 +297,15 @@ func (n *Node) stop(ctx context.Context) error {
 	defer cancel()
 	err := errors.Join(n.tree.Stop(last), n.leave(last))
 	n.tellBootEnded(n.Boot()) // its agents move
+	n.peers.Close()
 	return err
+}
+
+// announceLeave is for the others not to take what follows for a death.
+func (n *Node) announceLeave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	n.peers.Leave(ctx)
 }
 
 // leave ends the boot. A store that cannot be reached is asked again, until the

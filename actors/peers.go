@@ -17,9 +17,14 @@ import (
 // which whoever implements Peers calls. All methods but Ask are called from
 // within actors and must not block.
 type Peers interface {
-	// Announce says under which boot this node is to be reached from now on: when
-	// it has started, and again when it goes on under another one.
-	Announce(boot persistence.BootID)
+	// Open makes the node one that the others find and reach, under a boot that is
+	// about to join the store, and returns where. What was meant for an earlier
+	// boot of the node does not reach it any more.
+	Open(ctx context.Context, boot persistence.Boot) (persistence.Addresses, error)
+	// Leave lets the others know that the node is about to go. Messages pass until
+	// Close, which waits for what is under way.
+	Leave(ctx context.Context)
+	Close()
 	// Tell gives a hint to one boot, if it can be reached.
 	Tell(boot persistence.BootID, hint *messages.Hint)
 	// TellAll gives a hint to all others that can be reached.
@@ -41,8 +46,16 @@ type nobody struct{}
 
 var _ Peers = nobody{}
 
-// Announce implements [Peers].
-func (nobody) Announce(persistence.BootID) {}
+// Open implements [Peers].
+func (nobody) Open(context.Context, persistence.Boot) (persistence.Addresses, error) {
+	return persistence.Addresses{}, nil
+}
+
+// Leave implements [Peers].
+func (nobody) Leave(context.Context) {}
+
+// Close implements [Peers].
+func (nobody) Close() {}
 
 // Tell implements [Peers].
 func (nobody) Tell(persistence.BootID, *messages.Hint) {}

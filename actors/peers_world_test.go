@@ -60,12 +60,21 @@ func (p *port) attach(node *Node) {
 	p.network.changed()
 }
 
-func (p *port) Announce(boot persistence.BootID) {
+func (p *port) Open(_ context.Context, boot persistence.Boot) (persistence.Addresses, error) {
 	p.network.mu.Lock()
 	defer p.network.mu.Unlock()
 	delete(p.network.nodes, p.boot)
-	p.boot = boot
-	p.network.nodes[boot] = p
+	p.boot = boot.ID
+	p.network.nodes[boot.ID] = p
+	return persistence.Addresses{Actors: string(boot.ID)}, nil
+}
+
+func (p *port) Leave(context.Context) {}
+
+func (p *port) Close() {
+	p.network.mu.Lock()
+	defer p.network.mu.Unlock()
+	delete(p.network.nodes, p.boot)
 }
 
 // target finds who is reached under a boot.

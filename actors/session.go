@@ -274,7 +274,7 @@ func (s *session) disowned() {
 	s.rejoining = true
 	boot := s.node.newBoot()
 	s.task(func(ctx context.Context) any {
-		join := func() error { return s.store.Join(ctx, boot) }
+		join := func() error { return s.node.join(ctx, boot) }
 		if !s.insist(ctx, "join again", join) {
 			return nil
 		}
@@ -301,7 +301,6 @@ func (s *session) insist(ctx context.Context, what string, try func() error) boo
 func (s *session) rejoined(m rejoined) {
 	s.rejoining, s.judge = false, judge{}
 	s.node.standing.reboot(m.boot)
-	s.node.peers.Announce(m.boot.ID)
 	s.renew()
 	s.task(func(ctx context.Context) any {
 		s.insist(ctx, "register its agents", func() error { return s.node.agents.settleAgain(ctx) })

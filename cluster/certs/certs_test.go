@@ -47,7 +47,7 @@ func load(t *testing.T, dir string) *certs.Identity {
 }
 
 // meet makes a client and a server shake hands, and exchange a byte.
-func meet(t *testing.T, server, client *tls.Config, name string) (atClient, atServer error, seen *x509.Certificate) {
+func meet(t *testing.T, server, client *tls.Config, name string) (seen *x509.Certificate, atClient, atServer error) {
 	t.Helper()
 	left, right := net.Pipe()
 	client.ServerName = name
@@ -55,13 +55,13 @@ func meet(t *testing.T, server, client *tls.Config, name string) (atClient, atSe
 	served := make(chan error, 1)
 	go func() {
 		defer left.Close()
-		err := s.Handshake()
+		err := s.HandshakeContext(t.Context())
 		if err == nil {
 			_, err = s.Write([]byte{1})
 		}
 		served <- err
 	}()
-	atClient = c.Handshake()
+	atClient = c.HandshakeContext(t.Context())
 	if atClient == nil {
 		_, atClient = io.ReadFull(c, make([]byte, 1))
 	}
@@ -70,7 +70,7 @@ func meet(t *testing.T, server, client *tls.Config, name string) (atClient, atSe
 	if atServer == nil {
 		seen = s.ConnectionState().PeerCertificates[0]
 	}
-	return atClient, atServer, seen
+	return seen, atClient, atServer
 }
 
 func TestNodesOfAClusterAcceptEachOther(t *testing.T) {
@@ -78,7 +78,7 @@ func TestNodesOfAClusterAcceptEachOther(t *testing.T) {
 	authority := cluster(t, "prod")
 	a, b := load(t, node(t, authority)), load(t, node(t, authority))
 	for _, name := range []string{"127.0.0.1", "node-1.internal"} {
-		atClient, atServer, seen := meet(t, a.Server(), b.Client(), name)
+		seen, atClient, atServer := meet(t, a.Server(), b.Client(), name)
 		if err := errors.Join(atClient, atServer); err != nil {
 			t.Fatalf("as %s: %v", name, err)
 		}
@@ -112,7 +112,7 @@ func TestStrangersAreRefused(t *testing.T) {
 		"a foreign server":    {foreign.Client(), "127.0.0.1", "client"},
 		"an address of other": {ours.Client(), "10.0.0.1", "client"},
 	} {
-		atClient, atServer, _ := meet(t, ours.Server(), c.client, c.name)
+		_, atClient, atServer := meet(t, ours.Server(), c.client, c.name)
 		if atServer == nil && c.atWhom == "server" || atClient == nil {
 			t.Errorf("%s was let in: %v at the client, %v at the server", what, atClient, atServer)
 		}
@@ -172,13 +172,13 @@ func TestFilesSayWhatIsWrongWithThem(t *testing.T) {
 		spoil    func(t *testing.T, dir string)
 		expected string
 	}{
-		"no key":         {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, certs.NodeKey)) }, `"singularity certs node"`},
-		"no authority":   {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, certs.AuthorityCert)) }, "ca.crt: no such file"},
-		"an open key":    {func(t *testing.T, dir string) { mode(t, filepath.Join(dir, certs.NodeKey), 0o644) }, "chmod 600"},
-		"a bad key":      {func(t *testing.T, dir string) { write(t, filepath.Join(dir, certs.NodeKey), "x", 0o600) }, "node.key"},
-		"a bad ca":       {func(t *testing.T, dir string) { write(t, filepath.Join(dir, certs.AuthorityCert), "x", 0o600) }, "no certificate in PEM"},
-		"another's key":  {func(t *testing.T, dir string) { replace(t, dir, node(t, cluster(t, "prod")), certs.NodeKey) }, "private key does not match"},
-		"another's ca":   {func(t *testing.T, dir string) { replace(t, dir, cluster(t, "prod"), certs.AuthorityCert) }, "not good under"},
+		"no key":        {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, certs.NodeKey)) }, `"singularity certs node"`},
+		"no authority":  {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, certs.AuthorityCert)) }, "ca.crt: no such file"},
+		"an open key":   {func(t *testing.T, dir string) { mode(t, filepath.Join(dir, certs.NodeKey), 0o644) }, "chmod 600"},
+		"a bad key":     {func(t *testing.T, dir string) { write(t, filepath.Join(dir, certs.NodeKey), "x", 0o600) }, "node.key"},
+		"a bad ca":      {func(t *testing.T, dir string) { write(t, filepath.Join(dir, certs.AuthorityCert), "x", 0o600) }, "no certificate in PEM"},
+		"another's key": {func(t *testing.T, dir string) { replace(t, dir, node(t, cluster(t, "prod")), certs.NodeKey) }, "private key does not match"},
+		"another's ca":  {func(t *testing.T, dir string) { replace(t, dir, cluster(t, "prod"), certs.AuthorityCert) }, "not good under"},
 		"the ca's itself": {func(t *testing.T, dir string) {
 			ca := cluster(t, "prod")
 			replace(t, dir, ca, certs.AuthorityCert)

@@ -2,6 +2,7 @@ package remoting_test
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"slices"
 	"strconv"
@@ -13,8 +14,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/types/known/wrapperspb"
-
-	"log/slog"
 
 	"singularity/cluster/certs"
 	"singularity/cluster/remoting"

@@ -1,6 +1,7 @@
 package remoting_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -54,7 +55,7 @@ func (c *cable) join(near net.Conn) {
 	if c.far == "" {
 		return
 	}
-	far, err := net.Dial("tcp", c.far)
+	far, err := new(net.Dialer).DialContext(context.Background(), "tcp", c.far)
 	if err != nil {
 		near.Close()
 		return

@@ -156,6 +156,32 @@ func TestRepeatedMessageIsActedOnOnce(t *testing.T) {
 	})
 }
 
+func TestMessageThatWasNotActedOnMayComeAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	refusals := []error{remoting.ErrBusy, &remoting.NotOwnerError{}, remoting.ErrUnknownTarget, errors.New("out of ink")}
+	b := w.node(t, remoting.Config{Deliver: func(context.Context, remoting.Delivery) (remoting.Reply, error) {
+		refusal := refusals[0] // one message at a time
+		refusals = refusals[1:]
+		return remoting.Reply{}, refusal
+	}})
+	a := w.node(t, remoting.Config{})
+	call := func() error {
+		_, err := a.Call(t.Context(), b.Self(), remoting.Message{ID: "again", Type: "work"})
+		return err
+	}
+	expect(t, call(), remoting.ErrBusy)
+	if _, ok := errors.AsType[*remoting.NotOwnerError](call()); !ok {
+		t.Error("expected that the target lives elsewhere")
+	}
+	expect(t, call(), remoting.ErrUnknownTarget)
+	for range 2 { // the second time from memory
+		if e, ok := errors.AsType[*remoting.RemoteError](call()); !ok || e.Text != "out of ink" {
+			t.Errorf("error %v", e)
+		}
+	}
+}
+
 func mustAnswer(t *testing.T, from *remoting.Node, to remoting.Peer) {
 	t.Helper()
 	_, err := from.Call(t.Context(), to, remoting.Message{Type: "work"})

@@ -37,18 +37,20 @@ type Config struct {
 	TLS Identity
 	// Deliver acts on a message, on a goroutine of its own, and returns the reply
 	// to it or an error; ErrUnknownType, ErrUnknownTarget, ErrStaleEpoch, ErrBusy,
-	// ErrClosed and *NotOwnerError keep their meaning on the way back. Its context
-	// ends when the sender stops waiting, and when the node closes; Close waits
-	// for it. Required.
+	// ErrClosed and *NotOwnerError keep their meaning on the way back, and say that
+	// nothing was done, so that the message may come again; any other error is
+	// an answer. Its context ends when the sender stops waiting, and when the node
+	// closes; Close waits for it. Required.
 	Deliver func(context.Context, Delivery) (Reply, error)
 	// Epoch returns the epoch in which a target lives here. A message that names
 	// another one is refused before it is delivered. Defaults to knowing none.
 	Epoch func(target string) (epoch int64, known bool)
 	// Notify learns when the stream to a peer of SetPeers stands and when it does
-	// not. It is called on the goroutine of the stream, so it must be quick.
+	// not. It gets one event after the other, and may use the node.
 	Notify func(Event)
 	// Undelivered learns which messages of Tell ended in an error, and in which.
-	// It is called on any goroutine and must be quick. Defaults to the log.
+	// It is called on any goroutine, so it must be quick, and must not Call.
+	// Defaults to the log.
 	Undelivered func(Peer, Message, error)
 	// Logger hears of refused connections and messages. Defaults to slog.Default.
 	Logger *slog.Logger

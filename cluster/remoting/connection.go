@@ -10,7 +10,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/remote"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 )
@@ -39,11 +39,7 @@ type dialer struct {
 	options  []grpc.DialOption
 }
 
-func newDialer(self Peer, identity Identity, limits Limits) *dialer {
-	secure := insecure.NewCredentials()
-	if identity != nil {
-		secure = handshakes{identity}
-	}
+func newDialer(self Peer, secure credentials.TransportCredentials, limits Limits) *dialer {
 	return &dialer{
 		self:     self,
 		patience: limits.Dial,

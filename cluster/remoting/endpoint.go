@@ -76,11 +76,12 @@ func (l *link) write(batch *remote.MessageBatch) {
 	}
 }
 
-// take removes the next n from the queue. Those that somebody waits for, and
-// replies, are marked as taken.
+// take removes the next n from the queue, which is empty once the link has ended.
+// Those that somebody waits for, and replies, are marked as taken.
 func (l *link) take(n int) ([]*outgoing, *connection) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	n = min(n, len(l.queue))
 	taken := l.queue[:n:n]
 	l.queue = l.queue[n:]
 	for _, o := range taken {

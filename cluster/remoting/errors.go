@@ -109,6 +109,17 @@ func decodeError(encoded *messages.EnvelopeError) error {
 	return &RemoteError{encoded.GetText()}
 }
 
+// notActedOn reports whether a message that ended so may be delivered again: it
+// was refused as things stood then.
+func notActedOn(encoded *messages.EnvelopeError) bool {
+	switch encoded.GetCode() {
+	case messages.EnvelopeError_CODE_UNSPECIFIED, messages.EnvelopeError_CODE_TOO_LARGE:
+		return false
+	default:
+		return true
+	}
+}
+
 // codedError has the receiver's words for an error that the sender knows.
 type codedError struct {
 	text  string

@@ -42,7 +42,7 @@ type LinkError struct {
 }
 
 func (e *LinkError) Error() string {
-	return fmt.Sprintf("no stream to %s (%s): %v", e.Peer, e.Reason, e.Err)
+	return fmt.Sprintf("no stream to %s (%s): %s", e.Peer, e.Reason, status.Convert(e.Err).Message())
 }
 
 // Unwrap returns what happened.
@@ -64,6 +64,7 @@ func (e *LinkError) Is(target error) bool {
 var (
 	errSilent  = errors.New("the peer did not say in time who it is")
 	errGoodbye = errors.New("the peer is shutting down")
+	errLeft    = errors.New("the peer is none of the cluster's any more")
 )
 
 // reasonOf reads an error of gRPC, which keeps most of what happened as text.

@@ -12,14 +12,16 @@ import (
 )
 
 // A frozen process keeps its connections, so only the answers fail to come.
+//
+//nolint:paralleltest // it measures the heap
 func TestFrozenPeerMakesItsSendersWaitInBoundedMemory(t *testing.T) {
-	w := newWorld(t) // not parallel: it measures the heap
+	w := newWorld(t)
 	heard := newEvents()
-	ended := make(chan error, 100_000)
+	ended := make(chan struct{})
 	a := w.node(t, remoting.Config{
 		Notify:      heard.notify,
 		Limits:      remoting.Limits{Timeout: time.Millisecond}, // all are given up, and sent again
-		Undelivered: func(_ remoting.Peer, _ remoting.Message, err error) { ended <- err },
+		Undelivered: func(remoting.Peer, remoting.Message, error) { ended <- struct{}{} },
 	})
 	b := w.process(t, "127.0.0.1:0")
 	a.SetPeers([]remoting.Peer{b.self})
@@ -34,7 +36,7 @@ func TestFrozenPeerMakesItsSendersWaitInBoundedMemory(t *testing.T) {
 			switch err := a.Tell(t.Context(), b.self, remoting.Message{Type: "echo", Payload: make([]byte, size)}); {
 			case err == nil:
 				sent++
-				await(t, ended, "the end of a message") // so that only the queue can hold it
+				<-ended // so that only the queue can hold it
 			case errors.Is(err, remoting.ErrBusy):
 				busy++
 			default:
@@ -60,6 +62,20 @@ func TestFrozenPeerMakesItsSendersWaitInBoundedMemory(t *testing.T) {
 	mustCallPatiently(t, a, b.self)
 }
 
+func TestIdlePeerThatFreezesRingsTheBell(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	heard := newEvents()
+	a := w.node(t, remoting.Config{Notify: heard.notify})
+	b := w.process(t, "127.0.0.1:0")
+	a.SetPeers([]remoting.Peer{b.self})
+	heard.await(t, b.self, "")
+	b.signal(t, syscall.SIGSTOP)
+	frozen := time.Now()
+	heard.await(t, b.self, remoting.Keepalive)
+	t.Logf("the bell rang %s after the freeze", time.Since(frozen).Round(time.Millisecond))
+}
+
 // mustCallPatiently overrides the short timeout of the node.
 func mustCallPatiently(t *testing.T, from *remoting.Node, to remoting.Peer) {
 	t.Helper()
@@ -72,13 +88,15 @@ func mustCallPatiently(t *testing.T, from *remoting.Node, to remoting.Peer) {
 // heap is what is in use of it.
 func heap() int64 {
 	runtime.GC()
+	runtime.GC() // what the first one found has finalizers, and pools keep things for one
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	return int64(stats.HeapAlloc)
 }
 
+//nolint:paralleltest // it measures the heap
 func TestPeerTakesLittleMemory(t *testing.T) {
-	w := newWorld(t) // not parallel: it measures the heap
+	w := newWorld(t)
 	heard := newEvents()
 	a := w.node(t, remoting.Config{Notify: heard.notify})
 	const peers = 10
@@ -107,8 +125,9 @@ func TestPeerTakesLittleMemory(t *testing.T) {
 	runtime.KeepAlive(nodes)
 }
 
+//nolint:paralleltest // it counts goroutines
 func TestCloseLeavesNoGoroutine(t *testing.T) {
-	w := newWorld(t) // not parallel: it counts goroutines
+	w := newWorld(t)
 	before := runtime.NumGoroutine()
 	heard := newEvents()
 	a := w.node(t, remoting.Config{Notify: heard.notify})

@@ -11,7 +11,6 @@ import (
 	"github.com/asynkron/protoactor-go/remote"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -82,11 +81,7 @@ func (g *guard) authorise(ctx context.Context) (who string, err error) {
 	if g.identity == nil {
 		return caller.Addr.String(), nil
 	}
-	secure, ok := caller.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(secure.State.PeerCertificates) == 0 {
-		return "", status.Error(codes.Unauthenticated, "no certificate")
-	}
-	name, err := g.identity.Authorise(secure.State.PeerCertificates[0])
+	name, err := authorise(g.identity, caller.AuthInfo)
 	if err != nil {
 		g.log.Warn("refused a peer", "peer", caller.Addr, "error", err)
 		return "", status.Error(codes.PermissionDenied, err.Error())

@@ -97,7 +97,11 @@ func (in *inbox) serve(ctx context.Context, e *messages.Envelope) {
 	reply, fresh := in.recent.begin(keyOf(e))
 	if fresh {
 		reply = in.act(ctx, e)
-		in.recent.finish(keyOf(e), reply)
+		if notActedOn(reply.GetError()) {
+			in.recent.forget(keyOf(e))
+		} else {
+			in.recent.finish(keyOf(e), reply)
+		}
 	}
 	if reply != nil { // else it is being acted on, and one reply will do
 		in.reply(ctx, reply, sourceOf(e))

@@ -28,7 +28,7 @@ type links struct {
 	closed bool
 	byPeer map[Peer]*link
 	byName map[string]*link
-	begun  int // links so far
+	begun  int             // links so far
 	wanted map[Peer]Reason // those that stand by themselves, and why they do not
 }
 
@@ -46,7 +46,11 @@ func newLinks(system *actor.ActorSystem, self Peer, dialer *dialer, limits Limit
 	}
 	own := s.make(self, self.String())
 	own.local = true
-	own.close = func() { own.fall(&LinkError{self, Closed, ErrClosed}, false) }
+	own.close = func(cause error) {
+		for _, tell := range own.fall(&LinkError{self, Closed, cause}, false) {
+			tell()
+		}
+	}
 	s.byPeer[self] = own
 	return s
 }
@@ -54,8 +58,9 @@ func newLinks(system *actor.ActorSystem, self Peer, dialer *dialer, limits Limit
 func (s *links) make(p Peer, name string) *link {
 	inbox := actor.NewPID(name, inboxName)
 	return &link{
-		peer: p, name: name, dialer: s.dialer, redial: s.limits.Redial,
+		peer: p, dialer: s.dialer, redial: s.limits.Redial,
 		post:    func(e *messages.Envelope) { s.system.Root.Send(inbox, e) },
+		retire:  func() { s.system.EventStream.Publish(&remote.EndpointTerminatedEvent{Address: name}) },
 		window:  semaphore.NewWeighted(s.limits.Window),
 		replies: semaphore.NewWeighted(s.limits.Window),
 		kick:    make(chan struct{}, 1),
@@ -79,14 +84,15 @@ func (s *links) toLocked(p Peer) (*link, error) {
 	if s.closed {
 		return nil, ErrClosed
 	}
-	// gRPC takes what follows the # for a fragment, and the name for the address.
+	// No name comes twice, so that the queue of a link never becomes that of the next.
 	s.begun++
-	l := s.make(p, p.String()+"/"+strconv.Itoa(s.begun))
-	ctx, cancel := context.WithCancel(context.Background())
+	name := p.String() + "/" + strconv.Itoa(s.begun)
+	l := s.make(p, name)
+	ctx, cancel := context.WithCancelCause(context.Background())
 	l.close = cancel
-	s.byPeer[p], s.byName[l.name] = l, l
+	s.byPeer[p], s.byName[name] = l, l
 	s.running.Go(func() {
-		defer cancel()
+		defer cancel(nil)
 		l.run(ctx, s)
 	})
 	return l, nil
@@ -149,7 +155,7 @@ func (s *links) want(peers []Peer) {
 	}
 	for p := range before {
 		if l := s.byPeer[p]; l != nil && !s.wants(p) && !l.isUp() {
-			l.close()
+			l.close(errLeft)
 		}
 	}
 }
@@ -167,12 +173,15 @@ func (s *links) tell(e Event, reason Reason) {
 	}
 }
 
+// rose is told by a link that its stream stands.
 func (s *links) rose(l *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tell(Event{Peer: l.peer, Standing: true}, standing)
 }
 
+// fell is told by a link why it has no stream, and whether it was closed, and
+// answers whether to try again. If not, the link is none of them any more.
 func (s *links) fell(l *link, failure *LinkError, closed bool) (again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,23 +190,12 @@ func (s *links) fell(l *link, failure *LinkError, closed bool) (again bool) {
 		s.tell(Event{Peer: l.peer, Reason: failure.Reason, Err: failure}, failure.Reason)
 		return true
 	}
-	s.drop(l)
+	delete(s.byPeer, l.peer)
+	maps.DeleteFunc(s.byName, func(_ string, named *link) bool { return named == l })
 	if wanted { // again, since it was closed
 		_, _ = s.toLocked(l.peer)
 	}
 	return false
-}
-
-// drop forgets a link, and has protoactor forget its endpoint.
-func (s *links) drop(l *link) {
-	l.mu.Lock()
-	posted := l.posted
-	l.mu.Unlock()
-	if posted {
-		s.system.EventStream.Publish(&remote.EndpointTerminatedEvent{Address: l.name})
-	}
-	delete(s.byPeer, l.peer)
-	delete(s.byName, l.name)
 }
 
 // close ends all links and waits for them.
@@ -206,7 +204,7 @@ func (s *links) close() {
 	s.closed = true
 	s.mu.Unlock()
 	for _, l := range s.all() {
-		l.close()
+		l.close(ErrClosed)
 	}
 	s.running.Wait()
 }

@@ -28,8 +28,8 @@ type Node struct {
 	inbox  *inbox
 	bell   *bell
 
-	messages atomic.Uint64 // named so far
-	name     string        // what fresh ids begin with
+	prefix string        // of the ids that the node makes
+	named  atomic.Uint64 // messages that got one
 
 	closing sync.Once
 	closed  atomic.Bool
@@ -48,16 +48,16 @@ func Listen(config Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("remoting: %w", err)
 	}
-	n := &Node{config: config, self: Peer{Address: address, Boot: config.Boot}, name: "~" + rand.Text()[:8] + "-"}
+	n := &Node{config: config, self: Peer{Address: address, Boot: config.Boot}, prefix: "~" + rand.Text()[:8] + "-"}
 	if config.Advertise != "" {
 		n.self.Address = config.Advertise
 	}
 	n.system = newSystem(config.Logger, config.Boot)
 	n.bell = newBell(config.Notify)
-	n.links = newLinks(n.system, n.self, newDialer(n.self, config.TLS, config.Limits), config.Limits, n.bell)
+	n.links = newLinks(n.system, n.self, newDialer(n.self, newCredentials(config.TLS, config.Logger), config.Limits), config.Limits, n.bell)
 	n.guard = newGuard(n.self, config.TLS, config.Logger)
 	n.inbox = openInbox(n.system, n.self, config, n.links)
-	if n.remote, err = serve(n.system, address, n.self, n.guard, config.TLS, n.links); err != nil {
+	if n.remote, err = serve(n.system, address, n.self, n.guard, n.links); err != nil {
 		n.inbox.close(n.system)
 		n.bell.close()
 		return nil, fmt.Errorf("remoting: %w", err)
@@ -162,7 +162,7 @@ func (n *Node) link(ctx context.Context, to Peer, m *Message) (*link, error) {
 		return nil, ErrClosed
 	}
 	if m.ID == "" {
-		m.ID = fmt.Sprint(n.name, n.messages.Add(1))
+		m.ID = fmt.Sprint(n.prefix, n.named.Add(1))
 	}
 	if err := errors.Join(to.validate(), m.validate(n.config.Limits.Payload)); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package remoting_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -74,7 +75,7 @@ func (w world) process(t *testing.T, bind string) *process {
 // signal sends a signal, unless the process has ended.
 func (p *process) signal(t *testing.T, signal syscall.Signal) {
 	t.Helper()
-	if err := p.command.Process.Signal(signal); err != nil && err != os.ErrProcessDone {
+	if err := p.command.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Error(err)
 	}
 }

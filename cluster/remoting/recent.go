@@ -42,6 +42,13 @@ func (r *recent) begin(key messageKey) (reply *messages.Envelope, fresh bool) {
 	return reply, !known
 }
 
+// forget makes a message new again, since it was not acted on after all.
+func (r *recent) forget(key messageKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.replies, key)
+}
+
 // finish keeps the reply to a message, and forgets the oldest ones for it.
 func (r *recent) finish(key messageKey, reply *messages.Envelope) {
 	r.mu.Lock()

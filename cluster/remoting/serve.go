@@ -35,7 +35,7 @@ func freeAddress(bind string) (string, error) {
 }
 
 // serve starts protoactor's remote behind the guard.
-func serve(system *actor.ActorSystem, address string, self Peer, guard *guard, identity Identity, links *links) (r *remote.Remote, err error) {
+func serve(system *actor.ActorSystem, address string, self Peer, guard *guard, links *links) (r *remote.Remote, err error) {
 	host, digits, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func serve(system *actor.ActorSystem, address string, self Peer, guard *guard, i
 		remote.WithAdvertisedHost(self.String()),
 		remote.WithEndpointWriterBatchSize(batchSize),
 		remote.WithEndpointWriterQueueSize(64), // it grows; the default takes 16 MB for each peer
-		remote.WithServerOptions(serverOptions(guard, identity)...),
+		remote.WithServerOptions(serverOptions(guard)...),
 		remote.WithDialOptions(append(endpoints(links.named), grpc.WithTransportCredentials(insecure.NewCredentials()))...),
 		func(c *remote.Config) { c.MaxRetryCount = 1 },
 	))
@@ -64,13 +64,9 @@ func serve(system *actor.ActorSystem, address string, self Peer, guard *guard, i
 	return r, nil
 }
 
-func serverOptions(guard *guard, identity Identity) []grpc.ServerOption {
-	secure := insecure.NewCredentials()
-	if identity != nil {
-		secure = handshakes{identity}
-	}
+func serverOptions(guard *guard) []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.Creds(secure),
+		grpc.Creds(newCredentials(guard.identity, guard.log)),
 		grpc.UnaryInterceptor(guard.unary),
 		grpc.StreamInterceptor(guard.stream),
 		grpc.WaitForHandlers(true),

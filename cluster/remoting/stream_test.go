@@ -88,8 +88,12 @@ func TestMessageOnABrokenStreamMayHaveBeenActedOn(t *testing.T) {
 		return remoting.Reply{}, ctx.Err()
 	}})
 	cable := newCable(t, b.Self().Address)
-	undelivered := make(chan error, 1)
-	a := w.node(t, remoting.Config{Undelivered: func(_ remoting.Peer, _ remoting.Message, err error) { undelivered <- err }})
+	undelivered, repeated := make(chan error, 1), make(chan error, 1)
+	var a *remoting.Node
+	a = w.node(t, remoting.Config{Undelivered: func(to remoting.Peer, m remoting.Message, err error) {
+		undelivered <- err
+		repeated <- a.Tell(t.Context(), to, m)
+	}})
 	far := remoting.Peer{Address: cable.address(), Boot: b.Self().Boot}
 	called := make(chan error, 1)
 	go func() {
@@ -102,6 +106,7 @@ func TestMessageOnABrokenStreamMayHaveBeenActedOn(t *testing.T) {
 	cable.cut()
 	expect(t, await(t, called, "the end of the call"), remoting.ErrInterrupted)
 	expect(t, await(t, undelivered, "the end of the told message"), remoting.ErrInterrupted)
+	expect(t, await(t, repeated, "the end of its repetition"), remoting.ErrUnreachable)
 	_, err := a.Call(t.Context(), far, remoting.Message{Type: "long"})
 	expect(t, err, remoting.ErrUnreachable)
 }
@@ -147,7 +152,8 @@ func TestPeerThatClosesSaysGoodbye(t *testing.T) {
 	b.Close()
 	b.Close()
 	heard.await(t, b.Self(), remoting.Closed)
-	heard.await(t, b.Self(), remoting.Refused)
+	for await(t, heard, "a refused connection").Reason != remoting.Refused {
+	}
 	_, err := b.Call(t.Context(), a.Self(), remoting.Message{Type: "echo"})
 	expect(t, err, remoting.ErrClosed)
 	expect(t, b.Tell(t.Context(), b.Self(), remoting.Message{Type: "echo"}), remoting.ErrClosed)

@@ -167,6 +167,7 @@ func contextEnded(f *fixture) {
 		"Join":     func() error { return f.store.Join(ctx, persistence.Boot{ID: "late"}) },
 		"Leave":    func() error { return f.store.Leave(ctx, boot) },
 		"Reassign": func() error { _, err := f.store.Reassign(ctx, 1); return err },
+		"Takeovers": func() error { _, err := f.store.Takeovers(ctx, 1); return err },
 		"Prune": func() error {
 			_, err := f.store.Prune(ctx, persistence.RetentionPolicy{}, 1)
 			return err

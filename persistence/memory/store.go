@@ -28,6 +28,7 @@ type Store struct {
 	agents  map[string]*agent
 	inbox   inbox
 	results map[workflow.RunID]JobResult
+	tokens  map[string]persistence.Token
 	ended   map[persistence.BootID]*takeover // boots that were declared dead
 }
 
@@ -44,6 +45,7 @@ func New() *Store {
 		agents:  map[string]*agent{},
 		inbox:   inbox{known: map[messageKey]*inboxRow{}},
 		results: map[workflow.RunID]JobResult{},
+		tokens:  map[string]persistence.Token{},
 		ended:   map[persistence.BootID]*takeover{},
 	}
 }

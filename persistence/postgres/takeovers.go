@@ -75,7 +75,7 @@ SET claimed_at = coalesce(takeover.claimed_at, CASE
 		WHEN first.resumed_at IS NOT NULL THEN least(greatest(first.resumed_at, takeover.declared_at), clock_timestamp())
 	END)
 FROM first
-WHERE takeover.boot = $1
+WHERE takeover.boot = $1 AND first.claimed_at IS NOT NULL
 RETURNING takeover.resumed_at IS NOT NULL`
 
 // FollowTakeover implements [persistence.Shared].

@@ -180,6 +180,8 @@ type (
 	resumed struct{}
 	// stirred: runs have begun to run on other nodes, or to be waited for here.
 	stirred struct{}
+	// runsReleased: runs of dead nodes wait for a claim.
+	runsReleased struct{}
 	// bootEnded: the node's boot was declared dead, and its runs are others'.
 	bootEnded struct{}
 	// lookNow asks for a sweep out of turn, lookAgain for one after a failure.
@@ -296,6 +298,8 @@ func (d *dispatcher) Receive(ctx actor.Context) {
 		d.lookSoon()
 	case stirred:
 		d.sweepOften()
+	case runsReleased:
+		d.runsReleased()
 	case bootEnded:
 		d.disown()
 	case supervisor.ChildStarted:

@@ -64,7 +64,6 @@ const (
 // concurrent use.
 type peers struct {
 	cfg   Cluster
-	about persistence.Boot // this process, but for the id
 	store persistence.Store
 	tls   remoting.Identity
 	log   *slog.Logger
@@ -75,6 +74,23 @@ type peers struct {
 }
 
 var _ actors.Peers = (*peers)(nil)
+
+// newNode makes a node, in a cluster if there is to be one.
+func newNode(store persistence.Store, config actors.Config, of *Cluster) (*actors.Node, error) {
+	if of == nil {
+		return actors.NewNode(store, config)
+	}
+	if _, shared := store.(persistence.Shared); !shared {
+		return nil, errors.New("a cluster needs a database that its engines share: set DatabaseURL, or no Cluster")
+	}
+	others, err := newPeers(*of, store, cmp.Or(config.Logger, slog.Default()))
+	if err != nil {
+		return nil, err
+	}
+	config.Peers = others
+	others.node, err = actors.NewNode(store, config)
+	return others.node, err
+}
 
 func newPeers(cfg Cluster, store persistence.Store, log *slog.Logger) (*peers, error) {
 	p := &peers{cfg: cfg.withDefaults(), store: store, log: log}

@@ -120,7 +120,7 @@ func openPostgres(ctx context.Context, cfg Config) (persistence.Store, error) {
 }
 
 func start(ctx context.Context, store persistence.Store, cfg Config, definitions []workflow.Definition) (*Engine, error) {
-	node, err := actors.NewNode(store, actors.Config{
+	config := actors.Config{
 		Instance:     cfg.Instance,
 		Version:      cfg.Version,
 		Queues:       cfg.Queues,
@@ -128,7 +128,8 @@ func start(ctx context.Context, store persistence.Store, cfg Config, definitions
 		Journal:      actors.JournalConfig{Writers: cfg.JournalWriters},
 		Capabilities: cfg.Capabilities,
 		Logger:       cfg.Logger,
-	})
+	}
+	node, err := newNode(store, config, cfg.Cluster)
 	if err != nil {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}

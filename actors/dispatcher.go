@@ -200,6 +200,8 @@ type (
 	stirred struct{}
 	// peersChanged: others have come or gone, or can be told of things again.
 	peersChanged struct{}
+	// runsReleased: runs of dead nodes wait for a claim.
+	runsReleased struct{}
 	// bootEnded: the node's boot was declared dead, and its runs are others'.
 	bootEnded struct{}
 	// lookNow asks for a sweep out of turn, lookAgain for one after a failure.
@@ -320,6 +322,8 @@ func (d *dispatcher) Receive(ctx actor.Context) {
 		}
 	case peersChanged:
 		d.sweepOften()
+	case runsReleased:
+		d.runsReleased()
 	case bootEnded:
 		d.disown()
 	case supervisor.ChildStarted:

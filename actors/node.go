@@ -221,7 +221,7 @@ func (n *Node) enqueued(queue string) {
 }
 
 func (n *Node) startActors(ctx context.Context) error {
-	if _, err := n.releaseOrphans(ctx); err != nil {
+	if err := n.releaseOrphans(ctx, func(persistence.Reassigned) {}); err != nil {
 		return fmt.Errorf("take back the runs of dead processes: %w", err)
 	}
 	n.system = newActorSystem(n.log)

@@ -143,6 +143,17 @@ func (d *dispatcher) offer(q *queue) {
 	}
 }
 
+// runsReleased claims before it surveys: which queues the runs are in, claims
+// find out at no more cost. There may be more of them than this node has slots.
+func (d *dispatcher) runsReleased() {
+	for _, q := range d.queues {
+		q.expect()
+		d.fill(q)
+		d.node.tellWaiting(q.name)
+	}
+	d.sweepOften() // some may have to run alone
+}
+
 // wake makes the dispatcher look at a queue at the given time.
 func (d *dispatcher) wake(q *queue, at time.Time) {
 	if at.IsZero() || !q.next.IsZero() && !at.Before(q.next) {

@@ -24,8 +24,6 @@ const (
 	// orphansEvery is how often the runs of boots that ended are looked for, while
 	// any run runs elsewhere: who declared a boot dead may have died over it.
 	orphansEvery = 10 * time.Second
-	// reassignAtOnce is how many runs of dead boots are released in one transaction.
-	reassignAtOnce = 500
 )
 
 // session keeps the node's lease in a store that it shares, and judges the
@@ -41,6 +39,7 @@ type session struct {
 
 	renewals  int
 	renewing  bool
+	pending   bool // somebody was suspected since the renewal under way was sent
 	rejoining bool
 	failing   bool // the last renewal did
 	unbroken  time.Duration
@@ -54,11 +53,13 @@ type session struct {
 	tasks   sync.WaitGroup
 }
 
-// Messages to the session; its tasks send all but the first.
+// Messages to the session; its tasks send all but the first. Node.Suspect sends
+// a Suspicion.
 type (
 	renewNow struct{}
 	renewed  struct {
 		sent    time.Time
+		asked   []persistence.BootID
 		renewal persistence.Renewal
 		err     error
 	}
@@ -67,7 +68,9 @@ type (
 		ended  bool
 		err    error
 	}
+	// tookOver comes for each batch of runs that was released.
 	tookOver struct {
+		dead persistence.BootID // was declared so just now, with the first batch of its runs; else empty
 		runs persistence.Reassigned
 		err  error
 	}
@@ -97,6 +100,11 @@ func (s *session) Receive(ctx actor.Context) {
 		s.tasks.Wait()
 	case renewNow:
 		s.renew()
+	case Suspicion:
+		if s.judge.suspect(time.Now(), message) {
+			s.pending = true
+			s.renew()
+		}
 	case renewed:
 		s.renewed(message)
 	case declared:
@@ -130,12 +138,14 @@ func (s *session) renew() {
 	if s.renewing || s.rejoining {
 		return
 	}
-	s.renewing = true
+	s.renewing, s.pending = true, false
 	boot := s.node.standing.boot().ID
 	status := persistence.Status{
 		State:  persistence.NodeAlive,
 		Public: s.renewals%publicEvery == 0,
 		Load:   int(s.node.load.Load()),
+
+		Suspected: s.judge.asks(),
 	}
 	if s.node.draining.Load() {
 		status.State, status.Public = persistence.NodeDraining, true
@@ -144,7 +154,7 @@ func (s *session) renew() {
 	s.task(func(ctx context.Context) any {
 		ctx, cancel := context.WithTimeout(ctx, renewPatience)
 		defer cancel()
-		m := renewed{sent: time.Now()}
+		m := renewed{sent: time.Now(), asked: status.Suspected}
 		m.renewal, m.err = s.store.Renew(ctx, boot, status)
 		return m
 	})
@@ -170,11 +180,15 @@ func (s *session) renewed(m renewed) {
 		s.node.tellDispatcher(lookNow{}) // what the broken session was to hear is lost
 	}
 	s.unbroken = m.renewal.Unbroken
-	charges, again := s.judge.weigh(time.Now(), m.renewal)
+	charges, again := s.judge.weigh(time.Now(), m.asked, m.renewal)
 	for _, charge := range charges {
 		s.declare(charge)
 	}
 	s.stir(m.renewal.Elsewhere)
+	if s.pending {
+		s.renew()
+		return
+	}
 	if again == 0 || again > persistence.RenewEvery {
 		again = persistence.RenewEvery - persistence.RenewEvery/10 + rand.N(persistence.RenewEvery/5)
 	}
@@ -206,57 +220,6 @@ func (s *session) stir(elsewhere bool) {
 	s.node.elsewhere.Store(elsewhere)
 	if elsewhere && time.Since(s.swept) >= orphansEvery {
 		s.takeOver("")
-	}
-}
-
-func (s *session) declare(charge persistence.Charge) {
-	if s.charged[charge.Boot] {
-		return
-	}
-	s.charged[charge.Boot] = true
-	judge := s.node.standing.boot().ID
-	s.task(func(ctx context.Context) any {
-		ended, err := s.store.Declare(ctx, judge, charge)
-		return declared{charge, ended, err}
-	})
-}
-
-func (s *session) declared(m declared) {
-	delete(s.charged, m.charge.Boot)
-	switch {
-	case m.err != nil:
-		s.node.log.Warn("a node that looks dead was not declared dead; the next renewal looks again",
-			"boot", m.charge.Boot, "ground", m.charge.Ground, "error", m.err)
-	case m.ended:
-		s.node.takeovers.Add(1)
-		s.node.log.Warn("declared a node dead; its runs go on elsewhere", "boot", m.charge.Boot, "ground", m.charge.Ground)
-		s.takeOver(m.charge.Boot)
-	}
-}
-
-// takeOver releases the runs of all boots that have ended, and then lets the
-// other nodes know of the one that has ended just now, if any.
-func (s *session) takeOver(ended persistence.BootID) {
-	s.swept = time.Now()
-	s.task(func(ctx context.Context) any {
-		runs, err := s.node.releaseOrphans(ctx)
-		if ended != "" {
-			s.node.tellBootEnded(ended)
-			s.node.tellDispatcher(lookNow{})
-		}
-		if err == nil && runs == (persistence.Reassigned{}) {
-			return nil
-		}
-		return tookOver{runs, err}
-	})
-}
-
-func (s *session) tookOver(m tookOver) {
-	if m.err != nil {
-		s.node.log.Warn("the runs of dead nodes were not all released; the next look goes on", "error", m.err)
-	}
-	if m.runs.Released > 0 {
-		s.node.tellDispatcher(lookNow{})
 	}
 }
 
@@ -306,19 +269,6 @@ func (s *session) rejoined(m rejoined) {
 		s.insist(ctx, "register its agents", func() error { return s.node.agents.settleAgain(ctx) })
 		return nil
 	})
-}
-
-// releaseOrphans releases the runs of boots that have ended.
-func (n *Node) releaseOrphans(ctx context.Context) (all persistence.Reassigned, err error) {
-	for {
-		some, err := n.store.Reassign(ctx, reassignAtOnce)
-		if err != nil || some == (persistence.Reassigned{}) {
-			return all, err
-		}
-		all.Released += some.Released
-		all.Quarantined += some.Quarantined
-		n.log.Info("took back the runs of dead processes", "released", some.Released, "quarantined", some.Quarantined)
-	}
 }
 
 // newBoot is this process under an id that was never used.

@@ -174,6 +174,16 @@ func (l *link) Join(ctx context.Context, boot persistence.Boot) error {
 	return l.Store.Join(ctx, boot)
 }
 
+func (l *link) Leave(ctx context.Context, boot persistence.BootID) error {
+	l.database.mu.Lock()
+	defer l.database.mu.Unlock()
+	if err := l.passes(); err != nil {
+		return err
+	}
+	l.database.leases[boot].ended = true
+	return l.Store.Leave(ctx, boot)
+}
+
 func (l *link) Renew(_ context.Context, boot persistence.BootID, status persistence.Status) (persistence.Renewal, error) {
 	l.database.mu.Lock()
 	defer l.database.mu.Unlock()
@@ -202,7 +212,8 @@ func (l *link) Renew(_ context.Context, boot persistence.BootID, status persiste
 		if owned, _ := l.database.runs.Owned(context.Background(), id); len(owned) > 0 {
 			found.Elsewhere = true
 		}
-		if !other.ended && (other.link.lockFree || left < persistence.LeaseTerm-1500*time.Millisecond) {
+		asked := slices.Contains(status.Suspected, id)
+		if !other.ended && (other.link.lockFree || left < persistence.LeaseTerm-1500*time.Millisecond || asked) {
 			found.Suspects = append(found.Suspects, persistence.Suspect{
 				Boot: id, Instance: other.instance, Renewals: other.renewals, LockFree: other.link.lockFree, Left: left,
 			})
@@ -211,7 +222,7 @@ func (l *link) Renew(_ context.Context, boot persistence.BootID, status persiste
 	return found, nil
 }
 
-func (l *link) Declare(ctx context.Context, _ persistence.BootID, charge persistence.Charge) (bool, error) {
+func (l *link) Declare(ctx context.Context, judge persistence.BootID, charge persistence.Charge) (bool, error) {
 	l.database.mu.Lock()
 	defer l.database.mu.Unlock()
 	if err := l.passes(); err != nil {
@@ -228,7 +239,7 @@ func (l *link) Declare(ctx context.Context, _ persistence.BootID, charge persist
 	}
 	other.ended = true
 	l.database.calls++
-	return true, l.database.runs.Leave(ctx, charge.Boot)
+	return l.Store.Declare(ctx, judge, charge)
 }
 
 func (l *link) Ended(ctx context.Context, runs []workflow.RunID) ([]workflow.RunID, error) {
@@ -344,6 +355,25 @@ func (l *link) count(what string) (n int) {
 // that its session is gone.
 func (c *cluster) kill(node int) {
 	c.set(func() { c.links[node].cut, c.links[node].lockFree = true, true })
+}
+
+// boot is the one under which a node goes on now.
+func (c *cluster) boot(node int) persistence.BootID { return c.nodes[node].standing.boot().ID }
+
+// renewals counts those of a node's boot so far.
+func (c *cluster) renewals(node int) (count int64) {
+	c.set(func() { count = c.leases[c.boot(node)].renewals })
+	return count
+}
+
+// takeover is the only one so far, as a node tells it.
+func (c *cluster) takeover(node int) persistence.Takeover {
+	c.Helper()
+	list, err := c.nodes[node].Takeovers(c.Context(), 10)
+	if err != nil || len(list) != 1 {
+		c.Fatalf("takeovers %+v, %v; want one", list, err)
+	}
+	return list[0]
 }
 
 // pause is SIGSTOP, for what others see of it: nothing passes, and the session

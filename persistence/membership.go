@@ -63,6 +63,8 @@ type Membership interface {
 	Reassign(ctx context.Context, limit int) (Reassigned, error)
 	// Members lists the instances, the latest heartbeat first.
 	Members(ctx context.Context) ([]Member, error)
+	// Takeovers lists up to limit takeovers, the latest first.
+	Takeovers(ctx context.Context, limit int) ([]Takeover, error)
 }
 
 // Reassigned counts what [Membership.Reassign] did.

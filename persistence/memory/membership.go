@@ -71,6 +71,7 @@ func (s *Store) Reassign(ctx context.Context, limit int) (persistence.Reassigned
 	var done persistence.Reassigned
 	at := now()
 	for _, r := range s.abandoned(limit) {
+		dead := s.ended[r.boot]
 		s.change(r, func() {
 			r.Crashes++
 			if r.Crashes < persistence.MaxCrashes {
@@ -83,6 +84,7 @@ func (s *Store) Reassign(ctx context.Context, limit int) (persistence.Reassigned
 			r.Error = persistence.QuarantineError
 			done.Quarantined++
 		})
+		dead.left(r)
 	}
 	return done, nil
 }

@@ -84,10 +84,11 @@ type rival struct {
 }
 
 func (r rival) charge() persistence.Charge {
+	charge := persistence.Charge{Boot: r.boot, Ground: persistence.Lapsed, DetectedBy: persistence.ByJoin}
 	if r.lockFree {
-		return persistence.Charge{Boot: r.boot, Ground: persistence.Crashed, Renewals: r.renewals}
+		charge.Ground, charge.Renewals = persistence.Crashed, r.renewals
 	}
-	return persistence.Charge{Boot: r.boot, Ground: persistence.Lapsed}
+	return charge
 }
 
 const (

@@ -28,60 +28,6 @@ func (s *Store) Leave(ctx context.Context, boot persistence.BootID) error {
 	return nil
 }
 
-// reassignRuns steps through the index of owners from one to the next, since
-// most runs belong to the living. Rows that somebody has locked are left for
-// the next time.
-const reassignRuns = `
-WITH RECURSIVE owners AS (
-	SELECT (SELECT min(owner) FROM singularity.workflow_runs WHERE state = 'running') AS owner
-	UNION ALL
-	SELECT (SELECT min(run.owner) FROM singularity.workflow_runs AS run WHERE run.state = 'running' AND run.owner > owners.owner)
-	FROM owners
-	WHERE owners.owner IS NOT NULL
-), dead AS MATERIALIZED (
-	SELECT owners.owner, coalesce(lease.ended_by <> 'lapsed', true) AS crashed
-	FROM owners
-	LEFT JOIN singularity.node_leases AS lease ON lease.boot = owners.owner
-	WHERE owners.owner IS NOT NULL AND (lease.boot IS NULL OR lease.ended_at IS NOT NULL)
-), orphans AS (
-	SELECT run.id, run.crash_count + dead.crashed::integer AS crashes
-	FROM dead
-	CROSS JOIN LATERAL (
-		SELECT id, crash_count
-		FROM singularity.workflow_runs
-		WHERE state = 'running' AND owner = dead.owner
-		LIMIT $1
-		FOR UPDATE SKIP LOCKED
-	) AS run
-	LIMIT $1
-), released AS (
-	UPDATE singularity.workflow_runs AS run
-	SET crash_count = orphan.crashes, epoch = run.epoch + 1, owner = NULL, claim_id = NULL, updated_at = now(),
-		state = CASE WHEN orphan.crashes < $2 THEN 'available' ELSE 'quarantined' END,
-		sort_key = CASE WHEN orphan.crashes < $2 THEN run.due_at + run.priority * interval '60 seconds' END,
-		error = CASE WHEN orphan.crashes < $2 THEN run.error ELSE $3 END,
-		finished_at = CASE WHEN orphan.crashes >= $2 THEN now() END
-	FROM orphans AS orphan
-	WHERE run.id = orphan.id
-	RETURNING run.state
-)
-SELECT count(*) FILTER (WHERE state = 'available'), count(*) FILTER (WHERE state = 'quarantined')
-FROM released`
-
-// Reassign implements [persistence.Membership].
-func (s *Store) Reassign(ctx context.Context, limit int) (persistence.Reassigned, error) {
-	var done persistence.Reassigned
-	err := s.readers.QueryRow(ctx, reassignRuns, max(limit, 0), persistence.MaxCrashes, persistence.QuarantineError).
-		Scan(&done.Released, &done.Quarantined)
-	if err != nil {
-		return persistence.Reassigned{}, fmt.Errorf("reassign runs: %w", translate(s.afterClose(err)))
-	}
-	if done.Released > 0 {
-		s.floors.forget()
-	}
-	return done, nil
-}
-
 // listMembers takes the capabilities byte for byte, while the boot's lease is
 // there.
 const listMembers = `

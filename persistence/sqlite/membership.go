@@ -72,6 +72,12 @@ func (s *Store) Leave(ctx context.Context, boot persistence.BootID) error {
 	return nil
 }
 
+const insertTakeovers = `
+INSERT INTO takeovers (boot, instance_id, judge, detected_by, ground, suspected_at, declared_at)
+SELECT boot, instance_id, '', ?1, ?2, ?3, ?3
+FROM node_leases
+WHERE ended_at IS NULL`
+
 const endLeases = `
 UPDATE node_leases
 SET state = 'dead', ended_at = ?
@@ -81,68 +87,12 @@ WHERE ended_at IS NULL`
 // proves that none of them lives.
 func (s *Store) endBoots(ctx context.Context) error {
 	return s.writer.transaction(ctx, func(t *tx) error {
+		if _, err := t.exec(insertTakeovers, persistence.ByLock, string(persistence.Crashed), t.at); err != nil {
+			return err
+		}
 		_, err := t.exec(endLeases, t.at)
 		return err
 	})
-}
-
-const abandonedRuns = `
-SELECT id
-FROM workflow_runs INDEXED BY workflow_runs_owned
-WHERE state = 'running' AND owner NOT IN (SELECT boot FROM node_leases WHERE ended_at IS NULL)
-LIMIT ?`
-
-const reassignRun = `
-UPDATE workflow_runs
-SET crash_count = crash_count + 1, epoch = epoch + 1, owner = NULL, claim_id = NULL, updated_at = ?1,
-	state = iif(crash_count + 1 < ?2, 'available', 'quarantined'),
-	sort_key = iif(crash_count + 1 < ?2, due_at + priority * 60000000, NULL),
-	error = iif(crash_count + 1 < ?2, error, ?3),
-	finished_at = iif(crash_count + 1 < ?2, NULL, ?1)
-WHERE id = ?4
-RETURNING state = 'quarantined'`
-
-// Reassign implements [persistence.Membership]. It writes only when there is
-// something to do.
-func (s *Store) Reassign(ctx context.Context, limit int) (persistence.Reassigned, error) {
-	var done persistence.Reassigned
-	var abandoned []string
-	err := s.readers.query(ctx, func(row scanner) error { return appendText(&abandoned, row) }, abandonedRuns, max(limit, 0))
-	if err == nil && len(abandoned) > 0 {
-		err = s.writer.transaction(ctx, func(t *tx) (err error) {
-			done, err = t.reassign(limit)
-			return err
-		})
-	}
-	if err != nil {
-		return persistence.Reassigned{}, fmt.Errorf("reassign runs: %w", err)
-	}
-	return done, nil
-}
-
-func (t *tx) reassign(limit int) (persistence.Reassigned, error) {
-	var done persistence.Reassigned
-	var abandoned []string
-	err := t.query(func(row scanner) error { return appendText(&abandoned, row) }, abandonedRuns, max(limit, 0))
-	if err != nil {
-		return done, err
-	}
-	for _, id := range abandoned {
-		err := t.query(func(row scanner) error {
-			var quarantined bool
-			err := row.Scan(&quarantined)
-			if quarantined {
-				done.Quarantined++
-			} else {
-				done.Released++
-			}
-			return err
-		}, reassignRun, t.at, persistence.MaxCrashes, persistence.QuarantineError, id)
-		if err != nil {
-			return done, err
-		}
-	}
-	return done, nil
 }
 
 const listMembers = `

@@ -22,7 +22,7 @@
 //     A window bounds what is under way to a peer, and its messages are answered
 //     for whatever becomes of the stream.
 //   - Its connections sleep for two seconds after a failure, and say neither what
-//     failed nor who answered. A [link] dials by itself; protoactor's writer
+//     failed nor who answered. A link dials by itself; protoactor's writer
 //     writes to a stream that never breaks, which is the link.
 //   - Its addresses outlive a process. Here an address is host:port#boot, so that
 //     what is queued for one boot cannot reach the next.

@@ -69,7 +69,21 @@ func (g *guard) stream(server any, stream grpc.ServerStream, info *grpc.StreamSe
 		return status.Error(codes.Unavailable, "the node is shutting down")
 	}
 	defer g.leave(in)
-	return next(server, in)
+	err = next(server, in)
+	if disorderly(err) {
+		g.log.Warn("a stream ended, as it was not in order", "peer", who, "boot", in.peer.Boot, "error", err)
+	}
+	return err
+}
+
+// disorderly reports whether an error of a stream is the peer's fault.
+func disorderly(err error) bool {
+	switch status.Code(err) {
+	case codes.Internal, codes.InvalidArgument, codes.ResourceExhausted:
+		return true
+	default:
+		return false
+	}
 }
 
 // authorise returns who is at the other end, if it may be.

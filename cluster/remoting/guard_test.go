@@ -195,6 +195,50 @@ func TestStreamThatDoesNotBeginWithAHelloIsRefused(t *testing.T) {
 	mustCall(t, a, b.Self(), "hello")
 }
 
+func TestFrameThatCannotBeReadEndsItsStreamAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	log := newLines()
+	b := w.node(t, remoting.Config{Logger: log.logger()})
+	a := w.node(t, remoting.Config{})
+	conn, err := grpc.NewClient("passthrough:///"+b.Self().Address, grpc.WithTransportCredentials(credentials.NewTLS(w.identity(t).Client())))
+	check(t, err)
+	defer conn.Close()
+	for what, c := range map[string]struct {
+		frame []byte
+		code  codes.Code
+	}{
+		"not protobuf":   {[]byte("\xff\xff\xff"), codes.Internal},
+		"cut off":        {[]byte{0x0a, 0x7f, 0x01}, codes.Internal},
+		"over the limit": {make([]byte, 40<<20), codes.ResourceExhausted},
+	} {
+		ctx := metadata.AppendToOutgoingContext(t.Context(), "singularity-target-boot", b.Self().Boot)
+		stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/remote.Remoting/Receive",
+			grpc.ForceCodec(raw{}))
+		check(t, err)
+		if err := stream.SendMsg(c.frame); err != nil && !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if err := stream.RecvMsg(new([]byte)); status.Code(err) != c.code {
+			t.Errorf("%s: the stream ended with %v, expected %s", what, err, c.code)
+		}
+	}
+	log.awaitAll(t, `peer="127.0.0.1 (127.0.0.1:`, "failed to unmarshal", "larger than max")
+	mustCall(t, a, b.Self(), "hello")
+}
+
+// raw is a codec that leaves frames as they are.
+type raw struct{}
+
+func (raw) Name() string { return "proto" }
+
+func (raw) Marshal(v any) ([]byte, error) { return v.([]byte), nil }
+
+func (raw) Unmarshal(data []byte, v any) error {
+	*v.(*[]byte) = data
+	return nil
+}
+
 func TestMessageThatNamesAnotherBootIsAnsweredButNotDelivered(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

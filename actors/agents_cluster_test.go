@@ -72,7 +72,7 @@ func TestAgentMovesWhenItsHomeDies(t *testing.T) {
 				post(t, c.nodes[2], "m0")
 				time.Sleep(time.Second)
 				if !told {
-					c.loseHints()
+					c.loseHints(true)
 				}
 				c.kill(0)
 				c.sever(0)
@@ -139,7 +139,7 @@ func TestNeverTwoNodesTakeTheMessagesOfOneAgent(t *testing.T) {
 				}
 				defer inside.Add(-1)
 				select {
-				case <-time.After(20 * time.Millisecond):
+				case <-time.After(300 * time.Millisecond):
 				case <-ctx.Done():
 					return ctx.Err()
 				}
@@ -151,19 +151,17 @@ func TestNeverTwoNodesTakeTheMessagesOfOneAgent(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		const rounds, each = 4, 100
+		const rounds, each = 4, 40 // 12 s of work a round
 		for round := range rounds {
 			home := slices.IndexFunc(c.nodes, func(n *Node) bool { return len(lives([]*Node{n})) == 1 })
 			other := (home + 1) % len(c.nodes)
 			for i := range each {
 				post(t, c.nodes[other], fmt.Sprintf("%d-%d", round, i))
-				if i == each/2 {
-					c.pause(home)
-				}
-				time.Sleep(20 * time.Millisecond)
 			}
-			time.Sleep(10 * time.Second)
-			c.resume(home)
+			time.Sleep(time.Second)
+			c.pause(home) // with most of them in its memory
+			time.Sleep(9*time.Second + time.Duration(round)*time.Second/8)
+			c.resume(home) // while its successor is at work
 			time.Sleep(20 * time.Second)
 		}
 		mu.Lock()
@@ -172,7 +170,7 @@ func TestNeverTwoNodesTakeTheMessagesOfOneAgent(t *testing.T) {
 		for _, times := range taken {
 			again += times - 1
 		}
-		if len(taken) != rounds*each || again > rounds*inboxAtOnce*6 {
+		if len(taken) != rounds*each || again > rounds*10 {
 			t.Errorf("%d of %d messages were taken, %d of them again", len(taken), rounds*each, again)
 		}
 		if homes := lives(c.nodes); len(homes) != 1 {
@@ -200,7 +198,7 @@ func TestAttachingOnAnotherNodeEndsTheFirstStream(t *testing.T) {
 				post(t, c.nodes[0], "m0")
 				wantMessages(t, first, "m0")
 				if !told {
-					c.loseHints()
+					c.loseHints(true)
 				}
 				second, _ := attach(c.nodes[1])
 				if told {

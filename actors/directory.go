@@ -252,7 +252,7 @@ func (d *directory) lookAround(ctx context.Context) error {
 		r := d.find(agent.Name)
 		switch {
 		case r == nil:
-		case r.standby && r.live && !agent.Alive && d.node.standing.good() && !d.node.draining.Load():
+		case r.standby && r.live && (!agent.Alive || agent.Boot == d.node.Boot()) && d.node.standing.good() && !d.node.draining.Load():
 			if err := d.resume(ctx, agent.Name, *r); err != nil {
 				return err
 			}

@@ -113,9 +113,6 @@ func (d *dispatcher) claimed(m claimed) {
 		d.sweepEvery = d.cadence.least
 	}
 	d.fill(q)
-	if len(activations) > 0 {
-		d.offer(q)
-	}
 }
 
 func (d *dispatcher) released(m released) {

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"singularity/messages"
 	"singularity/workflow"
 )
 
@@ -151,6 +152,11 @@ func TestNeverTwoNodesTakeTheMessagesOfOneAgent(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		c.set(func() {
+			for _, l := range c.links {
+				l.slow = 200 * time.Millisecond // a node that comes back is not to go on meanwhile
+			}
+		})
 		const rounds, each = 4, 40 // 12 s of work a round
 		for round := range rounds {
 			home := slices.IndexFunc(c.nodes, func(n *Node) bool { return len(lives([]*Node{n})) == 1 })
@@ -176,6 +182,47 @@ func TestNeverTwoNodesTakeTheMessagesOfOneAgent(t *testing.T) {
 		if homes := lives(c.nodes); len(homes) != 1 {
 			t.Errorf("the agent lives on %v", homes)
 		}
+		wantWaiting(t, c.nodes[0], 0)
+	})
+}
+
+func TestAgentTakesNothingWhileTheLeaseIsInDoubt(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		d, c := &desk{}, startPeers(t, 2)
+		if err := c.nodes[0].RegisterAgent(t.Context(), "desk", func(_ context.Context, m workflow.Message) error {
+			d.note(m)
+			time.Sleep(3 * time.Second)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		c.awaitRenewal("a")
+		c.set(func() { c.links[0].deaf = true })
+		post(t, c.nodes[1], "m0")
+		post(t, c.nodes[1], "m1")
+		time.Sleep(3500 * time.Millisecond)
+		wantMessages(t, d, "m0")
+		c.set(func() { c.links[0].deaf = false })
+		time.Sleep(400 * time.Millisecond)
+		wantMessages(t, d, "m0", "m1")
+		if c.declared() != 0 {
+			t.Error("the node was declared dead: the test has missed the doubt")
+		}
+	})
+}
+
+func TestAgentThatIsSaidToHaveMovedAndHasNotGoesOn(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		d, c := &desk{}, startPeers(t, 2)
+		register(t, c.nodes[0], d)
+		c.nodes[0].Hear(c.nodes[1].Boot(), &messages.Hint{Event: &messages.Hint_AgentMoved{
+			AgentMoved: &messages.AgentMoved{Agent: "desk", Epoch: 9},
+		}})
+		post(t, c.nodes[1], "m0")
+		time.Sleep(sharedCadence.quiet)
+		wantMessages(t, d, "m0")
 		wantWaiting(t, c.nodes[0], 0)
 	})
 }

@@ -344,6 +344,48 @@ func TestNodesAskTheDatabaseRarelyWhileRunsRunElsewhere(t *testing.T) {
 	})
 }
 
+func TestNodesWithoutPeersLookAfterTheirAgentsNowAndThen(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		hold := newGate(t, "hold")
+		holding := workflow.New("holding", hold.step().Timeout(time.Hour))
+		c := startCluster(t, 2, holding)
+		d := &desk{}
+		register(t, c.nodes[1], d)
+		start(t, c.nodes[0], holding)
+		time.Sleep(time.Minute)
+		before := c.links[1].count("agents")
+		time.Sleep(time.Minute)
+		if looks := c.links[1].count("agents") - before; looks < 11 || looks > 13 {
+			t.Errorf("a node looked after its agents %d times in a minute", looks)
+		}
+		post(t, c.nodes[0], "m0")
+		time.Sleep(sharedCadence.most + sharedCadence.least)
+		wantMessages(t, d, "m0")
+	})
+}
+
+func TestNodeLooksWhatItsBrokenSessionWasToHear(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		flow := workflow.New("flow", add("one"))
+		c := startPeers(t, 1, flow)
+		time.Sleep(10 * time.Minute)
+		for before := c.links[0].count("backlog"); c.links[0].count("backlog") == before; {
+			time.Sleep(time.Second)
+		}
+		insert := persistence.Insert{
+			Run: workflow.NewRunID(), Workflow: "flow", Version: 1, Step: "one", Queue: "default", Input: []byte(`{}`),
+		}
+		if _, err := c.runs.Commit(t.Context(), []persistence.Write{insert}); err != nil {
+			t.Fatal(err)
+		}
+		c.set(func() { c.links[0].since = time.Now() }) // of another session
+		time.Sleep(2 * persistence.RenewEvery)
+		wantState(t, c.nodes[0], insert.Run, workflow.Completed)
+	})
+}
+
 func TestPeersThatComeAndGoAreNoticedAtOnce(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
@@ -446,8 +488,9 @@ func TestAwaitedRunsAreForgottenWithTime(t *testing.T) {
 	}
 }
 
-// Whoever declares a node dead may have no slot for what it had.
-func TestRunsOfADeadNodeGoWhereASlotIsFree(t *testing.T) {
+// Whoever declares a node dead may have no slot for its runs, nor code for its
+// agents.
+func TestWhatADeadNodeHadGoesOnWhereItCan(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		var slow visits
@@ -457,8 +500,9 @@ func TestRunsOfADeadNodeGoWhereASlotIsFree(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		occupy(t, c.nodes[1], holding)
 		occupy(t, c.nodes[2], holding)
-		run := start(t, c.nodes[0], flow)
-		synctest.Wait()
+		run, first, second := start(t, c.nodes[0], flow), &desk{}, &desk{}
+		register(t, c.nodes[0], first)
+		register(t, c.nodes[3], second)
 		c.set(func() { c.links[3].deaf = true }) // it judges nobody
 		killed := time.Now()
 		c.kill(0)
@@ -476,5 +520,9 @@ func TestRunsOfADeadNodeGoWhereASlotIsFree(t *testing.T) {
 		if row := read(t, c.nodes[1], run.ID()); row.Owner != "d" {
 			t.Errorf("the run is %+v", row)
 		}
+		time.Sleep(soon)
+		post(t, c.nodes[1], "m0")
+		time.Sleep(soon)
+		wantMessages(t, second, "m0")
 	})
 }

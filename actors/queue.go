@@ -171,7 +171,6 @@ func (d *dispatcher) dueNow() {
 			q.next = time.Time{}
 			q.expect()
 			d.fill(q)
-			d.offer(q)
 			d.survey() // when is the next one due?
 		}
 	}

@@ -133,6 +133,7 @@ type agentActor struct {
 	attempt  int   // failed tries of the first message of inbox
 	busy     bool  // reading, or a message is being taken
 	changed  bool  // something arrived since the last read began
+	held     bool  // the node's lease is in doubt
 	stopTask context.CancelFunc
 	serial   int // of the consumer; marks what is late
 }
@@ -201,6 +202,7 @@ func (a *agentActor) Receive(ctx actor.Context) {
 	case homeLost:
 		a.rest()
 	case leaseRenewed:
+		a.held = false
 		a.next()
 	case pingActor:
 		message.reply <- struct{}{}
@@ -251,7 +253,9 @@ func (a *agentActor) begin(code consumer) {
 func (a *agentActor) next() {
 	switch {
 	case a.busy || a.code.take == nil:
-	case len(a.inbox) > 0 && !a.node.standing.admit(a.self): // goes on with leaseRenewed
+	case a.held:
+	case len(a.inbox) > 0 && !a.node.standing.admit(a.self):
+		a.held = true // until leaseRenewed
 	case len(a.inbox) > 0:
 		ended := messageTaken{a.serial, errors.New("the agent ended its goroutine (runtime.Goexit); it must return")}
 		a.task(ended, func(ctx context.Context, code consumer, message persistence.InboxMessage, serial int) any {

@@ -18,7 +18,7 @@ import (
 // others it stands by. It is safe for concurrent use.
 type directory struct {
 	node     *Node
-	settling sync.Mutex // held while agents settle: one after the other
+	settling chan struct{} // has room for one: agents settle one after the other
 
 	mu   sync.Mutex
 	here map[string]*resident
@@ -33,7 +33,17 @@ type resident struct {
 }
 
 func newDirectory(node *Node) *directory {
-	return &directory{node: node, here: map[string]*resident{}}
+	return &directory{node: node, settling: make(chan struct{}, 1), here: map[string]*resident{}}
+}
+
+// turn waits until nobody settles, and returns what ends the turn.
+func (d *directory) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case d.settling <- struct{}{}:
+		return func() { <-d.settling }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // agentPID is the name under which an agent's actor is found.
@@ -98,16 +108,8 @@ func (d *directory) live(agent persistence.Agent) bool {
 	return r != nil && r.live && !r.standby
 }
 
-// code is what takes the messages to an agent now; nothing does while it stands
-// by.
-func (d *directory) code(name string) consumer {
-	r := d.find(name)
-	code := r.code
-	if r.standby {
-		code.take = nil
-	}
-	return code
-}
+// code is what takes the messages to an agent now.
+func (d *directory) code(name string) consumer { return d.find(name).code }
 
 // left says that the agent of the given epoch is gone.
 func (d *directory) left(name string, epoch int64) {
@@ -125,8 +127,11 @@ func (d *directory) settle(ctx context.Context, name string, kind persistence.Ag
 	if !workflow.ValidName(name) {
 		return workflow.Invalidf("agent", "is %q; expected a name of letters, digits, _, - or .", name)
 	}
-	d.settling.Lock()
-	defer d.settling.Unlock()
+	done, err := d.turn(ctx)
+	if err != nil {
+		return fmt.Errorf("register agent %s: %w", name, err)
+	}
+	defer done()
 	before := d.find(name)
 	if before != nil && (before.kind == persistence.AgentBuiltIn || kind == persistence.AgentBuiltIn) {
 		return fmt.Errorf("%w: agent %s is a function registered in this process", workflow.ErrWrongState, name)
@@ -177,8 +182,11 @@ func (d *directory) suspend() {
 // settleAgain registers all agents whose code is here under the node's new
 // boot. Those that live elsewhere by now stand by.
 func (d *directory) settleAgain(ctx context.Context) error {
-	d.settling.Lock()
-	defer d.settling.Unlock()
+	done, err := d.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	for name, r := range d.all() {
 		if !r.live {
 			continue
@@ -242,8 +250,11 @@ func (d *directory) lookAround(ctx context.Context) error {
 	if d.node.shared == nil || len(d.all()) == 0 {
 		return nil
 	}
-	d.settling.Lock()
-	defer d.settling.Unlock()
+	done, err := d.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	agents, err := d.node.store.Agents(ctx)
 	if err != nil {
 		return err
@@ -252,7 +263,7 @@ func (d *directory) lookAround(ctx context.Context) error {
 		r := d.find(agent.Name)
 		switch {
 		case r == nil:
-		case r.standby && r.live && !agent.Alive && d.node.standing.good() && !d.node.draining.Load():
+		case r.standby && r.live && (!agent.Alive || agent.Boot == d.node.Boot()) && d.node.standing.good() && !d.node.draining.Load():
 			if err := d.resume(ctx, agent.Name, *r); err != nil {
 				return err
 			}

@@ -31,39 +31,6 @@ const (
 	lastRespawn  = time.Second
 )
 
-// cadence is how often the sweep asks the store what the messages may have
-// missed: at first each least, less and less often while it finds nothing.
-type cadence struct {
-	least, most time.Duration
-	quiet       time.Duration // in place of most, while nothing waits and others tell this node of all that happens
-	shared      bool          // there may be others
-	// owned is how many sweeps there are for each that also reads which runs the
-	// boot owns.
-	owned int
-}
-
-var (
-	// On a store of its own a node hears of all that happens.
-	aloneCadence = cadence{least: time.Second, most: 30 * time.Second, owned: 1}
-	// What other nodes leave behind, they tell or the sweep finds.
-	sharedCadence = cadence{least: 250 * time.Millisecond, most: 5 * time.Second, quiet: time.Minute, shared: true, owned: 6}
-)
-
-// next is the time from the next sweep to the one after it. Who waits for what
-// others do, and is not told, asks as often as may be.
-func (c cadence) next(present time.Duration, waits, told bool) time.Duration {
-	switch {
-	case !c.shared:
-		return min(2*present, c.most)
-	case told && !waits:
-		return min(2*present, c.quiet)
-	case waits && !told:
-		return c.least
-	default:
-		return min(2*present, c.most)
-	}
-}
-
 // dispatcher gives runs their slots. A start that finds a free slot runs at
 // once; what waits in the store is claimed in batches when slots come free. It
 // is answerable for every run that its boot owns: those without an actor are
@@ -94,6 +61,8 @@ type dispatcher struct {
 	sweep      *time.Timer
 	due        *time.Timer
 	look       *time.Timer // nil when no early sweep is due
+
+	lookedAround time.Time // when the agents were last looked after
 }
 
 // liveRun is a run that has a slot.
@@ -305,6 +274,7 @@ func (d *dispatcher) Receive(ctx actor.Context) {
 	case surveyed:
 		d.takeStock(message)
 	case lookNow:
+		d.lookedAround = time.Time{}
 		d.survey()
 	case lookAgain:
 		d.look, d.recount = nil, true
@@ -321,6 +291,7 @@ func (d *dispatcher) Receive(ctx actor.Context) {
 			d.sweepOften()
 		}
 	case peersChanged:
+		d.lookedAround = time.Time{}
 		d.sweepOften()
 	case runsReleased:
 		d.runsReleased()

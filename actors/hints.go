@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -31,8 +32,7 @@ func (n *Node) Hear(from persistence.BootID, hint *messages.Hint) {
 		}
 	case *messages.Hint_RunCancelled:
 		if id, err := workflow.ParseRunID(event.RunCancelled.GetRunId()); err == nil {
-			n.tellCancelled(id, event.RunCancelled.GetEpoch())
-			n.recheck(id)
+			n.confirmCancelled(id)
 		}
 	case *messages.Hint_InboxChanged:
 		n.agents.wake(event.InboxChanged.GetAgent())
@@ -68,13 +68,28 @@ func (n *Node) tellEnded(id workflow.RunID) {
 	}
 }
 
-func (n *Node) tellCancelledElsewhere(id workflow.RunID, epoch int64) {
+// tellCancelledElsewhere lets whoever has a run know that it is cancelled.
+func (n *Node) tellCancelledElsewhere(id workflow.RunID) {
 	if n.alone() {
 		return
 	}
-	n.peers.TellAll(&messages.Hint{Event: &messages.Hint_RunCancelled{
-		RunCancelled: &messages.RunCancelled{RunId: id.String(), Epoch: epoch},
-	}})
+	n.peers.TellAll(&messages.Hint{Event: &messages.Hint_RunCancelled{RunCancelled: &messages.RunCancelled{RunId: id.String()}}})
+}
+
+// confirmCancelled stops a run that has its actor here, and tells who waits for
+// it, if its row says that it is cancelled.
+func (n *Node) confirmCancelled(id workflow.RunID) {
+	if _, here := n.system.ProcessRegistry.GetLocal(runPID(id)); !here && !n.watchers.waitedFor(id) {
+		return
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(n.stepContext, rereadEvery)
+		defer cancel()
+		if run, err := n.store.Run(ctx, id); err == nil && run.State == workflow.Cancelled {
+			n.watchers.end(run)
+			n.tellCancelled(id, run.Epoch)
+		}
+	}()
 }
 
 func (n *Node) tellInbox(agent string) {

@@ -178,13 +178,14 @@ func TestReleasedRunsGoOnElsewhereAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var work visits
 		flow := workflow.New("flow", lasting("one", 2*time.Second), work.step("two", 5*time.Second))
-		c := startPeers(t, 2, flow)
+		long := workflow.New("long", lasting("one", 9*time.Second))
+		c := startPeers(t, 2, flow, long)
 		time.Sleep(10 * time.Minute)
 		run := start(t, c.nodes[0], flow)
+		start(t, c.nodes[0], long) // keeps the node from leaving
 		time.Sleep(time.Second)
 		drained := time.Now()
 		stopNode(t, c.nodes[0])
-		time.Sleep(soon)
 		if work.count() != 1 || work.last().Sub(drained) > time.Second+soon {
 			t.Errorf("the next step began %d times", work.count())
 		}
@@ -216,6 +217,52 @@ func TestRetriedRunBeginsOnANodeThatKnowsItsWorkflow(t *testing.T) {
 	})
 }
 
+func TestRunThatBecomesDueWhereNoSlotIsFreeBeginsElsewhere(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		var work visits
+		hold := newGate(t, "hold")
+		holding, flow := workflow.New("holding", hold.step().Timeout(time.Hour)), workflow.New("flow", work.step("work", time.Second))
+		c := startPeers(t, 2, holding, flow)
+		time.Sleep(10 * time.Minute)
+		for before := c.links[1].count("backlog"); c.links[1].count("backlog") == before; {
+			time.Sleep(time.Second) // the other node is not to find it by a sweep
+		}
+		due := time.Now().Add(20 * time.Second)
+		run := startWith(t, c.nodes[0], flow, workflow.Options{Due: due})
+		occupy(t, c.nodes[0], holding)
+		time.Sleep(20*time.Second + soon)
+		if work.count() != 1 || work.last().Sub(due) > soon {
+			t.Errorf("the run began %d times by the time at which it is due", work.count())
+		}
+		finish(t, run)
+	})
+}
+
+func TestHintThatWasLostIsRepeatedByTheNextSweep(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		var work visits
+		hold := newGate(t, "hold")
+		holding, flow := workflow.New("holding", hold.step().Timeout(time.Hour)), workflow.New("flow", work.step("work", time.Second))
+		c := startPeers(t, 2, holding, flow)
+		time.Sleep(10 * time.Minute)
+		for before := c.links[1].count("backlog"); c.links[1].count("backlog") == before; {
+			time.Sleep(time.Second)
+		}
+		occupy(t, c.nodes[0], holding)
+		c.loseHints(true)
+		began := time.Now()
+		run := start(t, c.nodes[0], flow)
+		time.Sleep(time.Second)
+		c.loseHints(false)
+		finish(t, run)
+		if took := work.last().Sub(began); took > sharedCadence.most+soon {
+			t.Errorf("the run began on the other node after %s", took)
+		}
+	})
+}
+
 // What hints fail to tell, sweeps, reads and renewals find, more slowly.
 func TestEverythingWorksWhenAllHintsAreLost(t *testing.T) {
 	t.Parallel()
@@ -227,7 +274,7 @@ func TestEverythingWorksWhenAllHintsAreLost(t *testing.T) {
 		d := &desk{}
 		register(t, c.nodes[1], d)
 		time.Sleep(10 * time.Minute)
-		c.loseHints()
+		c.loseHints(true)
 		began := time.Now()
 		held := occupy(t, c.nodes[0], holding)
 		run := start(t, c.nodes[0], flow)
@@ -297,6 +344,48 @@ func TestNodesAskTheDatabaseRarelyWhileRunsRunElsewhere(t *testing.T) {
 	})
 }
 
+func TestNodesWithoutPeersLookAfterTheirAgentsNowAndThen(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		hold := newGate(t, "hold")
+		holding := workflow.New("holding", hold.step().Timeout(time.Hour))
+		c := startCluster(t, 2, holding)
+		d := &desk{}
+		register(t, c.nodes[1], d)
+		start(t, c.nodes[0], holding)
+		time.Sleep(time.Minute)
+		before := c.links[1].count("agents")
+		time.Sleep(time.Minute)
+		if looks := c.links[1].count("agents") - before; looks < 11 || looks > 13 {
+			t.Errorf("a node looked after its agents %d times in a minute", looks)
+		}
+		post(t, c.nodes[0], "m0")
+		time.Sleep(sharedCadence.most + sharedCadence.least)
+		wantMessages(t, d, "m0")
+	})
+}
+
+func TestNodeLooksWhatItsBrokenSessionWasToHear(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		flow := workflow.New("flow", add("one"))
+		c := startPeers(t, 1, flow)
+		time.Sleep(10 * time.Minute)
+		for before := c.links[0].count("backlog"); c.links[0].count("backlog") == before; {
+			time.Sleep(time.Second)
+		}
+		insert := persistence.Insert{
+			Run: workflow.NewRunID(), Workflow: "flow", Version: 1, Step: "one", Queue: "default", Input: []byte(`{}`),
+		}
+		if _, err := c.runs.Commit(t.Context(), []persistence.Write{insert}); err != nil {
+			t.Fatal(err)
+		}
+		c.set(func() { c.links[0].since = time.Now() }) // of another session
+		time.Sleep(2 * persistence.RenewEvery)
+		wantState(t, c.nodes[0], insert.Run, workflow.Completed)
+	})
+}
+
 func TestPeersThatComeAndGoAreNoticedAtOnce(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
@@ -355,8 +444,8 @@ func TestHintsThatMakeNoSenseAreIgnored(t *testing.T) {
 			{Event: &messages.Hint_RunAwaited{RunAwaited: &messages.RunAwaited{RunId: "17"}}},
 			{Event: &messages.Hint_RunEnded{RunEnded: &messages.RunEnded{RunId: "17"}}},
 			{Event: &messages.Hint_RunEnded{RunEnded: &messages.RunEnded{RunId: id}}}, // it has not
-			{Event: &messages.Hint_RunCancelled{RunCancelled: &messages.RunCancelled{RunId: "17", Epoch: 9}}},
-			{Event: &messages.Hint_RunCancelled{RunCancelled: &messages.RunCancelled{RunId: id, Epoch: 1}}}, // before it was retried
+			{Event: &messages.Hint_RunCancelled{RunCancelled: &messages.RunCancelled{RunId: "17"}}},
+			{Event: &messages.Hint_RunCancelled{RunCancelled: &messages.RunCancelled{RunId: id}}}, // nor that
 			{Event: &messages.Hint_InboxChanged{InboxChanged: &messages.InboxChanged{Agent: "nobody"}}},
 			{Event: &messages.Hint_AgentMoved{AgentMoved: &messages.AgentMoved{Agent: "nobody", Epoch: 9}}},
 			{Event: &messages.Hint_BootEnded{BootEnded: &messages.BootEnded{Boot: "nobody"}}},
@@ -397,4 +486,43 @@ func TestAwaitedRunsAreForgottenWithTime(t *testing.T) {
 	if a.ask(second, "b", now) || len(a.lately) != latelyKept {
 		t.Errorf("%d ended runs are remembered, want the last %d", len(a.lately), latelyKept)
 	}
+}
+
+// Whoever declares a node dead may have no slot for its runs, nor code for its
+// agents.
+func TestWhatADeadNodeHadGoesOnWhereItCan(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		var slow visits
+		hold := newGate(t, "hold")
+		holding, flow := workflow.New("holding", hold.step().Timeout(time.Hour)), workflow.New("flow", slow.step("slow", time.Minute).Timeout(time.Hour))
+		c := startPeers(t, 4, holding, flow)
+		time.Sleep(10 * time.Minute)
+		occupy(t, c.nodes[1], holding)
+		occupy(t, c.nodes[2], holding)
+		run, first, second := start(t, c.nodes[0], flow), &desk{}, &desk{}
+		register(t, c.nodes[0], first)
+		register(t, c.nodes[3], second)
+		c.set(func() { c.links[3].deaf = true }) // it judges nobody
+		killed := time.Now()
+		c.kill(0)
+		c.sever(0)
+		for c.declared() == 0 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		c.set(func() { c.links[3].deaf = false })
+		for slow.count() < 2 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if took := slow.last().Sub(killed); took > 2*time.Second {
+			t.Errorf("the run went on after %s", took)
+		}
+		if row := read(t, c.nodes[1], run.ID()); row.Owner != "d" {
+			t.Errorf("the run is %+v", row)
+		}
+		time.Sleep(soon)
+		post(t, c.nodes[1], "m0")
+		time.Sleep(soon)
+		wantMessages(t, second, "m0")
+	})
 }

@@ -162,6 +162,29 @@ func TestLettersToANodeThatCannotBeReached(t *testing.T) {
 	})
 }
 
+func TestNodeThatJoinsAnewIsReachedUnderItsNewBoot(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		c := startPeers(t, 2)
+		register(t, c.nodes[0], &desk{})
+		before := c.nodes[0].Boot()
+		c.pause(0)
+		for c.declared() == 0 {
+			time.Sleep(100 * time.Millisecond)
+		}
+		c.resume(0)
+		time.Sleep(2 * time.Second)
+		for _, pid := range []string{"agent/desk", "a/dispatcher", string(c.nodes[0].Boot()) + "/registry"} {
+			if answer, err := send(t, c.nodes[1], pid, "ping", ""); err != nil || !strings.Contains(answer, `"node":"a"`) {
+				t.Errorf("ping of %s: %s, %v", pid, answer, err)
+			}
+		}
+		if answer, err := send(t, c.nodes[1], string(before)+"/registry", "ping", ""); !errors.Is(err, workflow.ErrActorNotFound) {
+			t.Errorf("ping of the boot that has ended: %s, %v", answer, err)
+		}
+	})
+}
+
 func TestLetterThatIsNotAnsweredInTime(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {

@@ -23,7 +23,7 @@ const latency = time.Millisecond
 type network struct {
 	mu      sync.Mutex
 	nodes   map[persistence.BootID]*port
-	hints   bool                           // are lost, all of them
+	silent  bool                           // all hints are lost
 	severed map[*port]bool                 // nothing passes
 	lies    func(persistence.BootID) *port // where letters really go; nil: where they should
 	hinted  int
@@ -94,7 +94,7 @@ func (p *port) target(boot persistence.BootID) *port {
 func (p *port) Tell(boot persistence.BootID, hint *messages.Hint) {
 	p.network.mu.Lock()
 	p.network.hinted++
-	lost, from := p.network.hints, p.boot
+	lost, from := p.network.silent, p.boot
 	p.network.mu.Unlock()
 	if lost {
 		return
@@ -201,11 +201,11 @@ func (c *cluster) mend() {
 	c.network.changed()
 }
 
-// loseHints makes the network lose all hints from now on.
-func (c *cluster) loseHints() {
+// loseHints makes the network lose all hints from now on, or lose none.
+func (c *cluster) loseHints(lose bool) {
 	c.network.mu.Lock()
 	defer c.network.mu.Unlock()
-	c.hints = true
+	c.silent = lose
 }
 
 // misdirect makes letters for a boot arrive at the node that instead names; nil

@@ -113,9 +113,6 @@ func (d *dispatcher) claimed(m claimed) {
 		d.sweepEvery = d.cadence.least
 	}
 	d.fill(q)
-	if len(activations) > 0 {
-		d.offer(q)
-	}
 }
 
 func (d *dispatcher) released(m released) {
@@ -185,7 +182,6 @@ func (d *dispatcher) dueNow() {
 			q.next = time.Time{}
 			q.expect()
 			d.fill(q)
-			d.offer(q)
 			d.survey() // when is the next one due?
 		}
 	}

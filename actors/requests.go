@@ -348,7 +348,7 @@ func (n *Node) Cancel(ctx context.Context, id workflow.RunID, reason string) (wo
 	}
 	n.watchers.end(*verdict.Changed)
 	n.tellCancelled(id, verdict.Changed.Epoch)
-	n.tellCancelledElsewhere(id, verdict.Changed.Epoch)
+	n.tellCancelledElsewhere(id)
 	return *verdict.Changed, nil
 }
 

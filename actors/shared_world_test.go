@@ -45,6 +45,7 @@ type link struct {
 	deaf     bool      // renewals do not pass
 	lockFree bool      // the database has noticed that the session is gone
 	wake     func(queue string)
+	slow     time.Duration  // that registering an agent takes
 	calls    map[string]int // to the database, by what they ask
 }
 
@@ -122,6 +123,7 @@ func (l *link) RegisterAgent(ctx context.Context, agent persistence.Agent, repla
 	if err := l.called("register agent"); err != nil {
 		return 0, err
 	}
+	time.Sleep(l.slow)
 	return l.Store.RegisterAgent(ctx, agent, replace)
 }
 

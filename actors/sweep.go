@@ -136,6 +136,10 @@ func (d *dispatcher) survey() {
 	found.counted = d.recount || d.leaving != nil || len(d.orphans) > 0 || d.sweeps%d.cadence.owned == 0
 	d.recount = false
 	d.sweeps++
+	around := time.Since(d.lookedAround) >= d.cadence.most
+	if around {
+		d.lookedAround = time.Now()
+	}
 	known := node.catalog.known()
 	go func() {
 		ctx, cancel := context.WithTimeout(node.stepContext, 10*time.Second)
@@ -150,6 +154,9 @@ func (d *dispatcher) survey() {
 			found.ended, found.err = node.shared.Ended(ctx, elsewhere)
 		}
 		d.send(found)
+		if !around {
+			return
+		}
 		if err := node.agents.lookAround(ctx); err != nil {
 			node.log.Warn("the agents of this node were not looked after; the next sweep does", "error", err)
 		}

@@ -338,9 +338,7 @@ func (x *RunEnded) GetRunId() string {
 type RunCancelled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the run.
-	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The epoch since which it is.
-	Epoch         int64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	RunId         string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -380,13 +378,6 @@ func (x *RunCancelled) GetRunId() string {
 		return x.RunId
 	}
 	return ""
-}
-
-func (x *RunCancelled) GetEpoch() int64 {
-	if x != nil {
-		return x.Epoch
-	}
-	return 0
 }
 
 // InboxChanged says that a message has come into an agent's inbox.
@@ -838,10 +829,9 @@ const file_singularity_v1_peer_proto_rawDesc = "" +
 	"RunAwaited\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\"!\n" +
 	"\bRunEnded\x12\x15\n" +
-	"\x06run_id\x18\x01 \x01(\tR\x05runId\";\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\"%\n" +
 	"\fRunCancelled\x12\x15\n" +
-	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
-	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\"$\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\"$\n" +
 	"\fInboxChanged\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\"8\n" +
 	"\n" +

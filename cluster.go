@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
+	"syscall"
 
 	"google.golang.org/protobuf/proto"
 
@@ -48,11 +50,16 @@ type Cluster struct {
 
 func (c Cluster) withDefaults() Cluster {
 	c.Name = cmp.Or(c.Name, "singularity")
-	c.Gossip = cmp.Or(c.Gossip, "127.0.0.1:7946")
-	c.Actors = cmp.Or(c.Actors, "127.0.0.1:7947")
 	c.Role = cmp.Or(c.Role, "node")
 	return c
 }
+
+// The ports where others look first.
+const (
+	defaultGossip = "127.0.0.1:7946"
+	defaultActors = "127.0.0.1:7947"
+	anyPort       = "127.0.0.1:0"
+)
 
 // The types of messages between engines.
 const (
@@ -68,6 +75,8 @@ type peers struct {
 	tls   remoting.Identity
 	log   *slog.Logger
 	node  *actors.Node // set once, before the first Open
+
+	gossip, actors string // where the first boot listened; Open is never called twice at once
 
 	mu      sync.RWMutex
 	present *cluster.Membership // nil while there is none
@@ -105,27 +114,46 @@ func newPeers(cfg Cluster, store persistence.Store, log *slog.Logger) (*peers, e
 }
 
 // Open implements [actors.Peers]. One membership is one boot's: what was meant
-// for an earlier boot must not reach a later one.
+// for an earlier boot must not reach a later one, which keeps the addresses.
 func (p *peers) Open(ctx context.Context, boot persistence.Boot) (persistence.Addresses, error) {
 	p.Close()
-	membership, err := cluster.Join(ctx, cluster.Config{
-		Boot: string(boot.ID), Instance: boot.Instance, Cluster: p.cfg.Name,
-		Meta:    gossip.Meta{Role: p.cfg.Role, API: p.cfg.API, Version: boot.Version},
-		Gossip:  cluster.Endpoint{Bind: p.cfg.Gossip, Advertise: p.cfg.AdvertiseGossip},
-		Actors:  cluster.Endpoint{Bind: p.cfg.Actors, Advertise: p.cfg.AdvertiseActors},
-		KeyFile: p.cfg.GossipKeyFile, TLS: p.tls, Seeds: p.cfg.Seeds,
-		Registered: p.registered, Deliver: p.deliver, Suspect: p.suspect, Changed: p.node.PeersChanged,
-		Logger: p.log,
-	})
+	membership, err := p.join(ctx, boot, cmp.Or(p.gossip, p.cfg.Gossip, defaultGossip), cmp.Or(p.actors, p.cfg.Actors, defaultActors))
+	if errors.Is(err, syscall.EADDRINUSE) && p.gossip == "" && (p.cfg.Gossip == "" || p.cfg.Actors == "") {
+		membership, err = p.join(ctx, boot, cmp.Or(p.cfg.Gossip, anyPort), cmp.Or(p.cfg.Actors, anyPort))
+	}
 	if err != nil {
 		return persistence.Addresses{}, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.present = membership
-	return persistence.Addresses{
-		Gossip: membership.GossipAddress(), Actors: membership.ActorsAddress(), API: p.cfg.API,
-	}, nil
+	at := persistence.Addresses{Gossip: membership.GossipAddress(), Actors: membership.ActorsAddress(), API: p.cfg.API}
+	if p.gossip == "" {
+		p.gossip, p.actors = kept(p.cfg.Gossip, at.Gossip), kept(p.cfg.Actors, at.Actors)
+		p.log.Info("in the cluster", "gossip", at.Gossip, "actors", at.Actors, "boot", boot.ID)
+	}
+	return at, nil
+}
+
+// kept is where a later boot listens: where it was asked to, or else where the
+// first one found a free port.
+func kept(asked, found string) string {
+	if asked == "" || strings.HasSuffix(asked, ":0") {
+		return found
+	}
+	return asked
+}
+
+func (p *peers) join(ctx context.Context, boot persistence.Boot, gossipAt, actorsAt string) (*cluster.Membership, error) {
+	return cluster.Join(ctx, cluster.Config{
+		Boot: string(boot.ID), Instance: boot.Instance, Cluster: p.cfg.Name,
+		Meta:    gossip.Meta{Role: p.cfg.Role, API: p.cfg.API, Version: boot.Version},
+		Gossip:  cluster.Endpoint{Bind: gossipAt, Advertise: p.cfg.AdvertiseGossip},
+		Actors:  cluster.Endpoint{Bind: actorsAt, Advertise: p.cfg.AdvertiseActors},
+		KeyFile: p.cfg.GossipKeyFile, TLS: p.tls, Seeds: p.cfg.Seeds,
+		Registered: p.registered, Deliver: p.deliver, Suspect: p.suspect, Changed: p.node.PeersChanged,
+		Logger: p.log,
+	})
 }
 
 // registered are the addresses of all living engines, as far as the database

@@ -13,10 +13,23 @@ import (
 const takeoverBound = 10 * time.Second
 
 // TestKilledOwnersRunsGoOnElsewhere kills the owner of a step that is in
-// flight, under load.
+// flight, under load, while nodes meet in the database only.
 func TestKilledOwnersRunsGoOnElsewhere(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, "kill")
+	newCluster(t, "kill").killOwners()
+}
+
+// TestKilledOwnersRunsGoOnAtOnce does it with nodes that have streams to each
+// other.
+func TestKilledOwnersRunsGoOnAtOnce(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "kill, nodes that talk")
+	c.talking = true
+	c.killOwners()
+}
+
+func (c *cluster) killOwners() {
+	c.t.Helper()
 	c.launchSome(3)
 	// Usually all who are left may judge. Some of them are enough.
 	judges := 1

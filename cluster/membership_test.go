@@ -88,13 +88,13 @@ func (r *registry) enter(t *testing.T, boot string) *member {
 }
 
 // until waits for what becomes true by itself.
-func until(t *testing.T, what string, true func() bool) {
+func until(t *testing.T, what string, happened func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(20 * time.Second)
 	defer deadline.Stop()
 	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()
-	for !true() {
+	for !happened() {
 		select {
 		case <-look.C:
 		case <-deadline.C:

@@ -80,7 +80,7 @@ func open(ctx context.Context, cfg Config) (*Gossip, error) {
 	}
 	if g.list, err = memberlist.Create(settings); err != nil {
 		if strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) {
-			err = inUse{err}
+			err = busyError{err}
 		}
 		return nil, err
 	}
@@ -90,11 +90,11 @@ func open(ctx context.Context, cfg Config) (*Gossip, error) {
 	return g, nil
 }
 
-// inUse is an error of an address that is in use, of which memberlist keeps the
+// busyError is an error of an address that is in use, of which memberlist keeps the
 // text alone.
-type inUse struct{ error }
+type busyError struct{ error }
 
-func (inUse) Is(target error) bool { return target == syscall.EADDRINUSE }
+func (busyError) Is(target error) bool { return target == syscall.EADDRINUSE }
 
 // settings translates the configuration for memberlist.
 func (g *Gossip) settings(ctx context.Context) (*memberlist.Config, error) {

@@ -18,8 +18,8 @@ import (
 // successor is a running node that has been there for long enough to judge.
 type successor struct {
 	*actors.Node
-	store *postgres.Store
 	cfg   postgres.Config
+	db    database
 	began chan time.Time // has when each step began
 }
 
@@ -36,7 +36,7 @@ func newSuccessor(tb testing.TB) successor {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.store = store
+	s.db = connectTo(tb, s.cfg.URL)
 	s.Node, err = actors.NewNode(store, actors.Config{Instance: "successor", Logger: s.cfg.Logger})
 	if err != nil {
 		tb.Fatal(err)
@@ -94,8 +94,7 @@ func (s successor) bequeath(tb testing.TB, runs int) persistence.BootID {
 	if err := store.Close(); err != nil {
 		tb.Fatal(err)
 	}
-	db := connectTo(tb, s.cfg.URL)
-	until(tb, "the lock is free", func() bool { return db.lockHolder(tb, node{boot: boot, url: s.cfg.URL}) == 0 })
+	until(tb, "the lock is free", func() bool { return s.db.lockHolder(tb, node{boot: boot}) == 0 })
 	return boot.ID
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -143,6 +144,57 @@ func TestRunsOfTheDeadGoOnOnTheWordOfOthersAndAFreeLock(t *testing.T) {
 	}
 	if got.SuspectedAt.After(got.DeclaredAt) || got.DeclaredAt.After(*got.ClaimedAt) || got.ClaimedAt.After(*got.ResumedAt) {
 		t.Errorf("takeover %+v, want its times in order", got)
+	}
+}
+
+func TestRunsThatSeveralNodesReleaseAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	cfg := postgres.Config{URL: testpostgres.URL(t)}
+	judge := joined(t, "judge", cfg)
+	const runs = 40
+	for _, label := range []string{"first", "second"} {
+		dead := joined(t, label, cfg)
+		for range runs {
+			dead.start(t)
+		}
+		dead.crash(t)
+		if !judge.declare(t, dead, persistence.Crashed, 0) {
+			t.Fatal("not declared dead")
+		}
+	}
+	var releasing sync.WaitGroup
+	for range 4 {
+		releasing.Go(func() {
+			for {
+				some, err := judge.Reassign(t.Context(), 3)
+				if err != nil {
+					t.Errorf("reassign: %v", err)
+				}
+				if some.Released == 0 {
+					return
+				}
+			}
+		})
+	}
+	releasing.Wait()
+	list, err := judge.Takeovers(t.Context(), 10)
+	if err != nil || len(list) != 2 || list[0].Released != runs || list[1].Released != runs {
+		t.Errorf("takeovers %+v, %v; want two of %d runs", list, err, runs)
+	}
+}
+
+func TestProcessThatTakesALabelFromTheDeadLeavesARecord(t *testing.T) {
+	t.Parallel()
+	cfg := postgres.Config{URL: testpostgres.URL(t), LeaseTerm: 500 * time.Millisecond}
+	dead := joined(t, "a", cfg)
+	dead.crash(t)
+	again := joined(t, "a", cfg)
+	list, err := again.Takeovers(t.Context(), 10)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("takeovers %+v, %v; want one", list, err)
+	}
+	if got := list[0]; got.Boot != dead.boot.ID || got.Judge != "" || got.DetectedBy != persistence.ByJoin || got.Ground != persistence.Crashed {
+		t.Errorf("takeover %+v, want that of the boot that had the label", got)
 	}
 }
 

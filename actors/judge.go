@@ -81,8 +81,11 @@ func (j *judge) weigh(now time.Time, asked []persistence.BootID, found persisten
 			impatience = min(impatience, j.lookAfter(now, s))
 		}
 	}
-	if impatience < never && (again == 0 || impatience < again) && j.allowance.take(now) {
-		again = impatience
+	if j.news(asked) {
+		impatience = atOnce
+	}
+	if impatience < never {
+		again = sooner(again, max(impatience, j.allowance.wait(now)))
 	}
 	return charges, again
 }

@@ -38,12 +38,12 @@ func judged(t *testing.T, events []moment) {
 	for i, e := range events {
 		now := start.Add(e.at)
 		if e.word != nil {
-			if look := j.suspect(now, *e.word); look != e.look {
-				t.Errorf("event %d: look %v, want %v", i, look, e.look)
+			if delay, look := j.suspect(now, *e.word); look != e.look || delay != 0 {
+				t.Errorf("event %d: look %v in %s, want %v, at once", i, look, delay, e.look)
 			}
 			continue
 		}
-		charges, again := j.weigh(now, j.asks(), persistence.Renewal{Unbroken: e.unbroken, Suspects: e.suspects})
+		charges, again := j.weigh(now, j.ask(now), persistence.Renewal{Unbroken: e.unbroken, Suspects: e.suspects})
 		var want []persistence.Charge
 		if e.want != (persistence.Charge{}) {
 			e.want.Boot, e.want.Renewals = "b", e.suspects[0].Renewals

@@ -39,7 +39,6 @@ type session struct {
 
 	renewals  int
 	renewing  bool
-	pending   bool // somebody was suspected since the renewal under way was sent
 	rejoining bool
 	failing   bool // the last renewal did
 	unbroken  time.Duration
@@ -47,6 +46,7 @@ type session struct {
 	swept     time.Time // when orphans were last looked for
 	charged   map[persistence.BootID]bool
 	next      *time.Timer
+	due       time.Time // when next is
 
 	running context.Context //nolint:containedctx // of the tasks beside the actor
 	stop    context.CancelFunc
@@ -101,9 +101,8 @@ func (s *session) Receive(ctx actor.Context) {
 	case renewNow:
 		s.renew()
 	case Suspicion:
-		if s.judge.suspect(time.Now(), message) {
-			s.pending = true
-			s.renew()
+		if delay, look := s.judge.suspect(time.Now(), message); look {
+			s.lookIn(delay)
 		}
 	case renewed:
 		s.renewed(message)
@@ -131,21 +130,33 @@ func (s *session) renewIn(delay time.Duration) {
 		s.next.Stop()
 	}
 	root, self := s.root, s.self
+	s.due = time.Now().Add(delay)
 	s.next = time.AfterFunc(delay, func() { root.Send(self, renewNow{}) })
+}
+
+// lookIn renews out of turn. The end of a renewal under way tells by itself when
+// the next one is.
+func (s *session) lookIn(delay time.Duration) {
+	switch {
+	case delay == 0:
+		s.renew()
+	case !s.renewing && time.Until(s.due) > delay:
+		s.renewIn(delay)
+	}
 }
 
 func (s *session) renew() {
 	if s.renewing || s.rejoining {
 		return
 	}
-	s.renewing, s.pending = true, false
+	s.renewing = true
 	boot := s.node.standing.boot().ID
 	status := persistence.Status{
 		State:  persistence.NodeAlive,
 		Public: s.renewals%publicEvery == 0,
 		Load:   int(s.node.load.Load()),
 
-		Suspected: s.judge.asks(),
+		Suspected: s.judge.ask(time.Now()),
 	}
 	if s.node.draining.Load() {
 		status.State, status.Public = persistence.NodeDraining, true
@@ -185,10 +196,6 @@ func (s *session) renewed(m renewed) {
 		s.declare(charge)
 	}
 	s.stir(m.renewal.Elsewhere)
-	if s.pending {
-		s.renew()
-		return
-	}
 	if again == 0 || again > persistence.RenewEvery {
 		again = persistence.RenewEvery - persistence.RenewEvery/10 + rand.N(persistence.RenewEvery/5)
 	}

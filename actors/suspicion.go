@@ -40,11 +40,12 @@ const (
 	// suspectedAtOnce is how many boots are suspected at a time, at most. What is
 	// wrong with more of them, renewals see.
 	suspectedAtOnce = 128
-	// looksOutOfTurn is how many renewals suspicions may cause within the time
-	// of one in turn.
+	// looksOutOfTurn is how many renewals suspicions may cause at once, and within
+	// the time of one in turn.
 	looksOutOfTurn = 20
 
-	never = time.Duration(math.MaxInt64)
+	atOnce = time.Nanosecond
+	never  = time.Duration(math.MaxInt64)
 )
 
 // suspicion is what others have said of a boot, and how often it was looked at
@@ -59,12 +60,13 @@ type suspicion struct {
 	renewals int64 // at the first of them
 }
 
-// suspect takes in the word of others, and reports whether to look now.
-func (j *judge) suspect(now time.Time, s Suspicion) (look bool) {
+// suspect takes in the word of others, and reports whether to look for it, and
+// when.
+func (j *judge) suspect(now time.Time, s Suspicion) (delay time.Duration, look bool) {
 	word := j.suspected[s.Boot]
 	switch {
 	case word == nil && len(j.suspected) >= suspectedAtOnce:
-		return false
+		return 0, false
 	case word == nil:
 		if j.suspected == nil {
 			j.suspected = map[persistence.BootID]*suspicion{}
@@ -81,17 +83,28 @@ func (j *judge) suspect(now time.Time, s Suspicion) (look bool) {
 	if look {
 		word.begun, word.looks = now, 0
 	}
-	return look && j.allowance.take(now)
+	return j.allowance.wait(now), look
 }
 
-// asks lists the boots that the next renewal is to report on.
-func (j *judge) asks() []persistence.BootID {
+// ask begins a look: it lists the boots that the renewal is to report on.
+func (j *judge) ask(now time.Time) []persistence.BootID {
+	j.allowance.spend(now)
 	var boots []persistence.BootID
 	for boot := range j.suspected {
 		boots = append(boots, boot)
 	}
 	slices.Sort(boots)
 	return boots
+}
+
+// news reports whether somebody was suspected since the boots were asked for.
+func (j *judge) news(asked []persistence.BootID) bool {
+	for boot := range j.suspected {
+		if !slices.Contains(asked, boot) {
+			return true
+		}
+	}
+	return false
 }
 
 // drop forgets suspicions against boots that were asked for and are not alive.
@@ -131,20 +144,24 @@ func (w *suspicion) witnessedAt(now time.Time) bool {
 }
 
 // allowance bounds the looks that suspicions cause, so that a flood of them is
-// none of renewals.
+// none of renewals: so many may come at once, and then one from time to time.
 type allowance struct {
-	since time.Time
-	used  int
+	spent time.Time // when all that was spent is there again
 }
 
-// take reports whether one more look may be.
-func (a *allowance) take(now time.Time) bool {
-	if now.Sub(a.since) >= persistence.RenewEvery {
-		*a = allowance{since: now}
+const lookEvery = persistence.RenewEvery / looksOutOfTurn
+
+// wait is when the next look may be.
+func (a *allowance) wait(now time.Time) time.Duration {
+	if !a.spent.After(now) {
+		return 0
 	}
-	if a.used >= looksOutOfTurn {
-		return false
+	return max(a.spent.Sub(now)-(looksOutOfTurn-1)*lookEvery, 0)
+}
+
+func (a *allowance) spend(now time.Time) {
+	if a.spent.Before(now) {
+		a.spent = now
 	}
-	a.used++
-	return true
+	a.spent = a.spent.Add(lookEvery)
 }

@@ -101,19 +101,47 @@ func TestFloodOfSuspicionsIsNoneOfLooks(t *testing.T) {
 	t.Parallel()
 	var j judge
 	start, looks := time.Now(), 0
-	for i := range 10_000 {
-		now := start.Add(time.Duration(i) * 100 * time.Microsecond) // a second in all
-		if j.suspect(now, Suspicion{Boot: persistence.BootID(fmt.Sprint(i)), By: "noise", Witness: true}) {
-			looks++
+	next := start.Add(time.Hour)
+	for i := range 30_000 { // for three seconds
+		now := start.Add(time.Duration(i) * 100 * time.Microsecond)
+		boot := persistence.BootID(fmt.Sprint(i))
+		if delay, look := j.suspect(now, Suspicion{Boot: boot, By: "noise", Witness: true}); look && now.Add(delay).Before(next) {
+			next = now.Add(delay)
+		}
+		if now.Before(next) {
+			continue
+		}
+		looks++
+		next = start.Add(time.Hour)
+		charges, again := j.weigh(now, j.ask(now), persistence.Renewal{Unbroken: longSession})
+		if len(charges) > 0 || again != 0 {
+			t.Fatalf("charged %v, again in %s; want all forgotten, who are not there", charges, again)
 		}
 	}
-	if looks != looksOutOfTurn {
-		t.Errorf("looked %d times within a second, want %d", looks, looksOutOfTurn)
+	if looks < 3*looksOutOfTurn || looks > 4*looksOutOfTurn {
+		t.Errorf("looked %d times in three seconds, want %d at once and %d a second", looks, looksOutOfTurn, looksOutOfTurn)
 	}
-	if asked := j.asks(); len(asked) != suspectedAtOnce {
+}
+
+func TestNoMoreThanSomeAreSuspectedAtOnce(t *testing.T) {
+	t.Parallel()
+	var j judge
+	now := time.Now()
+	for i := range 2 * suspectedAtOnce {
+		j.suspect(now, Suspicion{Boot: persistence.BootID(fmt.Sprint(i)), By: "noise"})
+	}
+	if asked := j.ask(now); len(asked) != suspectedAtOnce {
 		t.Errorf("%d boots are suspected at once, want %d", len(asked), suspectedAtOnce)
 	}
-	if charges, _ := j.weigh(start.Add(time.Second), j.asks(), persistence.Renewal{Unbroken: longSession}); len(charges) > 0 || len(j.asks()) > 0 {
-		t.Errorf("charged %v, suspects %v; want all who are not there forgotten", charges, j.asks())
+}
+
+func TestBootsSuspectedDuringARenewalAreLookedAtAfterIt(t *testing.T) {
+	t.Parallel()
+	var j judge
+	now := time.Now()
+	asked := j.ask(now)
+	j.suspect(now, Suspicion{Boot: "b", By: "stream"})
+	if _, again := j.weigh(now, asked, persistence.Renewal{Unbroken: longSession}); again != atOnce {
+		t.Errorf("again in %s, want at once", again)
 	}
 }

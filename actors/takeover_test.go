@@ -2,8 +2,6 @@ package actors
 
 import (
 	"fmt"
-	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,23 +10,6 @@ import (
 	"singularity/workflow"
 )
 
-// calls notes who was woken.
-type calls struct {
-	mu    sync.Mutex
-	woken []string
-}
-
-func (c *calls) Wake(queue string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.woken = append(c.woken, queue)
-}
-
-func (c *calls) all() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.woken)
-}
 
 func TestRunsOfASuspectGoOnAtOnceWhenItsLockIsFree(t *testing.T) {
 	t.Parallel()

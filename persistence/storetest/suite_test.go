@@ -43,7 +43,7 @@ func findings(t *testing.T, story story, wrap func(*memory.Store) persistence.St
 			inner = memory.New()
 			return wrap(inner)
 		},
-		Declare: func(t testing.TB, store persistence.Store, judge persistence.BootID, charge persistence.Charge) {
+		Declare: func(t testing.TB, _ persistence.Store, judge persistence.BootID, charge persistence.Charge) {
 			if ended, err := inner.Declare(t.Context(), judge, charge); err != nil || !ended {
 				t.Fatalf("declare: %v, %v", ended, err)
 			}

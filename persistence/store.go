@@ -30,6 +30,7 @@ type Store interface {
 	Membership
 	Retention
 	Agents
+	Tokens
 	Close() error
 }
 

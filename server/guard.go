@@ -32,42 +32,63 @@ var loopbackHosts = []string{"localhost", "127.0.0.1", "::1"}
 
 // guard stands before every route. It refuses, whatever the method, requests
 // for hosts that are not ours (DNS rebinding) and requests that a page from
-// elsewhere sent (cross-site request forgery), and it reads bodies itself, so
-// that their size and duration are bounded while streams of answers are not.
+// elsewhere sent (cross-site request forgery), it asks for tokens where they
+// are needed, and it reads bodies itself, so that their size and duration are
+// bounded while streams of answers are not.
 type guard struct {
+	admission
 	hosts    []string
 	origins  *http.CrossOriginProtection
 	refusals *connect.ErrorWriter
 	next     http.Handler
 }
 
-func newGuard(hosts []string, next http.Handler) *guard {
+func newGuard(cfg Config, next http.Handler) *guard {
 	return &guard{
-		hosts:    slices.Concat(loopbackHosts, hosts),
-		origins:  http.NewCrossOriginProtection(),
-		refusals: connect.NewErrorWriter(),
-		next:     next,
+		admission: admission{cfg.Tokens},
+		hosts:     slices.Concat(loopbackHosts, cfg.Hosts),
+		origins:   http.NewCrossOriginProtection(),
+		refusals:  connect.NewErrorWriter(),
+		next:      next,
 	}
 }
 
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	err := errors.Join(g.checkHost(r), g.checkOrigin(r))
-	if err != nil {
-		g.refuse(w, r, http.StatusForbidden, connect.NewError(connect.CodePermissionDenied, err))
+	out := newDeadlineWriter(w)
+	defer out.begin() // for what is still in buffers
+	out.Header().Set("X-Content-Type-Options", "nosniff")
+	if err := errors.Join(g.checkHost(r), g.checkOrigin(r)); err != nil {
+		g.refuse(out, r, http.StatusForbidden, connect.NewError(connect.CodePermissionDenied, err))
 		return
 	}
+	needed, served := scopes[r.URL.Path]
+	if !served {
+		g.refuse(out, r, http.StatusNotFound, connect.NewError(connect.CodeUnimplemented, fmt.Errorf("nothing is served at %s", r.URL.Path)))
+		return
+	}
+	// Strangers are refused before their bodies are read.
+	ctx, refusal := g.admit(r, needed)
+	if refusal != nil {
+		g.refuse(out, r, statusOf(refusal), refusal)
+		return
+	}
+	r = r.WithContext(ctx)
 	body, err := readBody(w, r)
 	if err != nil {
 		status, refusal := explainBody(err)
-		g.refuse(w, r, status, refusal)
+		g.refuse(out, r, status, refusal)
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	g.next.ServeHTTP(w, r)
+	g.next.ServeHTTP(out, r)
 }
 
+// checkHost wants a name of ours, unless callers show tokens: those a browser
+// does not send by itself, whatever name it was made to believe.
 func (g *guard) checkHost(r *http.Request) error {
+	if g.tokens != nil {
+		return nil
+	}
 	name := r.Host
 	if host, _, err := net.SplitHostPort(r.Host); err == nil {
 		name = host

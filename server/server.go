@@ -2,11 +2,11 @@
 // spoken as Connect, gRPC, gRPC-Web or plain JSON, health endpoints, and metrics
 // for Prometheus.
 //
-// [Handler] is an http.Handler for any mux. It trusts whoever reaches it, so it
-// answers only requests that name a known host and that no foreign web page
-// sent: a browser on the same machine must not become a way in. [Listen] and
-// [Serve] keep it on loopback and out of the reach of slow or oversized
-// requests.
+// [Handler] is an http.Handler for any mux. Unless it is given [Config.Tokens],
+// it trusts whoever reaches it, so it answers only requests that name a known
+// host and that no foreign web page sent: a browser on the same machine must not
+// become a way in. [Listen] keeps it on loopback, [ListenTLS] lets others reach
+// it, who then need tokens. [Serve] keeps slow and oversized requests off.
 package server
 
 import (
@@ -22,6 +22,7 @@ import (
 
 	"singularity/messages"
 	"singularity/messages/messagesconnect"
+	"singularity/server/tokens"
 	"singularity/workflow"
 )
 
@@ -70,6 +71,9 @@ type Config struct {
 	// refused: it is what a browser sends whose DNS was turned against it.
 	// Defaults to none.
 	Hosts []string
+	// Tokens makes every caller show a token of a scope that suffices. Hosts are
+	// not looked at then. Defaults to nil: no token is needed.
+	Tokens *tokens.Verifier
 	// Logger hears of panics. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -90,16 +94,27 @@ func Handler(engine Engine, cfg Config) http.Handler {
 		connect.WithReadMaxBytes(maxBody),
 	)
 	mux := http.NewServeMux()
-	mux.Handle(messagesconnect.NewRunServiceHandler(runService{engine}, options))
-	mux.Handle(messagesconnect.NewWorkflowServiceHandler(workflowService{engine}, options))
-	mux.Handle(messagesconnect.NewActorServiceHandler(actorService{engine}, options))
-	mux.Handle(messagesconnect.NewAgentServiceHandler(agentService{engine}, options))
-	mux.Handle(messagesconnect.NewClusterServiceHandler(clusterService{engine}, options))
-	mux.HandleFunc("GET /livez", live)
-	mux.HandleFunc("GET /readyz", ready(engine))
-	mux.Handle("GET /metrics", metrics(engine))
-	mux.HandleFunc("GET /{$}", welcome)
-	return newGuard(cfg.Hosts, mux)
+	for pattern, handler := range routes(engine, options) {
+		mux.Handle(pattern, handler)
+	}
+	return newGuard(cfg, mux)
+}
+
+// routes are the handlers of all that is served, by pattern.
+func routes(engine Engine, options connect.HandlerOption) map[string]http.Handler {
+	routes := map[string]http.Handler{
+		"GET /livez":   http.HandlerFunc(live),
+		"GET /readyz":  ready(engine),
+		"GET /metrics": metrics(engine),
+		"GET /{$}":     http.HandlerFunc(welcome),
+	}
+	serve := func(pattern string, handler http.Handler) { routes[pattern] = handler }
+	serve(messagesconnect.NewRunServiceHandler(runService{engine}, options))
+	serve(messagesconnect.NewWorkflowServiceHandler(workflowService{engine}, options))
+	serve(messagesconnect.NewActorServiceHandler(actorService{engine}, options))
+	serve(messagesconnect.NewAgentServiceHandler(agentService{engine}, options))
+	serve(messagesconnect.NewClusterServiceHandler(clusterService{engine}, options))
+	return routes
 }
 
 // recovered turns a panic of a handler into an answer.

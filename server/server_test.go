@@ -229,7 +229,7 @@ func TestHealth(t *testing.T) {
 		{"live while draining", "/livez", workflow.ErrDraining, 200, "ok\n"},
 		{"ready", "/readyz", nil, 200, "ready\n"},
 		{"not ready", "/readyz", workflow.ErrDraining, 503, "not ready: engine is draining\n"},
-		{"nothing there", "/nowhere", nil, 404, "404 page not found\n"},
+		{"nothing there", "/nowhere", nil, 404, `{"code":"unimplemented","message":"nothing is served at /nowhere"}`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 const streamGrace = 250 * time.Millisecond
 
 // forward sends what comes from a channel to a client, until the channel is
-// closed or the server shuts down. The headers go out at once: they tell the
+// closed, the server shuts down or the client's token ends. The headers go out at once: they tell the
 // client that it will miss nothing from now on.
 func forward[T, M any](ctx context.Context, stream *connect.ServerStream[M], from <-chan T, message func(T) *M) error {
 	if err := stream.Send(nil); err != nil {
@@ -23,6 +23,13 @@ func forward[T, M any](ctx context.Context, stream *connect.ServerStream[M], fro
 	}
 	closing := closing(ctx)
 	var tooLate <-chan time.Time
+	readmit := readmission(ctx)
+	var again <-chan time.Time
+	if readmit != nil {
+		ticker := time.NewTicker(readmitEvery)
+		defer ticker.Stop()
+		again = ticker.C
+	}
 	for {
 		select {
 		case value, open := <-from:
@@ -30,6 +37,10 @@ func forward[T, M any](ctx context.Context, stream *connect.ServerStream[M], fro
 				return ctx.Err()
 			}
 			if err := stream.Send(message(value)); err != nil {
+				return err
+			}
+		case <-again:
+			if err := readmit(ctx); err != nil {
 				return err
 			}
 		case <-closing:

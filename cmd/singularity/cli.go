@@ -30,6 +30,8 @@ type cli struct {
 	patience time.Duration
 
 	address string
+	caFile  string
+	token   string
 	output  outputFormat
 	acting  bool // the command line was understood, the command is at work
 }
@@ -70,6 +72,8 @@ Exit codes: 0 done; 1 the run failed, or the request was refused; 2 wrong usage;
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.readEnvironment(cmd.Flags()) },
 	}
 	root.PersistentFlags().StringVar(&c.address, "address", defaultAddress, "where the node to drive listens")
+	root.PersistentFlags().StringVar(&c.caFile, "ca-file", "", "the certificate of the authority that signed the node's (default: the authorities that this machine knows)")
+	root.PersistentFlags().StringVar(&c.token, "token", "", "what a node beyond loopback asks for; SINGULARITY_TOKEN keeps it out of the list of processes")
 	c.output = formatTable
 	root.PersistentFlags().VarP(&c.output, "output", "o", "table, or json: one document, and nothing else on stdout")
 	root.AddCommand(
@@ -81,6 +85,8 @@ Exit codes: 0 done; 1 the run failed, or the request was refused; 2 wrong usage;
 		c.send(),
 		group("agent", "Look at the receivers of messages", c.agentList()),
 		group("cluster", "Look at the nodes, and inside one", c.clusterMembers(), c.clusterActors()),
+		group("token", "Look after the tokens of the API, in the database of a node",
+			c.tokenCreate(), c.tokenList(), c.tokenRevoke()),
 		group("migrate", "Look after the schema of a Postgres database",
 			c.migrateUp(), c.migrateDown(), c.migrateStatus(), c.migrateSQL()),
 		c.doctor(),

@@ -22,10 +22,19 @@ func (c *cli) client() (*client, error) {
 		c.address = "http://" + c.address
 	}
 	c.address = strings.TrimRight(c.address, "/")
-	if parsed, err := url.Parse(c.address); err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+	parsed, err := url.Parse(c.address)
+	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
 		return nil, usagef("--address %q is not the address of a node; expected one such as http://127.0.0.1:4000", c.address)
 	}
+	if c.token != "" && parsed.Scheme == "http" && !local(parsed.Hostname()) {
+		return nil, usagef("--address %s is not encrypted, and the token could be read on the way; use https://", c.address)
+	}
+	transport, err := c.transport()
+	if err != nil {
+		return nil, err
+	}
 	caller := &http.Client{
+		Transport: transport,
 		// A node does not send its clients elsewhere; what does is no node.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -38,7 +38,7 @@ second one stops at once; the next start goes on with the unfinished runs.`,
 	set.BoolVar(&flags.ephemeral, "ephemeral", false, "keep everything in memory: nothing outlives the process")
 	flags.register(set)
 	command.RunE = c.act(func(ctx context.Context, _ []string) error {
-		flags.httpAsked = set.Changed("http")
+		flags.http.asked = set.Changed("http")
 		if flags.ephemeral {
 			flags.dataDir = ""
 		} else if absolute, err := filepath.Abs(flags.dataDir); err == nil {

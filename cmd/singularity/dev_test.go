@@ -332,16 +332,13 @@ func TestPortInUse(t *testing.T) {
 	}
 	defer func() { _ = taken.Close() }()
 
-	listener, replaced, err := listen(t.Context(), taken.Addr().String(), false)
-	if err != nil || !replaced {
-		t.Fatalf("a default port in use: got %v, replaced %t", err, replaced)
+	for address, replaced := range map[string]bool{taken.Addr().String(): true, "127.0.0.1:0": false} {
+		endpoint, err := (&httpFlags{address: address}).listen(t.Context())
+		if err != nil || endpoint.replaced != replaced {
+			t.Fatalf("%s by default: got %+v, %v; want replaced %t", address, endpoint, err, replaced)
+		}
+		_ = endpoint.Close()
 	}
-	_ = listener.Close()
-	listener, replaced, err = listen(t.Context(), "127.0.0.1:0", false)
-	if err != nil || replaced {
-		t.Fatalf("a free default port: got %v, replaced %t", err, replaced)
-	}
-	_ = listener.Close()
 
 	got := call{args: []string{"dev", "--ephemeral", "--http", taken.Addr().String()}}.run(t.Context())
 	if got.code != exitRefused || !strings.Contains(got.stderr, "--http") || !strings.Contains(got.stderr, "in use") {
@@ -353,8 +350,8 @@ func TestDevRefusesToBeReachable(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"0.0.0.0:0", ":0", "192.0.2.1:4000"} {
 		got := call{args: []string{"dev", "--ephemeral", "--http", address}}.run(t.Context())
-		if got.code != exitRefused || !strings.Contains(got.stderr, "--http") || !strings.Contains(got.stderr, "loopback") {
-			t.Errorf("%s: got %+v, want exit code 1 and the flag", address, got)
+		if got.code != exitRefused || !strings.Contains(got.stderr, "--http") || !strings.Contains(got.stderr, "loopback") || !strings.Contains(got.stderr, "--tls-dir") {
+			t.Errorf("%s: got %+v, want exit code 1 and the flags", address, got)
 		}
 	}
 }
@@ -402,7 +399,7 @@ func TestDevEndsWhenTheEngineGivesUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	engine := &quitter{err: errors.New("too many lost slots")}
-	err = serveUntilDone(t.Context(), engine, listener, slog.New(slog.DiscardHandler), func() error { return nil })
+	err = serveUntilDone(t.Context(), engine, listener, server.Config{Logger: slog.New(slog.DiscardHandler)}, func() error { return nil })
 	if !errors.Is(err, engine.err) || exitCode(err) != exitRefused || !engine.closed {
 		t.Errorf("got %v, closed %t; want the engine's error, and it closed", err, engine.closed)
 	}
@@ -419,7 +416,7 @@ func TestWatchersHearOfTheEndWhileTheNodeDrains(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- serveUntilDone(ctx, engine, listener, slog.New(slog.DiscardHandler), func() error { return nil })
+		ended <- serveUntilDone(ctx, engine, listener, server.Config{Logger: slog.New(slog.DiscardHandler)}, func() error { return nil })
 	}()
 	results := background(t.Context(), at("http://"+listener.Addr().String(), "run", "wait", newRun, "-o", "json"))
 	<-engine.watching

@@ -35,7 +35,7 @@ wrong.`,
 	set := command.Flags()
 	registerDataDir(set, &dataDir)
 	database.register(set)
-	flags.registerHTTP(set)
+	flags.http.register(set)
 	flags.models.register(set)
 	command.RunE = c.act(func(ctx context.Context, _ []string) error {
 		findings := lookAtFolder(ctx, dataDir)
@@ -46,6 +46,9 @@ wrong.`,
 			look("address", func() (string, error) { return checkAddress(ctx, flags.http) }),
 			look("provider", func() (string, error) { return c.checkProvider(flags.models) }),
 		)
+		if flags.http.tlsDir != "" {
+			findings = append(findings, look("certificate", func() (string, error) { return checkCertificate(flags.http.tlsDir) }))
+		}
 		err := c.print(findings, func(t *table) {
 			t.row("CHECK", "RESULT", "DETAIL")
 			for _, found := range findings {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 
 	"connectrpc.com/connect"
 
 	"singularity/messages"
+	"singularity/persistence"
 	"singularity/workflow"
 )
 
@@ -73,7 +75,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &unreachable):
+	case errors.As(err, &unreachable), errors.Is(err, persistence.ErrTokenNotFound):
 		return exitUnknown
 	case errors.As(err, &call):
 		switch call.Code() {
@@ -103,10 +105,17 @@ func (c *cli) explain(err error) (message, advice string) {
 		return err.Error(), fmt.Sprintf("see `%s --help`", usage.command)
 	case errors.As(err, &ended):
 		return err.Error(), fmt.Sprintf("`singularity run steps %s` shows its history, `singularity run retry %[1]s` takes it up again", ended.Run)
+	case errors.Is(err, persistence.ErrTokenNotFound):
+		return err.Error(), "`singularity token list` lists those there are"
 	case !errors.As(err, &call):
 		return err.Error(), ""
 	case call.Code() == connect.CodeCanceled:
 		return "interrupted", ""
+	case untrusted(err):
+		message, advice = distrust(err)
+		return c.address + ": " + message, advice
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return c.address + " has no TLS", "set --address to one with http://"
 	case neverSent(err):
 		return "nothing answers at " + c.address, "start one with `singularity dev` or set --address"
 	case call.Code() == connect.CodeDeadlineExceeded:
@@ -114,7 +123,9 @@ func (c *cli) explain(err error) (message, advice string) {
 	case !connect.IsWireError(call) && call.Code() == connect.CodeUnavailable:
 		return fmt.Sprintf("the connection to %s broke: %s", c.address, call.Message()), "is the node still running?"
 	case !connect.IsWireError(call):
-		return fmt.Sprintf("what answers at %s is not a node: %s", c.address, call.Message()), "set --address"
+		return fmt.Sprintf("what answers at %s is not a node: %s", c.address, call.Message()), "set --address, to one with https:// if the node has TLS"
+	case call.Code() == connect.CodeUnauthenticated:
+		return call.Message(), "`singularity token create --scope run`, where the node's database is, makes one for SINGULARITY_TOKEN"
 	}
 	// The text around the call says what the program was doing.
 	message = strings.Replace(err.Error(), call.Error(), call.Message(), 1)
@@ -165,11 +176,11 @@ func detailOf(err error) *messages.ErrorDetail {
 	return nil
 }
 
-// neverSent reports that nothing listened, so that the call cannot have had an
-// effect.
+// neverSent reports that nothing listened, or nothing that can be trusted, so
+// that the call cannot have had an effect.
 func neverSent(err error) bool {
 	var dial *net.OpError
-	return errors.As(err, &dial) && dial.Op == "dial"
+	return errors.As(err, &dial) && dial.Op == "dial" || untrusted(err)
 }
 
 // answerLost reports that a call may have had its effect although it failed.
@@ -184,5 +195,5 @@ func answerLost(err error) bool {
 
 // away reports an error that passes when the server is back.
 func away(err error) bool {
-	return connect.CodeOf(err) == connect.CodeUnavailable || answerLost(err)
+	return !untrusted(err) && (connect.CodeOf(err) == connect.CodeUnavailable || answerLost(err))
 }

@@ -36,7 +36,7 @@ and a second one stops at once; the other nodes go on with the unfinished runs.`
 		if err := flags.database.check(); err != nil {
 			return err
 		}
-		flags.httpAsked = set.Changed("http")
+		flags.http.asked = set.Changed("http")
 		return c.runNode(ctx, flags.nodeFlags, flags.home())
 	})
 	return command

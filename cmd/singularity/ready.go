@@ -7,6 +7,8 @@ type readiness struct {
 	Instance string `json:"instance_id"`
 	DataDir  string `json:"data_dir,omitempty"` // empty: in memory, or in a shared database
 	Provider string `json:"provider"`
+	Tokens   bool   `json:"tokens"`            // clients need one
+	CAFile   string `json:"ca_file,omitempty"` // that clients need
 }
 
 // firstRequest is what a newcomer may try.
@@ -23,6 +25,12 @@ func (c *cli) printReady(ready readiness, data string) error {
 		program := "singularity"
 		if ready.URL != defaultAddress {
 			program += " --address " + ready.URL
+		}
+		if ready.CAFile != "" {
+			program += " --ca-file " + ready.CAFile
+		}
+		if ready.Tokens {
+			t.row("ACCESS", "with SINGULARITY_TOKEN set to a token; `singularity token create --scope run` makes one")
 		}
 		t.row("TRY", program+" run start llm_request --wait --input '"+firstRequest+"'")
 	})

@@ -17,6 +17,7 @@ import (
 	"singularity"
 	"singularity/internal/logging"
 	"singularity/server"
+	"singularity/server/tokens"
 	"singularity/workflows"
 )
 
@@ -25,22 +26,17 @@ const drainGrace = 30 * time.Second
 
 // nodeFlags are those of a node, wherever it keeps its runs.
 type nodeFlags struct {
-	http      string
-	httpAsked bool // the user chose http
-	queues    queueLimits
-	logLevel  logrus.Level
-	models    modelFlags
+	http     httpFlags
+	queues   queueLimits
+	logLevel logrus.Level
+	models   modelFlags
 }
 
 func (f *nodeFlags) register(set *pflag.FlagSet) {
-	f.registerHTTP(set)
+	f.http.register(set)
 	set.Var(&f.queues, "queues", "the queues to work, and how many runs of each at once (default default=10,metrics=5,training=2,pattern_mining=3)")
 	set.TextVar(&f.logLevel, "log-level", logrus.InfoLevel, "`level` of what is logged on stderr: error, warning, info, debug or trace")
 	f.models.register(set)
-}
-
-func (f *nodeFlags) registerHTTP(set *pflag.FlagSet) {
-	set.StringVar(&f.http, "http", "127.0.0.1:4000", "where to listen, on loopback; port 0 is any free one")
 }
 
 // home is where a node keeps its runs.
@@ -58,24 +54,33 @@ func (c *cli) runNode(ctx context.Context, flags nodeFlags, home home) error {
 	if err != nil {
 		return err
 	}
-	listener, replaced, err := listen(ctx, flags.http, flags.httpAsked)
+	endpoint, err := flags.http.listen(ctx)
 	if err != nil {
 		return err
 	}
+	if endpoint.public && home.config.DatabaseURL == "" && home.config.DataDir == "" {
+		return errors.Join(usagef("--ephemeral: beyond loopback clients need tokens, which are kept in a database; give --data-dir instead, or an --http on loopback"), endpoint.Close())
+	}
 	engine, err := openNode(ctx, flags, home, models, log)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, endpoint.Close())
 	}
-	if replaced {
-		fmt.Fprintf(c.stderr, "%s is in use; listening on %s instead: give clients --address http://%[2]s\n", flags.http, listener.Addr())
+	if endpoint.replaced {
+		fmt.Fprintf(c.stderr, "%s is in use; listening on %s instead: give clients --address %s\n", flags.http.address, endpoint.Addr(), endpoint.url)
 	}
-	return serveUntilDone(ctx, engine, listener, log, func() error {
+	config := server.Config{Logger: log}
+	if endpoint.public {
+		config.Tokens = tokens.NewVerifier(engine.Tokens(), log)
+	}
+	return serveUntilDone(ctx, engine, endpoint, config, func() error {
 		return c.printReady(readiness{
-			URL:      "http://" + listener.Addr().String(),
+			URL:      endpoint.url,
 			PID:      os.Getpid(),
 			Instance: engine.Instance(),
 			DataDir:  home.config.DataDir,
 			Provider: models.provider,
+			Tokens:   endpoint.public,
+			CAFile:   endpoint.caFile,
 		}, home.about)
 	})
 }
@@ -112,7 +117,7 @@ type node interface {
 
 // serveUntilDone serves the API of engine until ctx ends or the engine gives
 // up, and closes the engine.
-func serveUntilDone(ctx context.Context, engine node, listener net.Listener, log *slog.Logger, ready func() error) error {
+func serveUntilDone(ctx context.Context, engine node, listener net.Listener, config server.Config, ready func() error) error {
 	// The API outlives ctx: whoever waits for a run hears of its end while the
 	// engine drains.
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
@@ -120,14 +125,14 @@ func serveUntilDone(ctx context.Context, engine node, listener net.Listener, log
 	served := make(chan error, 1)
 	go func() {
 		defer close(served)
-		served <- server.Serve(serving, listener, server.Handler(engine, server.Config{Logger: log}))
+		served <- server.Serve(serving, listener, server.Handler(engine, config))
 	}()
 
 	err := ready()
 	if err == nil {
 		select {
 		case <-ctx.Done():
-			log.Info("stopping: steps under way may finish; the same signal again stops at once", "grace", drainGrace)
+			config.Logger.Info("stopping: steps under way may finish; the same signal again stops at once", "grace", drainGrace)
 		case <-engine.Done():
 			err = fmt.Errorf("the engine gave up: %w; start it again, it goes on with the unfinished runs", engine.Err())
 		case err = <-served:
@@ -145,21 +150,4 @@ func closeEngine(ctx context.Context, engine node) error {
 	ctx, cancel := context.WithTimeout(ctx, drainGrace)
 	defer cancel()
 	return engine.Close(ctx)
-}
-
-// listen opens the port of the API. A default port that is in use is replaced
-// by a free one; one that the user asked for is not.
-func listen(ctx context.Context, address string, asked bool) (listener net.Listener, replaced bool, err error) {
-	listener, err = server.Listen(ctx, address)
-	if !asked && errors.Is(err, syscall.EADDRINUSE) {
-		listener, err = server.Listen(ctx, "127.0.0.1:0")
-		replaced = err == nil
-	}
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, false, fmt.Errorf("--http: %w; choose another port, or 0 for any free one", err)
-	case err != nil:
-		return nil, false, fmt.Errorf("--http: %w", err)
-	}
-	return listener, replaced, nil
 }

@@ -18,14 +18,15 @@
 //
 // # Servers
 //
-// A server block has started when /readyz answers. It is stopped by Ctrl-C
+// A server block has started when /readyz answers, by HTTPS when it has a
+// --tls-dir. It is stopped by Ctrl-C
 // before the next one and at the end. After it, "kill -9 PID" kills it: a
 // reader puts in the number that the server printed. A second server runs
 // beside the one before it, and listens on 127.0.0.1:4001.
 //
 // The port 4000 may be taken, so commands get SINGULARITY_HTTP and
 // SINGULARITY_ADDRESS for a free one, and 127.0.0.1:4000 in a command or an
-// output stands for it, 127.0.0.1:4001 for another. Other settings of this
+// output stands for it, as 0.0.0.0:4000 does, 127.0.0.1:4001 for another. Other settings of this
 // program and of Postgres, and the keys of providers, are taken out of the
 // environment; the tools of Postgres find a server of the tests.
 //

@@ -24,6 +24,7 @@ const patience = 8 * time.Minute
 // Where the README's servers are. Its clients look at the first.
 const (
 	defaultAddress = "127.0.0.1:4000"
+	everyAddress   = "0.0.0.0:4000" // the default one among them
 	secondAddress  = "127.0.0.1:4001"
 )
 
@@ -133,7 +134,11 @@ func (r *reader) follow(ctx context.Context, b block) error {
 
 func (r *reader) serve(ctx context.Context, b block, address string) error {
 	output := filepath.Join(r.scratch, r.scriptName(b)+".output")
-	started, err := startServer(ctx, r.checkout, output, r.environment, r.atFree(b.text), "http://"+address+"/readyz")
+	scheme := "http"
+	if strings.Contains(b.text, "--tls-dir") {
+		scheme = "https"
+	}
+	started, err := startServer(ctx, r.checkout, output, r.environment, r.atFree(b.text), scheme+"://"+address+"/readyz")
 	if err == nil {
 		r.servers = append(r.servers, started)
 	}
@@ -142,7 +147,8 @@ func (r *reader) serve(ctx context.Context, b block, address string) error {
 
 // atFree puts the free addresses in place of those of the README.
 func (r *reader) atFree(text string) string {
-	return strings.NewReplacer(defaultAddress, r.address, secondAddress, r.second).Replace(text)
+	_, port, _ := strings.Cut(r.address, ":")
+	return strings.NewReplacer(defaultAddress, r.address, everyAddress, "0.0.0.0:"+port, secondAddress, r.second).Replace(text)
 }
 
 // atUsual does the opposite.

@@ -28,6 +28,7 @@ type Store struct {
 	agents  map[string]*agent
 	inbox   inbox
 	results map[workflow.RunID]JobResult
+	tokens  map[string]persistence.Token
 }
 
 var _ persistence.Store = (*Store)(nil)
@@ -43,6 +44,7 @@ func New() *Store {
 		agents:  map[string]*agent{},
 		inbox:   inbox{known: map[messageKey]*inboxRow{}},
 		results: map[workflow.RunID]JobResult{},
+		tokens:  map[string]persistence.Token{},
 	}
 }
 

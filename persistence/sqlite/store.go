@@ -59,7 +59,12 @@ func (c Config) validate() error {
 
 // Store is an open database. Its methods may be called from any goroutine.
 type Store struct {
-	lock    *lock
+	connections
+	lock *lock
+}
+
+// connections are those of an open database.
+type connections struct {
 	writer  *writer
 	readers *readers
 }
@@ -135,14 +140,19 @@ func createPrivate(path string) error {
 // Close waits for the transaction under way and closes the database. Calls
 // after it fail.
 func (s *Store) Close() error {
+	return errors.Join(s.close(), s.lock.release())
+}
+
+// close closes those that were opened.
+func (c connections) close() error {
 	var problems []error
-	if s.readers != nil {
-		problems = append(problems, s.readers.close())
+	if c.readers != nil {
+		problems = append(problems, c.readers.close())
 	}
-	if s.writer != nil {
-		problems = append(problems, s.writer.close())
+	if c.writer != nil {
+		problems = append(problems, c.writer.close())
 	}
-	return errors.Join(append(problems, s.lock.release())...)
+	return errors.Join(problems...)
 }
 
 // dsn is the name by which the driver opens a database with some settings.

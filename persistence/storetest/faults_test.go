@@ -92,6 +92,8 @@ var faults = []fault{
 	{"boots never die", "membership/runs of a dead boot are released as crashed", func(store *memory.Store) persistence.Store { return undead{store} }},
 	{"everything is pruned", "retention/by default nothing new is pruned", func(store *memory.Store) persistence.Store { return wasteful{store} }},
 	{"nothing is pruned", "retention/each state has its age", func(store *memory.Store) persistence.Store { return hoarding{store} }},
+	{"tokens outlive their revocation", "tokens/a revoked one stays, with the time of the first revocation", func(store *memory.Store) persistence.Store { return merciful{store} }},
+	{"uses of tokens are forgotten", "tokens/the last use is kept", func(store *memory.Store) persistence.Store { return inattentive{store} }},
 	{"lists carry documents", "read/runs are listed newest first and without documents", func(store *memory.Store) persistence.Store { return talkative{store} }},
 	{"pages repeat their first run", "read/pages join up while runs are added", func(store *memory.Store) persistence.Store { return stuck{store} }},
 }
@@ -286,6 +288,25 @@ func (s wasteful) Prune(ctx context.Context, _ persistence.RetentionPolicy, limi
 type hoarding struct{ *memory.Store }
 
 func (hoarding) Prune(context.Context, persistence.RetentionPolicy, int) (int, error) { return 0, nil }
+
+// merciful only says that it revokes.
+type merciful struct{ *memory.Store }
+
+func (s merciful) RevokeToken(ctx context.Context, id string) (persistence.Token, error) {
+	tokens, err := s.Tokens(ctx)
+	for _, token := range tokens {
+		if at := time.Now(); token.ID == id {
+			token.RevokedAt = &at
+			return token, err
+		}
+	}
+	return persistence.Token{}, errors.Join(err, persistence.ErrTokenNotFound)
+}
+
+// inattentive takes no notice of uses.
+type inattentive struct{ *memory.Store }
+
+func (inattentive) TouchToken(context.Context, string, time.Time) error { return nil }
 
 // talkative lists runs with their documents.
 type talkative struct{ *memory.Store }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"slices"
+	"time"
 
 	"singularity/persistence"
 	"singularity/workflow"
@@ -29,6 +30,7 @@ func restartKeeps(f *fixture) {
 	f.land(checkpoint(fence, "pay"))
 	epoch := f.register("desk", fence.Boot)
 	f.send(message("desk", "1"))
+	token := f.token("A1", time.Now())
 	f.restart()
 	for id, before := range runs {
 		if now := f.run(id); !equalRuns(now, before) {
@@ -39,6 +41,7 @@ func restartKeeps(f *fixture) {
 	if len(steps) != 1 || !bytes.Equal(steps[0].State, []byte(`{"reserved":true}`)) {
 		f.Errorf("history %+v, want one checkpoint", steps)
 	}
+	f.wantTokens(token)
 	if agent := f.agent("desk"); agent.Epoch != epoch || agent.Waiting != 1 {
 		f.Errorf("agent %+v, want epoch %d and one message", agent, epoch)
 	}

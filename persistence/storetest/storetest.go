@@ -58,7 +58,7 @@ type story struct {
 func stories() []story {
 	return slices.Concat(
 		insertStories, keyStories, claimStories, backlogStories, advanceStories, fenceStories,
-		stateStories, controlStories, membershipStories, agentStories, resultStories,
+		stateStories, controlStories, membershipStories, agentStories, resultStories, tokenStories,
 		readStories, retentionStories, batchStories, concurrencyStories, restartStories,
 	)
 }

@@ -165,10 +165,13 @@ func TestNeverTwoNodesTakeTheMessagesOfOneAgent(t *testing.T) {
 				post(t, c.nodes[other], fmt.Sprintf("%d-%d", round, i))
 			}
 			time.Sleep(time.Second)
+			c.sever(home)
 			c.pause(home) // with most of them in its memory
 			time.Sleep(9*time.Second + time.Duration(round)*time.Second/8)
 			c.resume(home) // while its successor is at work
-			time.Sleep(20 * time.Second)
+			time.Sleep(5 * time.Second)
+			c.mend()
+			time.Sleep(15 * time.Second)
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -216,13 +219,20 @@ func TestAgentThatIsSaidToHaveMovedAndHasNotGoesOn(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		d, c := &desk{}, startPeers(t, 2)
+		moved := &messages.Hint{Event: &messages.Hint_AgentMoved{AgentMoved: &messages.AgentMoved{Agent: "desk", Epoch: 9}}}
 		register(t, c.nodes[0], d)
-		c.nodes[0].Hear(c.nodes[1].Boot(), &messages.Hint{Event: &messages.Hint_AgentMoved{
-			AgentMoved: &messages.AgentMoved{Agent: "desk", Epoch: 9},
-		}})
+		c.nodes[0].Hear(c.nodes[1].Boot(), moved) // before its actor has begun
 		post(t, c.nodes[1], "m0")
+		time.Sleep(soon)
+		wantMessages(t, d)
 		time.Sleep(sharedCadence.quiet)
 		wantMessages(t, d, "m0")
+		c.nodes[0].Hear(c.nodes[1].Boot(), moved)
+		post(t, c.nodes[1], "m1")
+		time.Sleep(soon)
+		wantMessages(t, d, "m0")
+		time.Sleep(sharedCadence.quiet)
+		wantMessages(t, d, "m0", "m1")
 		wantWaiting(t, c.nodes[0], 0)
 	})
 }

@@ -108,8 +108,16 @@ func (d *directory) live(agent persistence.Agent) bool {
 	return r != nil && r.live && !r.standby
 }
 
-// code is what takes the messages to an agent now.
-func (d *directory) code(name string) consumer { return d.find(name).code }
+// code is what takes the messages to an agent now; nothing does while it stands
+// by.
+func (d *directory) code(name string) consumer {
+	r := d.find(name)
+	code := r.code
+	if r.standby {
+		code.take = nil
+	}
+	return code
+}
 
 // left says that the agent of the given epoch is gone.
 func (d *directory) left(name string, epoch int64) {

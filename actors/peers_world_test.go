@@ -190,7 +190,7 @@ func (c *cluster) sever(node int) {
 	c.network.mu.Lock()
 	c.severed[c.network.nodes[c.nodes[node].Boot()]] = true
 	c.network.mu.Unlock()
-	c.network.changed()
+	c.changed()
 }
 
 // mend lets all nodes reach each other again.
@@ -198,7 +198,7 @@ func (c *cluster) mend() {
 	c.network.mu.Lock()
 	clear(c.severed)
 	c.network.mu.Unlock()
-	c.network.changed()
+	c.changed()
 }
 
 // loseHints makes the network lose all hints from now on, or lose none.

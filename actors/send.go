@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -118,36 +119,25 @@ func (n *Node) destination(ctx context.Context, address string, letter *messages
 }
 
 // locate finds where the actor lives that a letter is for. What any node can
-// answer from the store is answered here.
-func (n *Node) locate(ctx context.Context, letter *messages.Letter) (persistence.BootID, error) {
-	here := n.Boot()
+// answer from the store is answered here, and so is what nobody can answer.
+func (n *Node) locate(ctx context.Context, letter *messages.Letter) (home persistence.BootID, err error) {
 	kind, name, _ := strings.Cut(letter.GetTarget(), "/")
 	personal := letter.GetType() == "ping" || letter.GetType() == "cancel"
+	id, invalid := workflow.ParseRunID(name)
 	switch {
 	case n.shared == nil || !personal:
-		return here, nil
-	case kind == "run":
-		id, err := workflow.ParseRunID(name)
-		if err != nil {
-			return here, nil // which says what is wrong with it
-		}
-		owner, err := n.shared.Owner(ctx, id)
-		if err != nil && !errors.Is(err, workflow.ErrRunNotFound) {
-			return "", err
-		}
-		if owner != "" {
-			return owner, nil
-		}
+	case kind == "run" && invalid == nil:
+		home, err = n.shared.Owner(ctx, id)
 	case kind == "agent":
-		agent, err := n.store.Agent(ctx, name)
-		if err != nil && !errors.Is(err, workflow.ErrAgentNotFound) {
-			return "", err
-		}
-		if agent.Alive {
-			return agent.Boot, nil
+		var agent persistence.Agent
+		if agent, err = n.store.Agent(ctx, name); agent.Alive {
+			home = agent.Boot
 		}
 	}
-	return here, nil
+	if err != nil && !errors.Is(err, workflow.ErrRunNotFound) && !errors.Is(err, workflow.ErrAgentNotFound) {
+		return "", err
+	}
+	return cmp.Or(home, n.Boot()), nil
 }
 
 // bootAt finds a node.

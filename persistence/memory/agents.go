@@ -77,8 +77,8 @@ func (s *Store) RegisterAgent(ctx context.Context, registered persistence.Agent,
 		a = &agent{}
 		s.agents[registered.Name] = a
 	}
-	attached := a.Kind == persistence.AgentAttached && registered.Kind == persistence.AgentAttached
-	if a.Boot != registered.Boot && s.alive(a.Boot) && !(replace && attached) {
+	gives := replace && a.Kind == persistence.AgentAttached && registered.Kind == persistence.AgentAttached
+	if a.Boot != registered.Boot && s.alive(a.Boot) && !gives {
 		return 0, fmt.Errorf("register agent %q: %w", registered.Name, persistence.ErrAgentTaken)
 	}
 	registered.Epoch = a.Epoch + 1

@@ -10,7 +10,6 @@ import (
 	"singularity/workflow"
 )
 
-
 func TestRunsOfASuspectGoOnAtOnceWhenItsLockIsFree(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {

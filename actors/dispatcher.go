@@ -277,7 +277,7 @@ func (d *dispatcher) Receive(ctx actor.Context) {
 		d.lookedAround = time.Time{}
 		d.survey()
 	case lookAgain:
-		d.look, d.recount = nil, true
+		d.look, d.recount, d.lookedAround = nil, true, time.Time{}
 		d.survey()
 	case findRun:
 		message.reply <- d.find(message.id)

@@ -154,7 +154,7 @@ func (d *dispatcher) survey() {
 			found.ended, found.err = node.shared.Ended(ctx, elsewhere)
 		}
 		d.send(found)
-		if !around {
+		if !around || found.err != nil {
 			return
 		}
 		if err := node.agents.lookAround(ctx); err != nil {
@@ -169,6 +169,7 @@ func (d *dispatcher) takeStock(m surveyed) {
 	}
 	d.surveying = false
 	if m.err != nil {
+		d.sweepEvery = min(2*d.sweepEvery, d.cadence.most)
 		d.log.Warn("sweep failed", "error", m.err)
 		d.lookSoon()
 		return

@@ -27,7 +27,7 @@ test: build ## Run all tests; installs Postgres and PgBouncer if it must and may
 
 race: ## Run the tests of what is concurrent under the race detector
 	@tools/setup gcc postgres pgbouncer # the race detector links against the C library, so it needs its headers too
-	CGO_ENABLED=1 go test -race $(CONCURRENT)
+	CGO_ENABLED=1 GORACE="suppressions=$(CURDIR)/tools/race.suppressions" go test -race $(CONCURRENT)
 
 soak: ## Repeat each fault of nodes that share a Postgres for an hour; SOAK_FLAGS adds flags such as -run Killed or -soak.repeats 3
 	@tools/setup postgres

@@ -36,5 +36,8 @@ func memberMessage(member persistence.Member) *messages.Member {
 		CreatedAt:        timestamppb.New(member.CreatedAt),
 		Version:          member.Version,
 		Boot:             string(member.Boot),
+		GossipAddress:    member.Gossip,
+		ActorsAddress:    member.Actors,
+		ApiAddress:       member.API,
 	}
 }

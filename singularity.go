@@ -39,6 +39,11 @@ type Config struct {
 	// SessionDatabaseURL names the same database without a transaction pooler, for
 	// the one connection that a process keeps for itself. Defaults to DatabaseURL.
 	SessionDatabaseURL string
+	// Cluster makes the engines that share the Postgres database find each other and
+	// talk: work that one has no room for begins on another at once, messages reach
+	// actors anywhere, and a dead engine is noticed within moments. Without it they
+	// only meet in the database.
+	Cluster *Cluster
 	// Migrate brings the schema of the Postgres database up to date first. That of
 	// an embedded database always is.
 	Migrate bool
@@ -115,7 +120,7 @@ func openPostgres(ctx context.Context, cfg Config) (persistence.Store, error) {
 }
 
 func start(ctx context.Context, store persistence.Store, cfg Config, definitions []workflow.Definition) (*Engine, error) {
-	node, err := actors.NewNode(store, actors.Config{
+	config := actors.Config{
 		Instance:     cfg.Instance,
 		Version:      cfg.Version,
 		Queues:       cfg.Queues,
@@ -123,7 +128,8 @@ func start(ctx context.Context, store persistence.Store, cfg Config, definitions
 		Journal:      actors.JournalConfig{Writers: cfg.JournalWriters},
 		Capabilities: cfg.Capabilities,
 		Logger:       cfg.Logger,
-	})
+	}
+	node, err := newNode(store, config, cfg.Cluster)
 	if err != nil {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}

@@ -111,7 +111,7 @@ func (d *dispatcher) inserted(m inserted) {
 		d.adopt(id)
 	case existing != nil:
 	default:
-		d.released(released{q.name, time.Until(m.insert.Due)})
+		d.released(released{queue: q.name, delay: time.Until(m.insert.Due)})
 	}
 	d.fill(q)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"singularity/persistence"
-	"singularity/supervisor"
 	"singularity/workflow"
 )
 
@@ -33,134 +31,6 @@ var agentRetry = workflow.Retry{
 // inboxAtOnce is how many messages an agent's actor reads at a time.
 const inboxAtOnce = 32
 
-// directory holds the agents that live on this node. It is safe for
-// concurrent use.
-type directory struct {
-	node     *Node
-	settling sync.Mutex // held while an agent settles: one after the other
-
-	mu   sync.Mutex
-	here map[string]*resident
-}
-
-// resident is an agent that lives on this node.
-type resident struct {
-	kind persistence.AgentKind
-	code consumer
-	live bool
-}
-
-func newDirectory(node *Node) *directory {
-	return &directory{node: node, here: map[string]*resident{}}
-}
-
-// agentPID is the name under which an agent's actor is found.
-func agentPID(name string) string { return "agent/" + name }
-
-// arrived tells an agent that its inbox has something new.
-func (d *directory) arrived(name string) {
-	d.mu.Lock()
-	_, here := d.here[name]
-	d.mu.Unlock()
-	if here {
-		d.node.system.Root.Send(d.node.pid(agentPID(name)), inboxChanged{})
-	}
-}
-
-// epoch returns the epoch under which an agent that lives here takes messages.
-func (d *directory) epoch(name string) (int64, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if r := d.here[name]; r != nil {
-		return r.code.epoch, true
-	}
-	return 0, false
-}
-
-// code is what takes the messages to an agent now.
-func (d *directory) code(name string) consumer {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.here[name].code
-}
-
-// left says that the agent of the given epoch is gone.
-func (d *directory) left(name string, epoch int64) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if r := d.here[name]; r.code.epoch == epoch {
-		r.live = false
-	}
-}
-
-// settle registers an agent in the store and sees to its actor.
-func (d *directory) settle(ctx context.Context, name string, kind persistence.AgentKind, code consumer) error {
-	if !workflow.ValidName(name) {
-		return workflow.Invalidf("agent", "is %q; expected a name of letters, digits, _, - or .", name)
-	}
-	d.settling.Lock()
-	defer d.settling.Unlock()
-	d.mu.Lock()
-	before := d.here[name]
-	d.mu.Unlock()
-	var err error
-	if before != nil && (before.kind == persistence.AgentBuiltIn || kind == persistence.AgentBuiltIn) {
-		return fmt.Errorf("%w: agent %s is a function registered in this process", workflow.ErrWrongState, name)
-	}
-	if code.epoch, err = d.register(ctx, name, kind); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	d.here[name] = &resident{kind: kind, code: code, live: true}
-	d.mu.Unlock()
-	if before != nil && before.code.release != nil {
-		before.code.release()
-	}
-	root := d.node.system.Root
-	if before == nil {
-		root.Send(d.node.pid("agents"), supervisor.StartChild{Child: supervisor.Child{
-			Name: name, PID: agentPID(name), Props: newAgentProps(d.node, name),
-		}})
-	} else {
-		root.Send(d.node.pid(agentPID(name)), settled{})
-	}
-	return nil
-}
-
-// register makes the node's boot the home of an agent.
-func (d *directory) register(ctx context.Context, name string, kind persistence.AgentKind) (epoch int64, err error) {
-	epoch, err = d.node.store.RegisterAgent(ctx, persistence.Agent{Name: name, Kind: kind, Boot: d.node.standing.boot().ID})
-	if err != nil {
-		return 0, fmt.Errorf("register agent %s: %w", name, err)
-	}
-	return epoch, nil
-}
-
-// settleAgain registers all agents that live here under the node's new boot.
-func (d *directory) settleAgain(ctx context.Context) error {
-	d.settling.Lock()
-	defer d.settling.Unlock()
-	d.mu.Lock()
-	here := maps.Clone(d.here)
-	d.mu.Unlock()
-	for name, r := range here {
-		if !r.live {
-			continue
-		}
-		epoch, err := d.register(ctx, name, r.kind)
-		if err != nil {
-			return err
-		}
-		moved := *r
-		moved.code.epoch = epoch
-		d.mu.Lock()
-		d.here[name] = &moved
-		d.mu.Unlock()
-		d.node.system.Root.Send(d.node.pid(agentPID(name)), settled{})
-	}
-	return nil
-}
-
 // consumer is an agent's code: what takes its messages.
 type consumer struct {
 	epoch int64
@@ -173,7 +43,8 @@ type consumer struct {
 }
 
 // RegisterAgent makes take the receiver of the messages to a named agent, one
-// at a time, for as long as the node runs.
+// at a time, for as long as the node runs. Of several nodes that register the
+// same name one takes the messages; the others stand by for when it is gone.
 func (n *Node) RegisterAgent(ctx context.Context, name string, take AgentFunc) error {
 	return n.agents.settle(ctx, name, persistence.AgentBuiltIn, consumer{take: take, acknowledges: true})
 }
@@ -240,15 +111,12 @@ func (n *Node) Agents(ctx context.Context) ([]workflow.Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.agents.mu.Lock()
-	defer n.agents.mu.Unlock()
 	agents := make([]workflow.Agent, 0, len(stored))
 	for _, a := range stored {
-		agent := workflow.Agent{Name: a.Name, Kind: string(a.Kind), Waiting: a.Waiting, RegisteredAt: a.RegisteredAt}
-		if r := n.agents.here[a.Name]; r != nil {
-			agent.Home, agent.Live = n.cfg.Instance, r.live
-		}
-		agents = append(agents, agent)
+		agents = append(agents, workflow.Agent{
+			Name: a.Name, Kind: string(a.Kind), Home: a.Instance, Live: n.agents.live(a),
+			Waiting: a.Waiting, RegisteredAt: a.RegisteredAt,
+		})
 	}
 	slices.SortFunc(agents, func(a, b workflow.Agent) int { return strings.Compare(a.Name, b.Name) })
 	return agents, nil
@@ -265,6 +133,7 @@ type agentActor struct {
 	attempt  int   // failed tries of the first message of inbox
 	busy     bool  // reading, or a message is being taken
 	changed  bool  // something arrived since the last read began
+	held     bool  // the node's lease is in doubt
 	stopTask context.CancelFunc
 	serial   int // of the consumer; marks what is late
 }
@@ -280,6 +149,8 @@ type (
 		messages []persistence.InboxMessage
 		err      error
 	}
+	// homeLost says that the agent may live elsewhere by now.
+	homeLost struct{}
 	// messageTaken is how an attempt at the first message ended.
 	messageTaken struct {
 		serial int
@@ -325,11 +196,14 @@ func (a *agentActor) Receive(ctx actor.Context) {
 		}
 	case consumerGone:
 		if message.serial == a.serial {
-			a.serial++
-			a.stop()
-			a.code.take = nil
+			a.rest()
 			a.node.agents.left(a.name, a.code.epoch)
 		}
+	case homeLost:
+		a.rest()
+	case leaseRenewed:
+		a.held = false
+		a.next()
 	case pingActor:
 		message.reply <- struct{}{}
 	case *actor.Stopping:
@@ -338,6 +212,13 @@ func (a *agentActor) Receive(ctx actor.Context) {
 			a.code.release()
 		}
 	}
+}
+
+// rest takes no more messages until the agent settles again.
+func (a *agentActor) rest() {
+	a.serial++
+	a.stop()
+	a.code.take = nil
 }
 
 func (a *agentActor) stop() {
@@ -372,6 +253,9 @@ func (a *agentActor) begin(code consumer) {
 func (a *agentActor) next() {
 	switch {
 	case a.busy || a.code.take == nil:
+	case a.held:
+	case len(a.inbox) > 0 && !a.node.standing.admit(a.self):
+		a.held = true // until leaseRenewed
 	case len(a.inbox) > 0:
 		ended := messageTaken{a.serial, errors.New("the agent ended its goroutine (runtime.Goexit); it must return")}
 		a.task(ended, func(ctx context.Context, code consumer, message persistence.InboxMessage, serial int) any {
@@ -379,9 +263,9 @@ func (a *agentActor) next() {
 		})
 	case a.changed:
 		a.changed = false
-		store, name, after := a.node.store, a.name, a.after
-		a.task(nil, func(ctx context.Context, _ consumer, _ persistence.InboxMessage, serial int) any {
-			messages, err := store.Inbox(ctx, name, after, inboxAtOnce)
+		node, name, after := a.node, a.name, a.after
+		a.task(nil, func(ctx context.Context, code consumer, _ persistence.InboxMessage, serial int) any {
+			messages, err := node.readInbox(ctx, name, code.epoch, after)
 			return inboxRead{serial, messages, err}
 		})
 	}
@@ -405,6 +289,21 @@ func (a *agentActor) task(otherwise any, work func(context.Context, consumer, pe
 		}()
 		result = work(ctx, code, first, serial)
 	}()
+}
+
+// readInbox returns what has come for an agent that lives here.
+func (n *Node) readInbox(ctx context.Context, name string, epoch, after int64) ([]persistence.InboxMessage, error) {
+	if n.shared != nil { // it may have moved, and nobody has told
+		agent, err := n.store.Agent(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if agent.Epoch > epoch {
+			n.agents.moved(name, agent.Epoch)
+			return nil, nil
+		}
+	}
+	return n.store.Inbox(ctx, name, after, inboxAtOnce)
 }
 
 func take(ctx context.Context, code consumer, m persistence.InboxMessage) (err error) {
@@ -454,6 +353,9 @@ func (a *agentActor) acknowledge(message persistence.InboxMessage) {
 	node := a.node
 	node.journal.Append(persistence.Acknowledge{Agent: a.name, Epoch: a.code.epoch, MessageID: message.MessageID},
 		func(verdict persistence.Verdict) {
+			if errors.Is(verdict.Err, persistence.ErrFenced) {
+				node.tellDispatcher(lookNow{}) // it has moved
+			}
 			if verdict.Err != nil {
 				node.log.Warn("a message was taken and comes again, because that could not be stored",
 					"agent", message.Agent, "message", message.MessageID, "error", verdict.Err)

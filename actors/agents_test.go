@@ -61,6 +61,17 @@ func (d *desk) list() []string {
 	return slices.Clone(d.got)
 }
 
+// register makes d the agent desk of a node.
+func register(t *testing.T, node *Node, d *desk) {
+	t.Helper()
+	if err := node.RegisterAgent(t.Context(), "desk", func(_ context.Context, m workflow.Message) error {
+		d.note(m)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func wantMessages(t *testing.T, d *desk, want ...string) {
 	t.Helper()
 	synctest.Wait()

@@ -31,22 +31,6 @@ const (
 	lastRespawn  = time.Second
 )
 
-// cadence is how often the sweep asks the store what the messages may have
-// missed: at first each least, less and less often while it finds nothing.
-type cadence struct {
-	least, most time.Duration
-	// owned is how many sweeps there are for each that also reads which runs the
-	// boot owns.
-	owned int
-}
-
-var (
-	// On a store of its own a node hears of all that happens.
-	aloneCadence = cadence{least: time.Second, most: 30 * time.Second, owned: 1}
-	// What other nodes leave behind, only the sweep finds.
-	sharedCadence = cadence{least: 250 * time.Millisecond, most: 5 * time.Second, owned: 6}
-)
-
 // dispatcher gives runs their slots. A start that finds a free slot runs at
 // once; what waits in the store is claimed in batches when slots come free. It
 // is answerable for every run that its boot owns: those without an actor are
@@ -77,6 +61,8 @@ type dispatcher struct {
 	sweep      *time.Timer
 	due        *time.Timer
 	look       *time.Timer // nil when no early sweep is due
+
+	lookedAround time.Time // when the agents were last looked after
 }
 
 // liveRun is a run that has a slot.
@@ -131,6 +117,7 @@ type (
 	released struct {
 		queue string
 		delay time.Duration
+		heard bool // from another node, or with all others
 	}
 	// runLeft comes from a run's actor, last of all.
 	runLeft struct {
@@ -180,6 +167,10 @@ type (
 	resumed struct{}
 	// stirred: runs have begun to run on other nodes, or to be waited for here.
 	stirred struct{}
+	// peersChanged: others have come or gone, or can be told of things again.
+	peersChanged struct{}
+	// runsReleased: runs of dead nodes wait for a claim.
+	runsReleased struct{}
 	// bootEnded: the node's boot was declared dead, and its runs are others'.
 	bootEnded struct{}
 	// lookNow asks for a sweep out of turn, lookAgain for one after a failure.
@@ -283,9 +274,10 @@ func (d *dispatcher) Receive(ctx actor.Context) {
 	case surveyed:
 		d.takeStock(message)
 	case lookNow:
+		d.lookedAround = time.Time{}
 		d.survey()
 	case lookAgain:
-		d.look, d.recount = nil, true
+		d.look, d.recount, d.lookedAround = nil, true, time.Time{}
 		d.survey()
 	case findRun:
 		message.reply <- d.find(message.id)
@@ -295,7 +287,14 @@ func (d *dispatcher) Receive(ctx actor.Context) {
 		d.fillAll()
 		d.lookSoon()
 	case stirred:
+		if !d.node.peers.Complete() {
+			d.sweepOften()
+		}
+	case peersChanged:
+		d.lookedAround = time.Time{}
 		d.sweepOften()
+	case runsReleased:
+		d.runsReleased()
 	case bootEnded:
 		d.disown()
 	case supervisor.ChildStarted:
@@ -484,6 +483,9 @@ func (d *dispatcher) runLeft(m runLeft) {
 		d.wake(q, time.Now().Add(m.delay))
 	}
 	d.fill(q)
+	if m.state == workflow.Available {
+		d.offer(q)
+	}
 }
 
 func (d *dispatcher) slotLost(m slotLost) {

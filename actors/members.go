@@ -13,3 +13,8 @@ func (n *Node) Instance() string { return n.cfg.Instance }
 func (n *Node) Members(ctx context.Context) ([]persistence.Member, error) {
 	return n.store.Members(ctx)
 }
+
+// Takeovers lists boots that were declared dead, the latest first.
+func (n *Node) Takeovers(ctx context.Context, limit int) ([]persistence.Takeover, error) {
+	return n.store.Takeovers(ctx, limit)
+}

@@ -37,26 +37,12 @@ type Config struct {
 	// Capabilities says in the registry what this process can do, as a JSON
 	// object. Defaults to {}.
 	Capabilities string
-	// Wakeups tells other nodes what they would find later by themselves.
-	// Defaults to nobody.
-	Wakeups Wakeups
+	// Peers are the other nodes of the store. Defaults to nobody: then the sweeps
+	// find what others leave behind.
+	Peers Peers
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
-
-// Wakeups tells the other nodes of a store that something waits for them. What
-// it does not tell, their sweeps find.
-type Wakeups interface {
-	// Wake says that runs wait in a queue for which this node has no free slot.
-	// It must not block.
-	Wake(queue string)
-}
-
-// nobody is woken.
-type nobody struct{}
-
-// Wake implements [Wakeups].
-func (nobody) Wake(string) {}
 
 func (c Config) withDefaults() Config {
 	hostname, _ := os.Hostname()
@@ -70,8 +56,8 @@ func (c Config) withDefaults() Config {
 	if c.Journal.Logger == nil {
 		c.Journal.Logger = c.Logger
 	}
-	if c.Wakeups == nil {
-		c.Wakeups = nobody{}
+	if c.Peers == nil {
+		c.Peers = nobody{}
 	}
 	c.Retention = c.Retention.WithDefaults()
 	return c
@@ -108,6 +94,9 @@ type Node struct {
 	standing *standing
 	journal  *Journal
 	watchers *watchers
+	peers    Peers
+	awaited  *awaited // by peers
+	spacing  *spacing // of what peers are told
 	catalog  *catalog
 	agents   *directory
 
@@ -156,6 +145,9 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 		steps:    transactions,
 		journal:  NewJournal(store, cfg.Journal),
 		watchers: newWatchers(),
+		peers:    cfg.Peers,
+		awaited:  newAwaited(),
+		spacing:  newSpacing(),
 		catalog:  newCatalog(transactions != nil),
 		failed:   make(chan struct{}),
 
@@ -179,15 +171,30 @@ func (n *Node) Start(ctx context.Context) error {
 	if n.shared != nil {
 		n.shared.Listen(n.enqueued)
 	}
-	if err := n.store.Join(ctx, boot); err != nil {
-		return fmt.Errorf("join the store: %w", err)
+	err := n.join(ctx, boot)
+	if err != nil {
+		n.peers.Close()
+		return err
 	}
-	err := n.renewFirst(ctx, boot)
+	err = n.renewFirst(ctx, boot)
 	if err == nil {
 		err = n.startActors(ctx)
 	}
 	if err != nil {
-		return errors.Join(err, n.store.Leave(context.WithoutCancel(ctx), boot.ID))
+		err = errors.Join(err, n.store.Leave(context.WithoutCancel(ctx), boot.ID))
+		n.peers.Close()
+	}
+	return err
+}
+
+// join makes a boot known: to the other nodes, and then to the store, which says
+// where they find it.
+func (n *Node) join(ctx context.Context, boot persistence.Boot) (err error) {
+	if boot.Addresses, err = n.peers.Open(ctx, boot); err != nil {
+		return err
+	}
+	if err := n.store.Join(ctx, boot); err != nil {
+		return fmt.Errorf("join the store: %w", err)
 	}
 	return nil
 }
@@ -209,12 +216,12 @@ func (n *Node) renewFirst(ctx context.Context, boot persistence.Boot) error {
 // enqueued hears that somebody else has put runs into a queue.
 func (n *Node) enqueued(queue string) {
 	if n.started.Load() {
-		n.tellDispatcher(released{queue: queue})
+		n.tellDispatcher(released{queue: queue, heard: true})
 	}
 }
 
 func (n *Node) startActors(ctx context.Context) error {
-	if _, err := n.releaseOrphans(ctx); err != nil {
+	if err := n.releaseOrphans(ctx, func(persistence.Reassigned) {}); err != nil {
 		return fmt.Errorf("take back the runs of dead processes: %w", err)
 	}
 	n.system = newActorSystem(n.log)
@@ -280,6 +287,7 @@ func (n *Node) stop(ctx context.Context) error {
 		return nil
 	}
 	n.draining.Store(true)
+	n.announceLeave(ctx)
 	if !n.drain(ctx, false) {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace+2*time.Second)
 		defer cancel()
@@ -287,7 +295,17 @@ func (n *Node) stop(ctx context.Context) error {
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	return errors.Join(n.tree.Stop(last), n.leave(last))
+	err := errors.Join(n.tree.Stop(last), n.leave(last))
+	n.tellBootEnded(n.Boot()) // its agents move
+	n.peers.Close()
+	return err
+}
+
+// announceLeave is for the others not to take what follows for a death.
+func (n *Node) announceLeave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	n.peers.Leave(ctx)
 }
 
 // leave ends the boot. A store that cannot be reached is asked again, until the

@@ -109,7 +109,7 @@ func (d *dispatcher) claimed(m claimed) {
 	case len(activations) < m.limit:
 		q.more = q.missed
 	}
-	if len(activations) > 0 {
+	if len(activations) > 0 && !d.node.peers.Complete() {
 		d.sweepEvery = d.cadence.least
 	}
 	d.fill(q)
@@ -117,18 +117,38 @@ func (d *dispatcher) claimed(m claimed) {
 
 func (d *dispatcher) released(m released) {
 	q := d.queues[m.queue]
-	if q == nil {
-		return // of a node with other queues
-	}
-	if m.delay <= 0 {
+	switch {
+	case q == nil && m.heard: // of nodes with other queues
+	case q == nil:
+		d.node.tellWaiting(m.queue)
+	case m.delay > 0:
+		d.wake(q, time.Now().Add(m.delay))
+	default:
 		q.expect()
 		d.fill(q)
-		if q.free() <= 0 {
-			d.node.cfg.Wakeups.Wake(q.name)
+		if !m.heard {
+			d.offer(q)
 		}
-		return
 	}
-	d.wake(q, time.Now().Add(m.delay))
+}
+
+// offer lets other nodes have what waits in the store and finds no slot here.
+func (d *dispatcher) offer(q *queue) {
+	if q.more && !q.claiming {
+		d.node.tellWaiting(q.name)
+		d.sweepBusy()
+	}
+}
+
+// runsReleased claims before it surveys: which queues the runs are in, claims
+// find out at no more cost. There may be more of them than this node has slots.
+func (d *dispatcher) runsReleased() {
+	for _, q := range d.queues {
+		q.expect()
+		d.fill(q)
+		d.node.tellWaiting(q.name)
+	}
+	d.sweepOften() // some may have to run alone
 }
 
 // wake makes the dispatcher look at a queue at the given time.

@@ -223,14 +223,12 @@ func (p *pendingRun) Wait(ctx context.Context) (workflow.Run, error) {
 	watcher := p.node.watchers.subscribe(p.id, false)
 	defer p.node.watchers.unsubscribe(watcher)
 	ended, look := p.ended, p.ended == nil
-	if look && p.node.shared != nil {
-		p.node.tellDispatcher(stirred{}) // it may run on another node
-	}
 	reread := time.NewTicker(rereadEvery)
 	defer reread.Stop()
 	for {
 		if look {
 			look = false
+			p.node.lookElsewhere(p.id)
 			run, err := p.node.Run(ctx, p.id)
 			gone := errors.Is(err, workflow.ErrRunNotFound) && ended == nil
 			if gone || err == nil && run.State.Terminal() {
@@ -350,6 +348,7 @@ func (n *Node) Cancel(ctx context.Context, id workflow.RunID, reason string) (wo
 	}
 	n.watchers.end(*verdict.Changed)
 	n.tellCancelled(id, verdict.Changed.Epoch)
+	n.tellCancelledElsewhere(id)
 	return *verdict.Changed, nil
 }
 
@@ -381,6 +380,9 @@ func (n *Node) Retry(ctx context.Context, id workflow.RunID) (workflow.Run, erro
 	if err != nil {
 		return workflow.Run{}, fmt.Errorf("retry run %s: %w", id, err)
 	}
+	if run := verdict.Changed; n.catalog.version(run.Workflow, run.Version) == nil {
+		n.tellWaiting(run.Queue)
+	}
 	n.tellDispatcher(released{queue: verdict.Changed.Queue})
 	return *verdict.Changed, nil
 }
@@ -390,6 +392,7 @@ func (n *Node) Retry(ctx context.Context, id workflow.RunID) (workflow.Run, erro
 // that lags behind loses events, but not that one.
 func (n *Node) Watch(ctx context.Context, id workflow.RunID) (<-chan workflow.Event, error) {
 	watcher := n.watchers.subscribe(id, true)
+	n.lookElsewhere(id)
 	run, err := n.Run(ctx, id)
 	if err != nil {
 		n.watchers.unsubscribe(watcher)
@@ -415,6 +418,7 @@ func (n *Node) watch(ctx context.Context, run workflow.Run, watcher *watcher, ev
 			}
 		case run = <-watcher.ended:
 		case <-reread.C:
+			n.lookElsewhere(run.ID)
 			if read, err := n.Run(ctx, run.ID); err == nil {
 				run = read
 			}

@@ -461,11 +461,13 @@ func (r *runActor) leave(e leave) {
 	case e.state == workflow.Completed:
 		run = r.outcome(run)
 		r.node.watchers.end(run)
+		r.node.tellEnded(run.ID)
 		r.life.over(&run)
 	case e.state == workflow.Cancelled:
 		r.life.over(nil) // who cancelled it has told the others, and the row says why
 	default:
 		r.node.watchers.end(r.outcome(run))
+		r.node.tellEnded(run.ID)
 		r.life.over(nil) // a retry may change it
 	}
 	r.node.tellDispatcher(runLeft{

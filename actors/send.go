@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,173 +9,207 @@ import (
 	"strings"
 	"time"
 
+	"singularity/messages"
 	"singularity/persistence"
 	"singularity/workflow"
 )
 
-// Send gives a message to the actor with the given PID, of the form name or
-// address/name, and returns its answer. Actors and what they take:
+const (
+	// maxTries is how often a letter is sent, to one node or another, before its
+	// sender gives up.
+	maxTries = 4
+	// tryAgainAfter is the pause before the second try of a letter that reached
+	// nobody; later ones take longer.
+	tryAgainAfter = 50 * time.Millisecond
+	// patience is how long an actor may take to answer; it answers at once, unless
+	// it stops with the question unread.
+	patience = 5 * time.Second
+)
+
+// Send gives a message to the actor with the given PID and returns its answer.
+// A PID is a name, or address/name to begin at one node: its label, its boot or
+// the address of its actors. Actors and what they take:
 //
 //	run/<id>      ping, query, cancel {"reason"}
 //	agent/<name>  ping, message {"message_id", "source", "type", "payload"}
-//	dispatcher    ping, sweep
+//	dispatcher    ping, sweep, start {"workflow", "input", "id", "queue", "key", "priority"}
+//	registry      ping, members
 //
-// A PID that nothing answers to is workflow.ErrActorNotFound, a type that the
-// actor does not take a [workflow.UnknownMessageError].
+// An actor is found wherever it lives. A PID that nothing answers to is
+// workflow.ErrActorNotFound, a type that the actor does not take a
+// [workflow.UnknownMessageError], a node that cannot be reached
+// workflow.ErrUnreachable, and silence workflow.ErrNoReply.
 func (n *Node) Send(ctx context.Context, pid, messageType string, payload json.RawMessage) (json.RawMessage, error) {
-	name := strings.TrimPrefix(pid, n.system.Address()+"/")
-	answer, err := n.deliver(ctx, name, messageType, payload)
+	address, name := splitPID(pid)
+	letter := &messages.Letter{Id: workflow.NewRunID().String(), Target: name, Type: messageType, PayloadJson: payload}
+	reply, err := n.send(ctx, address, letter)
 	if err != nil {
 		return nil, fmt.Errorf("send to %s: %w", pid, err)
 	}
-	return json.Marshal(answer)
+	return reply, nil
 }
 
-func (n *Node) deliver(ctx context.Context, name, messageType string, payload json.RawMessage) (any, error) {
-	kind, rest, _ := strings.Cut(name, "/")
-	switch {
-	case kind == "run" && rest != "":
-		id, err := workflow.ParseRunID(rest)
+// splitPID separates an address from a name, which may have a slash itself.
+func splitPID(pid string) (address, name string) {
+	last := strings.LastIndexByte(pid, '/')
+	if last < 0 {
+		return "", pid
+	}
+	name = pid[last+1:]
+	for _, kind := range []string{"run", "agent"} {
+		if before, found := strings.CutSuffix(pid[:last], kind); found && (before == "" || strings.HasSuffix(before, "/")) {
+			return strings.TrimSuffix(before, "/"), kind + "/" + name
+		}
+	}
+	return pid[:last], name
+}
+
+// send follows an actor to where it lives. Only who has written a letter sends
+// it on, a few times at most, so it cannot go round in circles.
+func (n *Node) send(ctx context.Context, address string, letter *messages.Letter) (json.RawMessage, error) {
+	mayHaveActed := false
+	var failure error
+	for try := range maxTries {
+		boot, err := n.destination(ctx, address, letter, failure)
 		if err != nil {
 			return nil, err
 		}
-		return n.sendRun(ctx, id, messageType, payload)
-	case kind == "agent" && rest != "":
-		return n.sendAgent(ctx, rest, messageType, payload)
-	case name == "dispatcher":
-		return n.sendDispatcher(ctx, messageType)
+		var reply json.RawMessage
+		if boot == n.Boot() {
+			reply, failure = n.deliver(ctx, letter)
+		} else {
+			reply, failure = n.mail(ctx, boot, letter)
+		}
+		switch {
+		case failure == nil:
+			return reply, nil
+		case errors.As(failure, new(*notOwnerError)):
+			continue
+		case !errors.As(failure, new(*lostLetterError)):
+			return nil, failure
+		case !errors.Is(failure, workflow.ErrUnreachable):
+			mayHaveActed = true
+		}
+		if try < maxTries-1 && !pause(ctx, time.Duration(try+1)*tryAgainAfter) {
+			break
+		}
+	}
+	switch {
+	case letter.GetType() == "cancel" && ctx.Err() == nil:
+		return n.deliver(ctx, letter) // the row is as good
+	case mayHaveActed:
+		return nil, fmt.Errorf("%w: %w", workflow.ErrNoReply, failure)
+	case errors.As(failure, new(*notOwnerError)):
+		return nil, fmt.Errorf("%w: it was looked for on %d nodes, and each named another", workflow.ErrUnreachable, maxTries)
 	default:
-		return nil, fmt.Errorf("%w: expected run/<id>, agent/<name> or dispatcher", workflow.ErrActorNotFound)
+		return nil, failure
 	}
 }
 
-// pong answers a ping.
-type pong struct {
-	PID  string `json:"pid"`
-	Node string `json:"node"`
-}
-
-func (n *Node) sendRun(ctx context.Context, id workflow.RunID, messageType string, payload json.RawMessage) (any, error) {
-	switch messageType {
-	case "ping":
-		reply := make(chan workflow.Run, 1)
-		if !n.sendLive(runPID(id), queryRun{reply}) {
-			return nil, n.explainAbsence(ctx, id)
-		}
-		if _, err := await(ctx, reply); err != nil {
-			return nil, err
-		}
-		return pong{runPID(id), n.cfg.Instance}, nil
-	case "query":
-		return n.Run(ctx, id)
-	case "cancel":
-		var request struct {
-			Reason string `json:"reason"`
-		}
-		if err := decodePayload(payload, &request); err != nil {
-			return nil, err
-		}
-		return n.Cancel(ctx, id, request.Reason)
-	default:
-		return nil, &workflow.UnknownMessageError{PID: runPID(id), Type: messageType, Known: []string{"ping", "query", "cancel"}}
+// destination is the boot to send a letter to, after the last try failed with
+// the given error.
+func (n *Node) destination(ctx context.Context, address string, letter *messages.Letter, failure error) (persistence.BootID, error) {
+	if elsewhere, ok := errors.AsType[*notOwnerError](failure); ok {
+		return elsewhere.boot, nil
 	}
-}
-
-// explainAbsence says why a run has no actor.
-func (n *Node) explainAbsence(ctx context.Context, id workflow.RunID) error {
-	run, err := n.Run(ctx, id)
-	if err != nil {
-		return err
+	if address != "" {
+		return n.bootAt(ctx, address)
 	}
-	return fmt.Errorf("%w: run %s is %s and not in memory", workflow.ErrActorNotFound, id, run.State)
+	return n.locate(ctx, letter)
 }
 
-func (n *Node) sendAgent(ctx context.Context, name, messageType string, payload json.RawMessage) (any, error) {
-	switch messageType {
-	case "ping":
-		reply := make(chan struct{}, 1)
-		if !n.sendLive(agentPID(name), pingActor{reply}) {
-			return nil, fmt.Errorf("%w: agent %s is not here", workflow.ErrActorNotFound, name)
+// locate finds where the actor lives that a letter is for. What any node can
+// answer from the store is answered here, and so is what nobody can answer.
+func (n *Node) locate(ctx context.Context, letter *messages.Letter) (home persistence.BootID, err error) {
+	kind, name, _ := strings.Cut(letter.GetTarget(), "/")
+	personal := letter.GetType() == "ping" || letter.GetType() == "cancel"
+	id, invalid := workflow.ParseRunID(name)
+	switch {
+	case n.shared == nil || !personal:
+	case kind == "run" && invalid == nil:
+		home, err = n.shared.Owner(ctx, id)
+	case kind == "agent":
+		var agent persistence.Agent
+		if agent, err = n.store.Agent(ctx, name); agent.Alive {
+			home = agent.Boot
 		}
-		if _, err := await(ctx, reply); err != nil {
-			return nil, err
-		}
-		return pong{agentPID(name), n.cfg.Instance}, nil
-	case "message":
-		message := workflow.Message{Agent: name}
-		if err := decodePayload(payload, &message); err != nil {
-			return nil, err
-		}
-		message.Agent = name
-		return n.post(ctx, message)
-	default:
-		return nil, &workflow.UnknownMessageError{PID: agentPID(name), Type: messageType, Known: []string{"ping", "message"}}
 	}
-}
-
-// posted answers a message to an agent: it is in the inbox.
-type posted struct {
-	MessageID string    `json:"message_id"`
-	Agent     string    `json:"agent"`
-	Posted    time.Time `json:"timestamp"`
-}
-
-func (n *Node) post(ctx context.Context, message workflow.Message) (any, error) {
-	if message.ID == "" {
-		message.ID = workflow.NewRunID().String()
+	if err != nil && !errors.Is(err, workflow.ErrRunNotFound) && !errors.Is(err, workflow.ErrAgentNotFound) {
+		return "", err
 	}
-	if _, err := n.journal.Commit(ctx, persistence.Post{Message: message}); err != nil {
-		if errors.Is(err, workflow.ErrAgentNotFound) {
-			return nil, fmt.Errorf("%w: agent %s was never registered", workflow.ErrActorNotFound, message.Agent)
+	return cmp.Or(home, n.Boot()), nil
+}
+
+// bootAt finds a node.
+func (n *Node) bootAt(ctx context.Context, address string) (persistence.BootID, error) {
+	own := n.standing.boot()
+	if address == n.system.Address() || address == own.Instance || address == string(own.ID) {
+		return own.ID, nil
+	}
+	if boot, found := n.peers.At(address); found {
+		return boot, nil
+	}
+	if n.shared != nil {
+		members, err := n.store.Members(ctx)
+		if err != nil {
+			return "", err
 		}
-		return nil, err
-	}
-	n.agents.arrived(message.Agent)
-	return posted{message.ID, message.Agent, time.Now().UTC()}, nil
-}
-
-func (n *Node) sendDispatcher(ctx context.Context, messageType string) (any, error) {
-	switch messageType {
-	case "ping":
-		reply := make(chan workflow.Run, 1)
-		n.tellDispatcher(findRun{reply: reply})
-		if _, err := await(ctx, reply); err != nil {
-			return nil, err
+		for _, member := range members {
+			if member.Status != "offline" && (address == member.Instance || address == string(member.Boot)) {
+				return member.Boot, nil
+			}
 		}
-		return pong{"dispatcher", n.cfg.Instance}, nil
-	case "sweep":
-		n.tellDispatcher(lookNow{})
-		return struct {
-			Swept bool `json:"sweep_started"`
-		}{true}, nil
-	default:
-		return nil, &workflow.UnknownMessageError{PID: "dispatcher", Type: messageType, Known: []string{"ping", "sweep"}}
 	}
+	return "", fmt.Errorf("%w: no node is known as %s", workflow.ErrActorNotFound, address)
 }
 
-// patience is how long an actor may take to answer; it answers at once, unless
-// it stops with the question unread.
-const patience = 5 * time.Second
+// lostLetterError is a letter that was not answered.
+type lostLetterError struct {
+	boot persistence.BootID
+	err  error
+}
 
-func await[T any](ctx context.Context, reply <-chan T) (T, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience,
-		fmt.Errorf("%w: it did not answer within %s", workflow.ErrActorNotFound, patience))
+func (e *lostLetterError) Error() string {
+	return fmt.Sprintf("the node of boot %s: %v", e.boot, e.err)
+}
+func (e *lostLetterError) Unwrap() error { return e.err }
+
+// mail gives a letter to another node and returns what it answered.
+func (n *Node) mail(ctx context.Context, boot persistence.BootID, letter *messages.Letter) (json.RawMessage, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	select {
-	case value := <-reply:
-		return value, nil
-	case <-ctx.Done():
-		var none T
-		return none, context.Cause(ctx)
+	reply, err := n.peers.Ask(ctx, boot, letter)
+	if err != nil {
+		return nil, &lostLetterError{boot, err}
+	}
+	switch outcome := reply.GetOutcome().(type) {
+	case *messages.LetterReply_ReplyJson:
+		return outcome.ReplyJson, nil
+	case *messages.LetterReply_NotOwner:
+		return nil, &notOwnerError{persistence.BootID(outcome.NotOwner.GetBoot())}
+	case *messages.LetterReply_Failure:
+		return nil, decodeError(letter, outcome.Failure)
+	default:
+		return nil, fmt.Errorf("%w: the node of boot %s speaks a later version", workflow.ErrNoReply, boot)
 	}
 }
 
-func decodePayload(payload json.RawMessage, into any) error {
-	if len(payload) == 0 {
-		return nil
+// Answer gives a letter of another node to its actor, and returns the reply. It
+// does not send it on: where the actor lives, it tells, and who wrote follows.
+func (n *Node) Answer(ctx context.Context, letter *messages.Letter) *messages.LetterReply {
+	if !n.started.Load() {
+		return &messages.LetterReply{Outcome: &messages.LetterReply_Failure{Failure: encodeError(workflow.ErrDraining)}}
 	}
-	if err := json.Unmarshal(payload, into); err != nil {
-		return workflow.Invalidf("payload", "cannot be read: %v", err)
+	answer, err := n.deliver(ctx, letter)
+	elsewhere, moved := errors.AsType[*notOwnerError](err)
+	switch {
+	case moved:
+		return &messages.LetterReply{Outcome: &messages.LetterReply_NotOwner{
+			NotOwner: &messages.NotOwner{Boot: string(elsewhere.boot)},
+		}}
+	case err != nil:
+		return &messages.LetterReply{Outcome: &messages.LetterReply_Failure{Failure: encodeError(err)}}
+	default:
+		return &messages.LetterReply{Outcome: &messages.LetterReply_ReplyJson{ReplyJson: answer}}
 	}
-	return nil
 }

@@ -21,7 +21,7 @@ func TestSendReachesTheActorsOfANode(t *testing.T) {
 		}
 		run := start(t, node, holding)
 		synctest.Wait()
-		pid := runPID(run.ID())
+		pid, chosen := runPID(run.ID()), workflow.NewRunID().String()
 		tests := []struct {
 			pid, messageType, payload string
 			want                      string // in the answer
@@ -33,7 +33,14 @@ func TestSendReachesTheActorsOfANode(t *testing.T) {
 			{"agent/desk", "message", `{"message_id":"m0","type":"note","payload":{"n":1}}`, `"message_id":"m0"`},
 			{"agent/desk", "message", "", `"agent":"desk"`},
 			{"dispatcher", "ping", "", `{"pid":"dispatcher","node":"here"}`},
+			{"here/" + pid, "ping", "", `"node":"here"`},
+			{"here/dispatcher", "ping", "", `{"pid":"dispatcher","node":"here"}`},
 			{"dispatcher", "sweep", "", `{"sweep_started":true}`},
+			{"dispatcher", "start", `{"workflow":"holding","input":{},"id":"` + chosen + `"}`, `{"id":"` + chosen + `","attached":false}`},
+			{"dispatcher", "start", `{"workflow":"holding","input":{},"id":"` + chosen + `"}`, `"attached":true`},
+			{"dispatcher", "start", `{"workflow":"holding","input":{}}`, `"attached":false`},
+			{"registry", "ping", "", `{"pid":"registry","node":"here"}`},
+			{"registry", "members", "", `"instance_id":"here"`},
 			{pid, "cancel", `{"reason":"no longer needed"}`, `"reason":"no longer needed"`},
 			{pid, "query", "", `"state":"cancelled"`},
 		}
@@ -73,14 +80,19 @@ func TestSendThatCannotBeAnswered(t *testing.T) {
 			{nobody, "cancel", "", is(workflow.ErrRunNotFound), ""},
 			{"agent/stranger", "ping", "", is(workflow.ErrActorNotFound), "agent stranger is not here"},
 			{"agent/stranger", "message", "", is(workflow.ErrActorNotFound), "never registered"},
-			{"journal", "ping", "", is(workflow.ErrActorNotFound), "expected run/<id>, agent/<name> or dispatcher"},
+			{"journal", "ping", "", is(workflow.ErrActorNotFound), "expected run/<id>, agent/<name>, dispatcher or registry"},
 			{"", "ping", "", is(workflow.ErrActorNotFound), ""},
 			{"run/", "ping", "", is(workflow.ErrActorNotFound), ""},
 			{"elsewhere/" + ended, "ping", "", is(workflow.ErrActorNotFound), ""},
+			{"sync", "ping", "", is(workflow.ErrActorNotFound), ""},
+			{"elsewhere/dispatcher", "ping", "", is(workflow.ErrActorNotFound), "no node is known as elsewhere"},
+			{"registry", "greet", "", isUnknownMessage, "it takes ping, members"},
+			{"dispatcher", "start", `{"workflow":"unheard of"}`, is(workflow.ErrUnknownWorkflow), ""},
+			{"dispatcher", "start", `{"id":"17"}`, isInput, ""},
 			{"run/17", "ping", "", isInput, `"17" is not a run id`},
 			{ended, "greet", "", isUnknownMessage, "it takes ping, query, cancel"},
 			{"agent/desk", "greet", "", isUnknownMessage, "it takes ping, message"},
-			{"dispatcher", "greet", "", isUnknownMessage, "it takes ping, sweep"},
+			{"dispatcher", "greet", "", isUnknownMessage, "it takes ping, sweep, start"},
 			{ended, "cancel", `{"reason":7}`, isInput, `"payload" cannot be read`},
 			{"agent/desk", "message", `[`, isInput, `"payload" cannot be read`},
 		}

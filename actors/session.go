@@ -24,8 +24,6 @@ const (
 	// orphansEvery is how often the runs of boots that ended are looked for, while
 	// any run runs elsewhere: who declared a boot dead may have died over it.
 	orphansEvery = 10 * time.Second
-	// reassignAtOnce is how many runs of dead boots are released in one transaction.
-	reassignAtOnce = 500
 )
 
 // session keeps the node's lease in a store that it shares, and judges the
@@ -43,21 +41,25 @@ type session struct {
 	renewing  bool
 	rejoining bool
 	failing   bool // the last renewal did
+	unbroken  time.Duration
 	elsewhere bool
 	swept     time.Time // when orphans were last looked for
 	charged   map[persistence.BootID]bool
 	next      *time.Timer
+	due       time.Time // when next is
 
 	running context.Context //nolint:containedctx // of the tasks beside the actor
 	stop    context.CancelFunc
 	tasks   sync.WaitGroup
 }
 
-// Messages to the session; its tasks send all but the first.
+// Messages to the session; its tasks send all but the first. Node.Suspect sends
+// a Suspicion.
 type (
 	renewNow struct{}
 	renewed  struct {
 		sent    time.Time
+		asked   []persistence.BootID
 		renewal persistence.Renewal
 		err     error
 	}
@@ -66,7 +68,9 @@ type (
 		ended  bool
 		err    error
 	}
+	// tookOver comes for each batch of runs that was released.
 	tookOver struct {
+		dead persistence.BootID // was declared so just now, with the first batch of its runs; else empty
 		runs persistence.Reassigned
 		err  error
 	}
@@ -96,6 +100,10 @@ func (s *session) Receive(ctx actor.Context) {
 		s.tasks.Wait()
 	case renewNow:
 		s.renew()
+	case Suspicion:
+		if delay, look := s.judge.suspect(time.Now(), message); look {
+			s.lookIn(delay)
+		}
 	case renewed:
 		s.renewed(message)
 	case declared:
@@ -122,7 +130,19 @@ func (s *session) renewIn(delay time.Duration) {
 		s.next.Stop()
 	}
 	root, self := s.root, s.self
+	s.due = time.Now().Add(delay)
 	s.next = time.AfterFunc(delay, func() { root.Send(self, renewNow{}) })
+}
+
+// lookIn renews out of turn. The end of a renewal under way tells by itself when
+// the next one is.
+func (s *session) lookIn(delay time.Duration) {
+	switch {
+	case delay == 0:
+		s.renew()
+	case !s.renewing && time.Until(s.due) > delay:
+		s.renewIn(delay)
+	}
 }
 
 func (s *session) renew() {
@@ -135,6 +155,8 @@ func (s *session) renew() {
 		State:  persistence.NodeAlive,
 		Public: s.renewals%publicEvery == 0,
 		Load:   int(s.node.load.Load()),
+
+		Suspected: s.judge.ask(time.Now()),
 	}
 	if s.node.draining.Load() {
 		status.State, status.Public = persistence.NodeDraining, true
@@ -143,7 +165,7 @@ func (s *session) renew() {
 	s.task(func(ctx context.Context) any {
 		ctx, cancel := context.WithTimeout(ctx, renewPatience)
 		defer cancel()
-		m := renewed{sent: time.Now()}
+		m := renewed{sent: time.Now(), asked: status.Suspected}
 		m.renewal, m.err = s.store.Renew(ctx, boot, status)
 		return m
 	})
@@ -165,7 +187,11 @@ func (s *session) renewed(m renewed) {
 		return
 	}
 	s.granted(m.sent)
-	charges, again := s.judge.weigh(time.Now(), m.renewal)
+	if m.renewal.Unbroken < s.unbroken {
+		s.node.tellDispatcher(lookNow{}) // what the broken session was to hear is lost
+	}
+	s.unbroken = m.renewal.Unbroken
+	charges, again := s.judge.weigh(time.Now(), m.asked, m.renewal)
 	for _, charge := range charges {
 		s.declare(charge)
 	}
@@ -200,53 +226,7 @@ func (s *session) stir(elsewhere bool) {
 	s.elsewhere = elsewhere
 	s.node.elsewhere.Store(elsewhere)
 	if elsewhere && time.Since(s.swept) >= orphansEvery {
-		s.takeOver()
-	}
-}
-
-func (s *session) declare(charge persistence.Charge) {
-	if s.charged[charge.Boot] {
-		return
-	}
-	s.charged[charge.Boot] = true
-	judge := s.node.standing.boot().ID
-	s.task(func(ctx context.Context) any {
-		ended, err := s.store.Declare(ctx, judge, charge)
-		return declared{charge, ended, err}
-	})
-}
-
-func (s *session) declared(m declared) {
-	delete(s.charged, m.charge.Boot)
-	switch {
-	case m.err != nil:
-		s.node.log.Warn("a node that looks dead was not declared dead; the next renewal looks again",
-			"boot", m.charge.Boot, "ground", m.charge.Ground, "error", m.err)
-	case m.ended:
-		s.node.takeovers.Add(1)
-		s.node.log.Warn("declared a node dead; its runs go on elsewhere", "boot", m.charge.Boot, "ground", m.charge.Ground)
-		s.takeOver()
-	}
-}
-
-// takeOver releases the runs of all boots that have ended.
-func (s *session) takeOver() {
-	s.swept = time.Now()
-	s.task(func(ctx context.Context) any {
-		runs, err := s.node.releaseOrphans(ctx)
-		if err == nil && runs == (persistence.Reassigned{}) {
-			return nil
-		}
-		return tookOver{runs, err}
-	})
-}
-
-func (s *session) tookOver(m tookOver) {
-	if m.err != nil {
-		s.node.log.Warn("the runs of dead nodes were not all released; the next look goes on", "error", m.err)
-	}
-	if m.runs.Released > 0 {
-		s.node.tellDispatcher(lookNow{})
+		s.takeOver("")
 	}
 }
 
@@ -257,13 +237,14 @@ func (s *session) disowned() {
 	s.node.log.Error("this node was declared dead; it drops its runs and goes on under a new boot id",
 		"boot", s.node.standing.boot().ID)
 	s.node.tellDispatcher(bootEnded{})
+	s.node.agents.suspend()
 	if s.node.draining.Load() {
 		return // there is nothing more to own
 	}
 	s.rejoining = true
 	boot := s.node.newBoot()
 	s.task(func(ctx context.Context) any {
-		join := func() error { return s.store.Join(ctx, boot) }
+		join := func() error { return s.node.join(ctx, boot) }
 		if !s.insist(ctx, "join again", join) {
 			return nil
 		}
@@ -295,19 +276,6 @@ func (s *session) rejoined(m rejoined) {
 		s.insist(ctx, "register its agents", func() error { return s.node.agents.settleAgain(ctx) })
 		return nil
 	})
-}
-
-// releaseOrphans releases the runs of boots that have ended.
-func (n *Node) releaseOrphans(ctx context.Context) (all persistence.Reassigned, err error) {
-	for {
-		some, err := n.store.Reassign(ctx, reassignAtOnce)
-		if err != nil || some == (persistence.Reassigned{}) {
-			return all, err
-		}
-		all.Released += some.Released
-		all.Quarantined += some.Quarantined
-		n.log.Info("took back the runs of dead processes", "released", some.Released, "quarantined", some.Quarantined)
-	}
 }
 
 // newBoot is this process under an id that was never used.

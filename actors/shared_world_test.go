@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -44,11 +45,15 @@ type link struct {
 	deaf     bool      // renewals do not pass
 	lockFree bool      // the database has noticed that the session is gone
 	wake     func(queue string)
+	slow     time.Duration  // that registering an agent takes
+	calls    map[string]int // to the database, by what they ask
 }
 
 var _ persistence.Shared = (*link)(nil)
 
-func (d *database) link() *link { return &link{Store: d.runs, database: d} }
+func (d *database) link() *link {
+	return &link{Store: d.runs, database: d, calls: map[string]int{}}
+}
 
 // set changes what a test has in its hands.
 func (d *database) set(change func()) {
@@ -63,6 +68,14 @@ func (d *database) declared() int {
 	return d.calls
 }
 
+// called counts a call, which may not pass.
+func (l *link) called(what string) error {
+	l.database.mu.Lock()
+	defer l.database.mu.Unlock()
+	l.calls[what]++
+	return l.passes()
+}
+
 func (l *link) passes() error {
 	if l.cut || l.database.down {
 		l.since = time.Time{}
@@ -72,13 +85,84 @@ func (l *link) passes() error {
 }
 
 func (l *link) Commit(ctx context.Context, batch []persistence.Write) ([]persistence.Verdict, error) {
-	l.database.mu.Lock()
-	err := l.passes()
-	l.database.mu.Unlock()
-	if err != nil {
+	if err := l.called("commit"); err != nil {
 		return nil, err
 	}
 	return l.Store.Commit(ctx, batch)
+}
+
+func (l *link) Run(ctx context.Context, id workflow.RunID) (workflow.Run, error) {
+	if err := l.called("run"); err != nil {
+		return workflow.Run{}, err
+	}
+	return l.Store.Run(ctx, id)
+}
+
+func (l *link) Owned(ctx context.Context, boot persistence.BootID) ([]workflow.RunID, error) {
+	if err := l.called("owned"); err != nil {
+		return nil, err
+	}
+	return l.Store.Owned(ctx, boot)
+}
+
+func (l *link) Backlog(ctx context.Context, known []persistence.Definition) ([]persistence.Backlog, error) {
+	if err := l.called("backlog"); err != nil {
+		return nil, err
+	}
+	return l.Store.Backlog(ctx, known)
+}
+
+func (l *link) Reassign(ctx context.Context, limit int) (persistence.Reassigned, error) {
+	if err := l.called("reassign"); err != nil {
+		return persistence.Reassigned{}, err
+	}
+	return l.Store.Reassign(ctx, limit)
+}
+
+func (l *link) RegisterAgent(ctx context.Context, agent persistence.Agent, replace bool) (int64, error) {
+	if err := l.called("register agent"); err != nil {
+		return 0, err
+	}
+	time.Sleep(l.slow)
+	return l.Store.RegisterAgent(ctx, agent, replace)
+}
+
+func (l *link) Agent(ctx context.Context, name string) (persistence.Agent, error) {
+	if err := l.called("agent"); err != nil {
+		return persistence.Agent{}, err
+	}
+	return l.Store.Agent(ctx, name)
+}
+
+func (l *link) Agents(ctx context.Context) ([]persistence.Agent, error) {
+	if err := l.called("agents"); err != nil {
+		return nil, err
+	}
+	return l.Store.Agents(ctx)
+}
+
+func (l *link) Inbox(ctx context.Context, agent string, after int64, limit int) ([]persistence.InboxMessage, error) {
+	if err := l.called("inbox"); err != nil {
+		return nil, err
+	}
+	return l.Store.Inbox(ctx, agent, after, limit)
+}
+
+func (l *link) Owner(ctx context.Context, run workflow.RunID) (persistence.BootID, error) {
+	if err := l.called("owner"); err != nil {
+		return "", err
+	}
+	if _, err := l.Store.Run(ctx, run); err != nil {
+		return "", err
+	}
+	l.database.mu.Lock()
+	defer l.database.mu.Unlock()
+	for boot := range l.database.leases {
+		if owned, _ := l.Store.Owned(ctx, boot); slices.Contains(owned, run) {
+			return boot, nil
+		}
+	}
+	return "", nil
 }
 
 func (l *link) Join(ctx context.Context, boot persistence.Boot) error {
@@ -90,6 +174,16 @@ func (l *link) Join(ctx context.Context, boot persistence.Boot) error {
 	l.since = time.Now()
 	l.database.leases[boot.ID] = &lease{link: l, instance: boot.Instance, until: time.Now().Add(persistence.LeaseTerm)}
 	return l.Store.Join(ctx, boot)
+}
+
+func (l *link) Leave(ctx context.Context, boot persistence.BootID) error {
+	l.database.mu.Lock()
+	defer l.database.mu.Unlock()
+	if err := l.passes(); err != nil {
+		return err
+	}
+	l.database.leases[boot].ended = true
+	return l.Store.Leave(ctx, boot)
 }
 
 func (l *link) Renew(_ context.Context, boot persistence.BootID, status persistence.Status) (persistence.Renewal, error) {
@@ -120,7 +214,8 @@ func (l *link) Renew(_ context.Context, boot persistence.BootID, status persiste
 		if owned, _ := l.database.runs.Owned(context.Background(), id); len(owned) > 0 {
 			found.Elsewhere = true
 		}
-		if !other.ended && (other.link.lockFree || left < persistence.LeaseTerm-1500*time.Millisecond) {
+		asked := slices.Contains(status.Suspected, id)
+		if !other.ended && (other.link.lockFree || left < persistence.LeaseTerm-1500*time.Millisecond || asked) {
 			found.Suspects = append(found.Suspects, persistence.Suspect{
 				Boot: id, Instance: other.instance, Renewals: other.renewals, LockFree: other.link.lockFree, Left: left,
 			})
@@ -129,7 +224,7 @@ func (l *link) Renew(_ context.Context, boot persistence.BootID, status persiste
 	return found, nil
 }
 
-func (l *link) Declare(ctx context.Context, _ persistence.BootID, charge persistence.Charge) (bool, error) {
+func (l *link) Declare(ctx context.Context, judge persistence.BootID, charge persistence.Charge) (bool, error) {
 	l.database.mu.Lock()
 	defer l.database.mu.Unlock()
 	if err := l.passes(); err != nil {
@@ -146,13 +241,16 @@ func (l *link) Declare(ctx context.Context, _ persistence.BootID, charge persist
 	}
 	other.ended = true
 	l.database.calls++
-	return true, l.database.runs.Leave(ctx, charge.Boot)
+	return l.Store.Declare(ctx, judge, charge)
 }
 
 func (l *link) Ended(ctx context.Context, runs []workflow.RunID) ([]workflow.RunID, error) {
+	if err := l.called("ended"); err != nil {
+		return nil, err
+	}
 	var ended []workflow.RunID
 	for _, id := range runs {
-		if run, err := l.Run(ctx, id); err == nil && run.State.Terminal() {
+		if run, err := l.Store.Run(ctx, id); err == nil && run.State.Terminal() {
 			ended = append(ended, id)
 		}
 	}
@@ -196,18 +294,32 @@ type cluster struct {
 	*database
 	links []*link
 	nodes []*Node
+	network
 }
 
 // startCluster starts nodes a, b, … that know the same workflows.
 func startCluster(t testing.TB, size int, definitions ...workflow.Definition) *cluster {
 	t.Helper()
 	c := &cluster{TB: t, database: newDatabase()}
-	for i := range size {
-		l := c.link()
-		cfg := Config{Instance: string(rune('a' + i)), Queues: map[string]int{"default": 2}}
-		c.links = append(c.links, l)
-		c.nodes = append(c.nodes, startNode(t, l, cfg, definitions...))
+	for range size {
+		c.add(nil, definitions...)
 	}
+	return c.ripen()
+}
+
+// add starts one more node.
+func (c *cluster) add(peers Peers, definitions ...workflow.Definition) *Node {
+	c.Helper()
+	l := c.link()
+	cfg := Config{Instance: string(rune('a' + len(c.nodes))), Queues: map[string]int{"default": 2}, Peers: peers}
+	node := startNode(c, l, cfg, definitions...)
+	c.links, c.nodes = append(c.links, l), append(c.nodes, node)
+	return node
+}
+
+// ripen waits until the nodes may judge each other.
+func (c *cluster) ripen() *cluster {
+	t := c.TB
 	t.Cleanup(func() { // before the nodes stop
 		for i := range c.links {
 			c.resume(i)
@@ -217,10 +329,53 @@ func startCluster(t testing.TB, size int, definitions ...workflow.Definition) *c
 	return c
 }
 
+// asked adds up the calls of all nodes to the database, but for renewals.
+func (c *cluster) asked() (sum int) {
+	for _, l := range c.links {
+		sum += l.asked()
+	}
+	return sum
+}
+
+// asked adds up the calls to the database, but for renewals.
+func (l *link) asked() (sum int) {
+	l.database.set(func() {
+		for _, n := range l.calls {
+			sum += n
+		}
+	})
+	return sum
+}
+
+// count tells how often one call was made.
+func (l *link) count(what string) (n int) {
+	l.database.set(func() { n = l.calls[what] })
+	return n
+}
+
 // kill is kill -9: nothing more of the node reaches the database, which notices
 // that its session is gone.
 func (c *cluster) kill(node int) {
 	c.set(func() { c.links[node].cut, c.links[node].lockFree = true, true })
+}
+
+// boot is the one under which a node goes on now.
+func (c *cluster) boot(node int) persistence.BootID { return c.nodes[node].standing.boot().ID }
+
+// renewals counts those of a node's boot so far.
+func (c *cluster) renewals(node int) (count int64) {
+	c.set(func() { count = c.leases[c.boot(node)].renewals })
+	return count
+}
+
+// takeover is the only one so far, as a node tells it.
+func (c *cluster) takeover(node int) persistence.Takeover {
+	c.Helper()
+	list, err := c.nodes[node].Takeovers(c.Context(), 10)
+	if err != nil || len(list) != 1 {
+		c.Fatalf("takeovers %+v, %v; want one", list, err)
+	}
+	return list[0]
 }
 
 // pause is SIGSTOP, for what others see of it: nothing passes, and the session

@@ -88,7 +88,10 @@ func (d *dispatcher) gaveUp(m gaveUp) {
 			Attempt: activation.Run.Attempt,
 			Error:   errorText(fmt.Errorf("the run's actor keeps crashing: %w", m.err)),
 			Summary: activation.Summary,
-		}, func(persistence.Verdict) { d.node.recheck(m.id) })
+		}, func(persistence.Verdict) {
+			d.node.recheck(m.id)
+			d.node.tellEnded(m.id)
+		})
 	})
 }
 
@@ -98,6 +101,16 @@ func (d *dispatcher) sweepAgain() {
 		d.sweep.Stop()
 	}
 	d.survey()
+	d.sweep = d.later(d.sweepEvery, sweepNow{})
+}
+
+// sweepBusy makes the sweeps no rarer than they are while something waits here.
+func (d *dispatcher) sweepBusy() {
+	if d.sweepEvery <= d.cadence.most {
+		return
+	}
+	d.sweepEvery = d.cadence.most
+	d.sweep.Stop()
 	d.sweep = d.later(d.sweepEvery, sweepNow{})
 }
 
@@ -123,6 +136,10 @@ func (d *dispatcher) survey() {
 	found.counted = d.recount || d.leaving != nil || len(d.orphans) > 0 || d.sweeps%d.cadence.owned == 0
 	d.recount = false
 	d.sweeps++
+	around := time.Since(d.lookedAround) >= d.cadence.most
+	if around {
+		d.lookedAround = time.Now()
+	}
 	known := node.catalog.known()
 	go func() {
 		ctx, cancel := context.WithTimeout(node.stepContext, 10*time.Second)
@@ -137,6 +154,12 @@ func (d *dispatcher) survey() {
 			found.ended, found.err = node.shared.Ended(ctx, elsewhere)
 		}
 		d.send(found)
+		if !around || found.err != nil {
+			return
+		}
+		if err := node.agents.lookAround(ctx); err != nil {
+			node.log.Warn("the agents of this node were not looked after; the next sweep does", "error", err)
+		}
 	}()
 }
 
@@ -145,8 +168,8 @@ func (d *dispatcher) takeStock(m surveyed) {
 		return
 	}
 	d.surveying = false
-	d.sweepEvery = min(2*d.sweepEvery, d.cadence.most)
 	if m.err != nil {
+		d.sweepEvery = min(2*d.sweepEvery, d.cadence.most)
 		d.log.Warn("sweep failed", "error", m.err)
 		d.lookSoon()
 		return
@@ -158,7 +181,8 @@ func (d *dispatcher) takeStock(m surveyed) {
 	for _, id := range m.ended {
 		d.node.recheck(id)
 	}
-	waits := d.node.elsewhere.Load() || len(d.waitedElsewhere()) > 0
+	told := d.node.peers.Complete()
+	waits := !told && (d.node.elsewhere.Load() || len(d.waitedElsewhere()) > 0)
 	// What the sweep did not see may have come since; only a claim that comes
 	// back short says that there is nothing more.
 	for _, backlog := range m.backlog {
@@ -173,14 +197,17 @@ func (d *dispatcher) takeStock(m surveyed) {
 			}
 		}
 	}
-	if waits && d.node.shared != nil {
-		d.sweepEvery = d.cadence.least
-	}
+	d.sweepEvery = d.cadence.next(d.sweepEvery, waits, told)
 	if d.solo == soloClears {
 		d.clearForSolo() // an actor that was about to be restarted did not hear it
 	}
 	d.goSolo()
 	d.fillAll()
+	for _, backlog := range m.backlog {
+		if q := d.queues[backlog.Queue]; q != nil && backlog.Due {
+			d.offer(q)
+		}
+	}
 	if d.outdated {
 		d.outdated = false
 		d.survey()

@@ -44,7 +44,14 @@ type Member struct {
 	// The version of the program.
 	Version string `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
 	// The id of this start of the process, which is never used again.
-	Boot          string `protobuf:"bytes,10,opt,name=boot,proto3" json:"boot,omitempty"`
+	Boot string `protobuf:"bytes,10,opt,name=boot,proto3" json:"boot,omitempty"`
+	// Where other nodes find it, as host:port; empty when it is alone, or has
+	// ended, as are the other two.
+	GossipAddress string `protobuf:"bytes,11,opt,name=gossip_address,json=gossipAddress,proto3" json:"gossip_address,omitempty"`
+	// Where they send messages for its actors.
+	ActorsAddress string `protobuf:"bytes,12,opt,name=actors_address,json=actorsAddress,proto3" json:"actors_address,omitempty"`
+	// Where it serves this API.
+	ApiAddress    string `protobuf:"bytes,13,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -149,6 +156,27 @@ func (x *Member) GetBoot() string {
 	return ""
 }
 
+func (x *Member) GetGossipAddress() string {
+	if x != nil {
+		return x.GossipAddress
+	}
+	return ""
+}
+
+func (x *Member) GetActorsAddress() string {
+	if x != nil {
+		return x.ActorsAddress
+	}
+	return ""
+}
+
+func (x *Member) GetApiAddress() string {
+	if x != nil {
+		return x.ApiAddress
+	}
+	return ""
+}
+
 // ListMembersRequest asks for all members.
 type ListMembersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -232,11 +260,242 @@ func (x *ListMembersResponse) GetMembers() []*Member {
 	return nil
 }
 
+// Takeover is the end of a process that others declared dead, and what became
+// of its runs. Times are on the clock of the database.
+type Takeover struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The start of the process that is dead.
+	Boot string `protobuf:"bytes,1,opt,name=boot,proto3" json:"boot,omitempty"`
+	// Its label.
+	InstanceId string `protobuf:"bytes,2,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	// The boot that declared it dead; empty when that process had not joined yet.
+	Judge string `protobuf:"bytes,3,opt,name=judge,proto3" json:"judge,omitempty"`
+	// What drew attention to it: renewal (its lock was found free), lease (it was
+	// over), join (a process wanted its label), lock (a process got the lock on
+	// its data), or the word of others, such as gossip.
+	DetectedBy string `protobuf:"bytes,4,opt,name=detected_by,json=detectedBy,proto3" json:"detected_by,omitempty"`
+	// crashed: its process was gone. lapsed: it did not renew its lease in time.
+	Ground string `protobuf:"bytes,5,opt,name=ground,proto3" json:"ground,omitempty"`
+	// When it was first suspected.
+	SuspectedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=suspected_at,json=suspectedAt,proto3" json:"suspected_at,omitempty"`
+	// When it was declared dead.
+	DeclaredAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=declared_at,json=declaredAt,proto3" json:"declared_at,omitempty"`
+	// How many of its runs were released, to go on elsewhere.
+	Released int32 `protobuf:"varint,8,opt,name=released,proto3" json:"released,omitempty"`
+	// How many were quarantined, since their process had died too often.
+	Quarantined int32 `protobuf:"varint,9,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	// When the first of its runs had an owner again, if that was seen.
+	ClaimedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=claimed_at,json=claimedAt,proto3" json:"claimed_at,omitempty"`
+	// When the first of its runs had a new entry in its history, if that was seen.
+	ResumedAt     *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=resumed_at,json=resumedAt,proto3" json:"resumed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Takeover) Reset() {
+	*x = Takeover{}
+	mi := &file_singularity_v1_cluster_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Takeover) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Takeover) ProtoMessage() {}
+
+func (x *Takeover) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_cluster_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Takeover.ProtoReflect.Descriptor instead.
+func (*Takeover) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_cluster_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Takeover) GetBoot() string {
+	if x != nil {
+		return x.Boot
+	}
+	return ""
+}
+
+func (x *Takeover) GetInstanceId() string {
+	if x != nil {
+		return x.InstanceId
+	}
+	return ""
+}
+
+func (x *Takeover) GetJudge() string {
+	if x != nil {
+		return x.Judge
+	}
+	return ""
+}
+
+func (x *Takeover) GetDetectedBy() string {
+	if x != nil {
+		return x.DetectedBy
+	}
+	return ""
+}
+
+func (x *Takeover) GetGround() string {
+	if x != nil {
+		return x.Ground
+	}
+	return ""
+}
+
+func (x *Takeover) GetSuspectedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SuspectedAt
+	}
+	return nil
+}
+
+func (x *Takeover) GetDeclaredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DeclaredAt
+	}
+	return nil
+}
+
+func (x *Takeover) GetReleased() int32 {
+	if x != nil {
+		return x.Released
+	}
+	return 0
+}
+
+func (x *Takeover) GetQuarantined() int32 {
+	if x != nil {
+		return x.Quarantined
+	}
+	return 0
+}
+
+func (x *Takeover) GetClaimedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ClaimedAt
+	}
+	return nil
+}
+
+func (x *Takeover) GetResumedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ResumedAt
+	}
+	return nil
+}
+
+// ListTakeoversRequest asks for the latest takeovers.
+type ListTakeoversRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many, at most. Defaults to 100; at most 1000.
+	Limit         int32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTakeoversRequest) Reset() {
+	*x = ListTakeoversRequest{}
+	mi := &file_singularity_v1_cluster_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTakeoversRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTakeoversRequest) ProtoMessage() {}
+
+func (x *ListTakeoversRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_cluster_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTakeoversRequest.ProtoReflect.Descriptor instead.
+func (*ListTakeoversRequest) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_cluster_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListTakeoversRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// ListTakeoversResponse lists the takeovers.
+type ListTakeoversResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The latest first.
+	Takeovers     []*Takeover `protobuf:"bytes,1,rep,name=takeovers,proto3" json:"takeovers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTakeoversResponse) Reset() {
+	*x = ListTakeoversResponse{}
+	mi := &file_singularity_v1_cluster_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTakeoversResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTakeoversResponse) ProtoMessage() {}
+
+func (x *ListTakeoversResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_cluster_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTakeoversResponse.ProtoReflect.Descriptor instead.
+func (*ListTakeoversResponse) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_cluster_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListTakeoversResponse) GetTakeovers() []*Takeover {
+	if x != nil {
+		return x.Takeovers
+	}
+	return nil
+}
+
 var File_singularity_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_singularity_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"\x1csingularity/v1/cluster.proto\x12\x0esingularity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x02\n" +
+	"\x1csingularity/v1/cluster.proto\x12\x0esingularity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\x03\n" +
 	"\x06Member\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x1a\n" +
@@ -250,12 +509,39 @@ const file_singularity_v1_cluster_proto_rawDesc = "" +
 	"created_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x18\n" +
 	"\aversion\x18\t \x01(\tR\aversion\x12\x12\n" +
 	"\x04boot\x18\n" +
-	" \x01(\tR\x04boot\"\x14\n" +
+	" \x01(\tR\x04boot\x12%\n" +
+	"\x0egossip_address\x18\v \x01(\tR\rgossipAddress\x12%\n" +
+	"\x0eactors_address\x18\f \x01(\tR\ractorsAddress\x12\x1f\n" +
+	"\vapi_address\x18\r \x01(\tR\n" +
+	"apiAddress\"\x14\n" +
 	"\x12ListMembersRequest\"G\n" +
 	"\x13ListMembersResponse\x120\n" +
-	"\amembers\x18\x01 \x03(\v2\x16.singularity.v1.MemberR\amembers2m\n" +
+	"\amembers\x18\x01 \x03(\v2\x16.singularity.v1.MemberR\amembers\"\xbe\x03\n" +
+	"\bTakeover\x12\x12\n" +
+	"\x04boot\x18\x01 \x01(\tR\x04boot\x12\x1f\n" +
+	"\vinstance_id\x18\x02 \x01(\tR\n" +
+	"instanceId\x12\x14\n" +
+	"\x05judge\x18\x03 \x01(\tR\x05judge\x12\x1f\n" +
+	"\vdetected_by\x18\x04 \x01(\tR\n" +
+	"detectedBy\x12\x16\n" +
+	"\x06ground\x18\x05 \x01(\tR\x06ground\x12=\n" +
+	"\fsuspected_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vsuspectedAt\x12;\n" +
+	"\vdeclared_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"declaredAt\x12\x1a\n" +
+	"\breleased\x18\b \x01(\x05R\breleased\x12 \n" +
+	"\vquarantined\x18\t \x01(\x05R\vquarantined\x129\n" +
+	"\n" +
+	"claimed_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\tclaimedAt\x129\n" +
+	"\n" +
+	"resumed_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tresumedAt\",\n" +
+	"\x14ListTakeoversRequest\x12\x14\n" +
+	"\x05limit\x18\x01 \x01(\x05R\x05limit\"O\n" +
+	"\x15ListTakeoversResponse\x126\n" +
+	"\ttakeovers\x18\x01 \x03(\v2\x18.singularity.v1.TakeoverR\ttakeovers2\xd0\x01\n" +
 	"\x0eClusterService\x12[\n" +
-	"\vListMembers\x12\".singularity.v1.ListMembersRequest\x1a#.singularity.v1.ListMembersResponse\"\x03\x90\x02\x01B\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
+	"\vListMembers\x12\".singularity.v1.ListMembersRequest\x1a#.singularity.v1.ListMembersResponse\"\x03\x90\x02\x01\x12a\n" +
+	"\rListTakeovers\x12$.singularity.v1.ListTakeoversRequest\x1a%.singularity.v1.ListTakeoversResponse\"\x03\x90\x02\x01B\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
 
 var (
 	file_singularity_v1_cluster_proto_rawDescOnce sync.Once
@@ -269,24 +555,34 @@ func file_singularity_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_singularity_v1_cluster_proto_rawDescData
 }
 
-var file_singularity_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_singularity_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_singularity_v1_cluster_proto_goTypes = []any{
 	(*Member)(nil),                // 0: singularity.v1.Member
 	(*ListMembersRequest)(nil),    // 1: singularity.v1.ListMembersRequest
 	(*ListMembersResponse)(nil),   // 2: singularity.v1.ListMembersResponse
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(*Takeover)(nil),              // 3: singularity.v1.Takeover
+	(*ListTakeoversRequest)(nil),  // 4: singularity.v1.ListTakeoversRequest
+	(*ListTakeoversResponse)(nil), // 5: singularity.v1.ListTakeoversResponse
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
 }
 var file_singularity_v1_cluster_proto_depIdxs = []int32{
-	3, // 0: singularity.v1.Member.last_heartbeat:type_name -> google.protobuf.Timestamp
-	3, // 1: singularity.v1.Member.created_at:type_name -> google.protobuf.Timestamp
-	0, // 2: singularity.v1.ListMembersResponse.members:type_name -> singularity.v1.Member
-	1, // 3: singularity.v1.ClusterService.ListMembers:input_type -> singularity.v1.ListMembersRequest
-	2, // 4: singularity.v1.ClusterService.ListMembers:output_type -> singularity.v1.ListMembersResponse
-	4, // [4:5] is the sub-list for method output_type
-	3, // [3:4] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	6,  // 0: singularity.v1.Member.last_heartbeat:type_name -> google.protobuf.Timestamp
+	6,  // 1: singularity.v1.Member.created_at:type_name -> google.protobuf.Timestamp
+	0,  // 2: singularity.v1.ListMembersResponse.members:type_name -> singularity.v1.Member
+	6,  // 3: singularity.v1.Takeover.suspected_at:type_name -> google.protobuf.Timestamp
+	6,  // 4: singularity.v1.Takeover.declared_at:type_name -> google.protobuf.Timestamp
+	6,  // 5: singularity.v1.Takeover.claimed_at:type_name -> google.protobuf.Timestamp
+	6,  // 6: singularity.v1.Takeover.resumed_at:type_name -> google.protobuf.Timestamp
+	3,  // 7: singularity.v1.ListTakeoversResponse.takeovers:type_name -> singularity.v1.Takeover
+	1,  // 8: singularity.v1.ClusterService.ListMembers:input_type -> singularity.v1.ListMembersRequest
+	4,  // 9: singularity.v1.ClusterService.ListTakeovers:input_type -> singularity.v1.ListTakeoversRequest
+	2,  // 10: singularity.v1.ClusterService.ListMembers:output_type -> singularity.v1.ListMembersResponse
+	5,  // 11: singularity.v1.ClusterService.ListTakeovers:output_type -> singularity.v1.ListTakeoversResponse
+	10, // [10:12] is the sub-list for method output_type
+	8,  // [8:10] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_singularity_v1_cluster_proto_init() }
@@ -300,7 +596,7 @@ func file_singularity_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_singularity_v1_cluster_proto_rawDesc), len(file_singularity_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

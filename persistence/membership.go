@@ -17,6 +17,15 @@ type Boot struct {
 	Version  string // of the program
 	// Capabilities says what the process can do, as a JSON object; empty: {}.
 	Capabilities string
+	Addresses
+}
+
+// Addresses are where others reach a boot, as host:port; empty for what it has
+// not.
+type Addresses struct {
+	Gossip string // for members of its cluster to find it
+	Actors string // for their messages
+	API    string // for clients
 }
 
 // Member is an instance as instance_registry has it: a label with its latest boot.
@@ -31,6 +40,7 @@ type Member struct {
 	LastHeartbeat time.Time
 	CreatedAt     time.Time
 	Version       string
+	Addresses     // only while it lives
 }
 
 // MaxCrashes is how many process deaths since its last checkpoint quarantine a
@@ -53,6 +63,8 @@ type Membership interface {
 	Reassign(ctx context.Context, limit int) (Reassigned, error)
 	// Members lists the instances, the latest heartbeat first.
 	Members(ctx context.Context) ([]Member, error)
+	// Takeovers lists up to limit takeovers, the latest first.
+	Takeovers(ctx context.Context, limit int) ([]Takeover, error)
 }
 
 // Reassigned counts what [Membership.Reassign] did.
@@ -64,9 +76,11 @@ type Reassigned struct {
 // Agents keeps named agents and their inboxes. Messages arrive by the
 // checkpoint of the step that sent them.
 type Agents interface {
-	// RegisterAgent makes boot the home of a named agent and returns its new
-	// epoch: an earlier home of the same name is fenced. Messages that wait stay.
-	RegisterAgent(ctx context.Context, agent Agent) (epoch int64, err error)
+	// RegisterAgent makes boot the home of a named agent, in the next epoch, and
+	// returns that: an earlier home is fenced. Messages that wait stay. While
+	// another boot that lives is the home it is ErrAgentTaken, unless replace is
+	// set and both are of the kind attached.
+	RegisterAgent(ctx context.Context, agent Agent, replace bool) (epoch int64, err error)
 	// Agent returns one agent, or workflow.ErrAgentNotFound.
 	Agent(ctx context.Context, name string) (Agent, error)
 	// Agents lists all agents by name.
@@ -90,6 +104,8 @@ type Agent struct {
 	Name         string
 	Kind         AgentKind
 	Boot         BootID // its home
+	Instance     string // the label of its home; on reading
+	Alive        bool   // its home has not ended; on reading
 	Epoch        int64
 	Waiting      int // messages in its inbox that are not done
 	RegisteredAt time.Time

@@ -21,11 +21,20 @@ type Shared interface {
 	// Declare ends another boot, if the ground on which it is charged still
 	// holds when it comes to it: its database sessions are ended first, so that
 	// none of its open transactions stands in the way, then its lease. It
-	// reports whether this call ended it. The runs of the boot are left to
-	// Reassign.
+	// reports whether this call ended it, which leaves a Takeover. The runs of the
+	// boot are left to Reassign, which counts them there.
 	Declare(ctx context.Context, judge BootID, charge Charge) (bool, error)
+	// FollowTakeover looks whether runs of a boot that was declared dead go on,
+	// notes since when in its Takeover, and reports whether that is known. It
+	// costs those who run them nothing; a look that comes when they have gone on
+	// for long takes the times from their history, as their owners' clocks had
+	// them.
+	FollowTakeover(ctx context.Context, boot BootID) (known bool, err error)
 	// Ended returns those of the given runs that are in a terminal state.
 	Ended(ctx context.Context, runs []workflow.RunID) ([]workflow.RunID, error)
+	// Owner returns the boot that runs a run now, and none when nobody does. It is
+	// workflow.ErrRunNotFound for a run that is not there.
+	Owner(ctx context.Context, run workflow.RunID) (BootID, error)
 	// Listen makes the store call wake, from a goroutine of its own, when a
 	// caller's transaction has put runs into a queue. It is called before Join.
 	Listen(wake func(queue string))
@@ -48,12 +57,15 @@ const (
 	NodeDraining NodeState = "draining"
 )
 
-// Status is what a boot says of itself with a renewal.
+// Status is what a boot says of itself with a renewal, and asks.
 type Status struct {
 	State NodeState
 	// Public also brings the boot's row in instance_registry up to date, by Load.
 	Public bool
 	Load   int // runs in memory
+	// Suspected are boots to report on as suspects, whatever they look like. Those
+	// that are missing in the answer are not alive.
+	Suspected []BootID
 }
 
 // Renewal is what a renewal found out.
@@ -63,7 +75,8 @@ type Renewal struct {
 	// backend, frees the locks of all sessions at once: who has no session from
 	// before cannot tell the dead from the living.
 	Unbroken time.Duration
-	// Suspects are other boots that look dead, or are late with their renewal.
+	// Suspects are other boots that look dead, are late with their renewal, or
+	// were asked for.
 	Suspects []Suspect
 	// Elsewhere: other boots have runs running, which may need a new owner.
 	Elsewhere bool
@@ -96,6 +109,9 @@ type Charge struct {
 	Boot     BootID
 	Ground   Ground
 	Renewals int64 // that were seen with Crashed: one more clears the boot
+
+	DetectedBy   string        // for the Takeover
+	SuspectedFor time.Duration // so far
 }
 
 // Transactor is a store that can run a step in a transaction of its own, so

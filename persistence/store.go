@@ -66,6 +66,8 @@ var (
 	ErrSchemaNewer = errors.New("the database has a newer schema than this program knows")
 	// ErrInstanceTaken: another living process has the instance's label.
 	ErrInstanceTaken = errors.New("another living process has this instance id")
+	// ErrAgentTaken: another boot that lives is the agent's home.
+	ErrAgentTaken = errors.New("the agent lives on another node")
 	// ErrLocked: another process has the database open.
 	ErrLocked = errors.New("the database is open in another process")
 )
@@ -116,17 +118,20 @@ type Backlog struct {
 type Retention interface {
 	// Prune deletes up to limit runs that ended longer ago than their state's
 	// age in policy, with all that belongs to them, and returns how many. Inbox
-	// messages that are done go once they are as old as a completed run. It
-	// writes nothing when there is nothing to delete.
+	// messages that are done go once they are as old as a completed run, and
+	// takeovers at an age of their own. It writes nothing when there is nothing to
+	// delete.
 	Prune(ctx context.Context, policy RetentionPolicy, limit int) (int, error)
 }
 
-// RetentionPolicy says how long ended runs are kept.
+// RetentionPolicy says how long ended runs, and takeovers, are kept.
 type RetentionPolicy struct {
 	// Completed is for completed and cancelled runs. Defaults to 24h.
 	Completed time.Duration
 	// Failed is for failed and quarantined runs. Defaults to 7 days.
 	Failed time.Duration
+	// Takeovers is for the records of takeovers. Defaults to 30 days.
+	Takeovers time.Duration
 }
 
 // WithDefaults fills the zero fields.
@@ -136,6 +141,9 @@ func (p RetentionPolicy) WithDefaults() RetentionPolicy {
 	}
 	if p.Failed == 0 {
 		p.Failed = 7 * 24 * time.Hour
+	}
+	if p.Takeovers == 0 {
+		p.Takeovers = 30 * 24 * time.Hour
 	}
 	return p
 }

@@ -19,3 +19,11 @@ func (s clusterService) ListMembers(ctx context.Context, _ *messages.ListMembers
 	}
 	return &messages.ListMembersResponse{Members: members}, nil
 }
+
+func (s clusterService) ListTakeovers(ctx context.Context, request *messages.ListTakeoversRequest) (*messages.ListTakeoversResponse, error) {
+	takeovers, err := s.engine.Takeovers(ctx, int(request.GetLimit()))
+	if err != nil {
+		return nil, err
+	}
+	return &messages.ListTakeoversResponse{Takeovers: takeovers}, nil
+}

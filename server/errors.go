@@ -47,6 +47,8 @@ var sentinels = []struct {
 	{workflow.ErrRunNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_RUN_NOT_FOUND},
 	{workflow.ErrAgentNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_AGENT_NOT_FOUND},
 	{workflow.ErrActorNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_ACTOR_NOT_FOUND},
+	{workflow.ErrUnreachable, connect.CodeUnavailable, messages.ErrorDetail_REASON_UNREACHABLE},
+	{workflow.ErrNoReply, connect.CodeDeadlineExceeded, messages.ErrorDetail_REASON_NO_REPLY},
 	{workflow.ErrStepUnknown, connect.CodeFailedPrecondition, messages.ErrorDetail_REASON_UNKNOWN_STEP},
 	{workflow.ErrWrongState, connect.CodeFailedPrecondition, messages.ErrorDetail_REASON_WRONG_STATE},
 	{workflow.ErrQueueFull, connect.CodeResourceExhausted, messages.ErrorDetail_REASON_QUEUE_FULL},

@@ -37,5 +37,6 @@ var scopes = map[string]persistence.TokenScope{
 	messagesconnect.AgentServiceAttachProcedure:      persistence.ScopeRun,
 	messagesconnect.AgentServiceAcknowledgeProcedure: persistence.ScopeRun,
 
-	messagesconnect.ClusterServiceListMembersProcedure: persistence.ScopeRead,
+	messagesconnect.ClusterServiceListMembersProcedure:   persistence.ScopeRead,
+	messagesconnect.ClusterServiceListTakeoversProcedure: persistence.ScopeRead,
 }

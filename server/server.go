@@ -58,6 +58,9 @@ type Engine interface {
 	ActorTree(ctx context.Context) (*messages.Actor, error)
 	// Members reads the registry of nodes, the latest heartbeat first.
 	Members(ctx context.Context) ([]*messages.Member, error)
+	// Takeovers lists the processes that were declared dead, the latest first. A
+	// limit that is not positive is the usual one.
+	Takeovers(ctx context.Context, limit int) ([]*messages.Takeover, error)
 	// Metrics returns what the engine counts.
 	Metrics() prometheus.Collector
 	// Ready returns nil when the engine takes work, or else why it does not.

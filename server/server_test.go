@@ -122,6 +122,13 @@ func engineWithAll() *servertest.Engine {
 			{InstanceId: "node-1", Hostname: "host", Pid: 4711, Status: "online", Load: 3, CapabilitiesJson: `{"llm":true}`,
 				LastHeartbeat: timestamppb.New(later), CreatedAt: timestamppb.New(servertest.Epoch), Version: "v1.2.3", Boot: "b1"},
 		},
+		TakeoverList: []*messages.Takeover{
+			{Boot: "b0", InstanceId: "node-0", Judge: "b1", DetectedBy: "gossip", Ground: "lapsed",
+				SuspectedAt: timestamppb.New(servertest.Epoch), DeclaredAt: timestamppb.New(later), Released: 3, Quarantined: 1,
+				ClaimedAt: timestamppb.New(later), ResumedAt: timestamppb.New(later)},
+			{Boot: "b00", InstanceId: "node-0", DetectedBy: "join", Ground: "crashed",
+				SuspectedAt: timestamppb.New(servertest.Epoch), DeclaredAt: timestamppb.New(servertest.Epoch)},
+		},
 		Tree: &messages.Actor{Name: "root", Pid: "root", Strategy: "one_for_one", State: "running", Children: []*messages.Actor{
 			{Name: "journal", Pid: "root/journal", State: "running", Restarts: 1, Mailbox: 4,
 				LastFailure: "panic: out of ink", LastFailureAt: timestamppb.New(servertest.Epoch)},
@@ -164,6 +171,8 @@ func TestResponses(t *testing.T) {
 		{"send", "ActorService/Send", `{"pid": "run/x", "type": "ping", "payloadJson": "{}"}`},
 		{"get_actor_tree", "ActorService/GetActorTree", `{}`},
 		{"list_members", "ClusterService/ListMembers", `{}`},
+		{"list_takeovers", "ClusterService/ListTakeovers", `{}`},
+		{"list_takeovers_limited", "ClusterService/ListTakeovers", `{"limit": 1}`},
 		{"list_agents", "AgentService/ListAgents", `{}`},
 		{"acknowledge", "AgentService/Acknowledge", `{"agent": "scribe", "messageId": "m1"}`},
 	}

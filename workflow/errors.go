@@ -16,8 +16,14 @@ var (
 	ErrRunNotFound = errors.New("run not found")
 	// ErrAgentNotFound: no agent of that name was ever registered.
 	ErrAgentNotFound = errors.New("agent not found")
-	// ErrActorNotFound: nothing here answers to that PID.
+	// ErrActorNotFound: nothing answers to that PID.
 	ErrActorNotFound = errors.New("actor not found")
+	// ErrUnreachable: the actor lives on a node that cannot be reached from here.
+	// The message was not acted on.
+	ErrUnreachable = errors.New("node unreachable")
+	// ErrNoReply: the actor did not reply in time. It may have acted on the
+	// message; one that is repeated with its id is acted on once.
+	ErrNoReply = errors.New("no reply in time")
 	// ErrStepUnknown: a run's next step is not in its version of the workflow.
 	// The run waits until a version that has the step is registered and the
 	// run is retried.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/hashicorp/memberlist"
 )
@@ -35,7 +37,8 @@ type Gossip struct {
 
 // Open makes this process a member and returns at once: others are found in the
 // background. It refuses a Config that is not valid, metadata that is too large,
-// an address beyond loopback without keys, and an address that is in use. The
+// an address beyond loopback without keys, and, by [syscall.EADDRINUSE], an
+// address that is in use. The
 // context ends the search for the addresses of host names and nothing else.
 func Open(ctx context.Context, cfg Config) (*Gossip, error) {
 	g, err := open(ctx, cfg.withDefaults())
@@ -76,6 +79,9 @@ func open(ctx context.Context, cfg Config) (*Gossip, error) {
 		return nil, err
 	}
 	if g.list, err = memberlist.Create(settings); err != nil {
+		if strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) {
+			err = busyError{err}
+		}
 		return nil, err
 	}
 	g.collect()
@@ -83,6 +89,12 @@ func open(ctx context.Context, cfg Config) (*Gossip, error) {
 	g.address = self.Address
 	return g, nil
 }
+
+// busyError is an error of an address that is in use, of which memberlist keeps the
+// text alone.
+type busyError struct{ error }
+
+func (busyError) Is(target error) bool { return target == syscall.EADDRINUSE }
 
 // settings translates the configuration for memberlist.
 func (g *Gossip) settings(ctx context.Context) (*memberlist.Config, error) {

@@ -74,6 +74,13 @@ func engineWithAll() *servertest.Engine {
 			{InstanceId: "node-2", Hostname: "host", Pid: 4712, Status: "offline", CapabilitiesJson: `{}`,
 				LastHeartbeat: timestamppb.New(servertest.Epoch), CreatedAt: timestamppb.New(servertest.Epoch), Boot: missingRun},
 		},
+		TakeoverList: []*messages.Takeover{
+			{Boot: missingRun, InstanceId: "node-2", Judge: newRun, DetectedBy: "refused", Ground: "crashed",
+				SuspectedAt: timestamppb.New(servertest.Epoch), DeclaredAt: timestamppb.New(servertest.Epoch.Add(7 * time.Millisecond)),
+				Released: 12, Quarantined: 1, ClaimedAt: timestamppb.New(servertest.Epoch.Add(9 * time.Millisecond)), ResumedAt: timestamppb.New(later)},
+			{Boot: completedRun, InstanceId: "node-2", DetectedBy: "join", Ground: "lapsed",
+				SuspectedAt: timestamppb.New(servertest.Epoch), DeclaredAt: timestamppb.New(servertest.Epoch)},
+		},
 		Tree: &messages.Actor{Name: "root", Pid: "root", Strategy: "one_for_one", State: "running", Children: []*messages.Actor{
 			{Name: "journal", Pid: "root/journal", State: "running", Restarts: 1, Mailbox: 4,
 				LastFailure: "panic: out of ink\ngoroutine 1", LastFailureAt: timestamppb.New(servertest.Epoch)},
@@ -186,6 +193,8 @@ func TestCommands(t *testing.T) {
 		"agent_list_json":          "agent list -o json",
 		"cluster_members":          "cluster members",
 		"cluster_members_json":     "cluster members -o json",
+		"cluster_takeovers":        "cluster takeovers",
+		"cluster_takeovers_json":   "cluster takeovers --limit 1 -o json",
 		"cluster_actors":           "cluster actors",
 		"cluster_actors_json":      "cluster actors -o json",
 		"no_verb":                  "run",

@@ -23,9 +23,9 @@ func (c *cli) clusterMembers() *cobra.Command {
 				members[i] = memberOf(message)
 			}
 			return c.print(members, func(t *table) {
-				t.row("INSTANCE", "STATUS", "LOAD", "HEARTBEAT", "HOST", "PID", "VERSION", "SINCE")
+				t.row("INSTANCE", "STATUS", "LOAD", "HEARTBEAT", "HOST", "PID", "API", "VERSION", "SINCE")
 				for _, m := range members {
-					t.row(m.Instance, m.Status, m.Load, m.LastHeartbeat, m.Hostname, m.PID, m.Version, m.CreatedAt)
+					t.row(m.Instance, m.Status, m.Load, m.LastHeartbeat, m.Hostname, m.PID, m.API, m.Version, m.CreatedAt)
 				}
 			})
 		}),

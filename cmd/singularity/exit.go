@@ -142,6 +142,8 @@ func adviceFor(detail *messages.ErrorDetail) string {
 		return "`singularity agent list` lists those there are"
 	case messages.ErrorDetail_REASON_ACTOR_NOT_FOUND:
 		return "`singularity cluster actors` shows those there are"
+	case messages.ErrorDetail_REASON_UNREACHABLE:
+		return "`singularity cluster members` shows which nodes are there"
 	case messages.ErrorDetail_REASON_KEY_CONFLICT:
 		return fmt.Sprintf("`singularity run get %s` shows it", detail.GetRunId())
 	case messages.ErrorDetail_REASON_QUEUE_FULL:

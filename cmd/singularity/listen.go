@@ -23,7 +23,7 @@ type httpFlags struct {
 
 func (f *httpFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.address, "http", "127.0.0.1:4000", "where to listen; port 0 is any free one; beyond loopback it takes --tls-dir, and clients need tokens")
-	set.StringVar(&f.tlsDir, "tls-dir", "", "the folder of node.crt and node.key, to serve HTTPS")
+	set.StringVar(&f.tlsDir, "tls-dir", "", "the folder of node.crt and node.key, to serve HTTPS, and ca.crt, for the messages between nodes")
 }
 
 // endpoint is where the API is served.

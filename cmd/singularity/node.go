@@ -12,6 +12,7 @@ import (
 type sharedFlags struct {
 	nodeFlags
 	database databaseFlags
+	cluster  clusterFlags
 	instance string
 	migrate  bool
 }
@@ -22,8 +23,8 @@ func (c *cli) node() *cobra.Command {
 		Use:   "node",
 		Short: "Run a node on a Postgres database, beside others",
 		Long: `Run a node on a Postgres database, with the built-in workflows. Any number of
-nodes may use one database: they share its work, and take over the runs of those
-that die. Ctrl-C, or SIGTERM, lets the steps under way finish, for 30s at most,
+nodes may use one database: they find each other, share its work, and take over the
+runs of those that die. Ctrl-C, or SIGTERM, lets the steps under way finish, for 30s at most,
 and a second one stops at once; the other nodes go on with the unfinished runs.`,
 		Args: arguments(),
 	}
@@ -31,6 +32,7 @@ and a second one stops at once; the other nodes go on with the unfinished runs.`
 	flags.database.register(set)
 	set.StringVar(&flags.instance, "instance-id", "", "what people know the node by, while it runs unlike all others (default: host:pid)")
 	set.BoolVar(&flags.migrate, "migrate", false, "bring the schema up to date first, as singularity migrate up does")
+	flags.cluster.register(set)
 	flags.register(set)
 	command.RunE = c.act(func(ctx context.Context, _ []string) error {
 		if err := flags.database.check(); err != nil {
@@ -52,5 +54,6 @@ func (f *sharedFlags) home() home {
 		},
 		about:   f.database.about(),
 		explain: f.database.explain,
+		cluster: &f.cluster,
 	}
 }

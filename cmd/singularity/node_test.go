@@ -112,6 +112,35 @@ func TestNodeFinishesTheRunsOfAKilledOne(t *testing.T) {
 	}
 }
 
+func TestNodesFindEachOtherAndPassMessagesOn(t *testing.T) {
+	t.Parallel()
+	database := testpostgres.URL(t)
+	a := startNode(t, database, "a", "--simulated-latency", "1h")
+	b, c := startNode(t, database, "b"), startNode(t, database, "c", "--gossip", "127.0.0.1:0", "--actors", "127.0.0.1:0")
+	a.startSlowRun(t)
+
+	found := c.members(t)
+	for name, p := range map[string]process{"a": a, "b": b, "c": c} {
+		if m := found[name]; m.API != p.URL || m.Gossip == "" || m.Actors == "" {
+			t.Errorf("got member %+v, want it to say where it is reached", m)
+		}
+	}
+	for _, target := range []string{"a/dispatcher", found["a"].Actors + "/dispatcher", "run/" + newRun} {
+		eventually(t, func() bool { // once they have found each other
+			got := at(c.URL, "send", target, "ping", "-o", "json").run(t.Context())
+			return got.code == exitDone && strings.Contains(got.stdout, `"node":"a"`)
+		})
+	}
+	if got := at(b.URL, "send", "nobody/dispatcher", "ping").run(t.Context()); got.code != exitUnknown {
+		t.Errorf("got %+v, want that nobody is unknown", got)
+	}
+	cancelled := at(b.URL, "send", "run/"+newRun, "cancel", "--payload", `{"reason":"enough"}`).run(t.Context())
+	if cancelled.code != exitDone {
+		t.Errorf("got %+v, want the run cancelled", cancelled)
+	}
+	eventually(t, func() bool { return a.metric(t, "singularity_runs_in_memory") == "0" })
+}
+
 func TestNodeHandsItsRunsOverWhenItStops(t *testing.T) {
 	t.Parallel()
 	database := testpostgres.URL(t)

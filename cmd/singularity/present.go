@@ -172,6 +172,9 @@ type member struct {
 	CreatedAt     time.Time       `json:"created_at"`
 	Version       string          `json:"version"`
 	Boot          string          `json:"boot"`
+	Gossip        string          `json:"gossip_address,omitempty"`
+	Actors        string          `json:"actors_address,omitempty"`
+	API           string          `json:"api_address,omitempty"`
 }
 
 func memberOf(message *messages.Member) member {
@@ -186,6 +189,9 @@ func memberOf(message *messages.Member) member {
 		CreatedAt:     timeOf(message.GetCreatedAt()),
 		Version:       message.GetVersion(),
 		Boot:          message.GetBoot(),
+		Gossip:        message.GetGossipAddress(),
+		Actors:        message.GetActorsAddress(),
+		API:           message.GetApiAddress(),
 	}
 }
 

@@ -17,13 +17,17 @@ func (c *cli) send() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "send PID TYPE",
 		Short: "Send a message to an actor and print its reply",
-		Long: `Send a message to an actor and print its reply. What takes which messages:
+		Long: `Send a message to an actor and print its reply. It is found on whichever node
+it lives; NODE/PID, with the label of a node, begins at that one. What takes which
+messages:
 
   run/ID        ping, query, cancel
   agent/NAME    ping, message
-  dispatcher    ping, sweep`,
+  dispatcher    ping, sweep, start
+  registry      ping, members`,
 		Example: `  singularity send run/01981f5e-0a7b-7c3d-9e21-5b6f0c8d4a10 query
-  singularity send agent/echo message --payload '{"message_id":"m1","source":"me","type":"note","payload":"hello"}'`,
+  singularity send agent/echo message --payload '{"message_id":"m1","source":"me","type":"note","payload":"hello"}'
+  singularity send one/dispatcher ping`,
 		Args: arguments("PID", "TYPE"),
 		RunE: c.call(func(ctx context.Context, node *client, args []string) error {
 			document, err := c.document(payload)

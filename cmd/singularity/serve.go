@@ -44,6 +44,7 @@ type home struct {
 	config  singularity.Config        // the fields that say where
 	about   string                    // for people
 	explain func(error) error         // says which flag an error of Open is about
+	cluster *clusterFlags             // nil where nobody else is
 	agents  func(*slog.Logger) agents // that live there, beside those that attach
 }
 
@@ -60,6 +61,9 @@ func (c *cli) runNode(ctx context.Context, flags nodeFlags, home home) error {
 	}
 	if endpoint.public && home.config.DatabaseURL == "" && home.config.DataDir == "" {
 		return errors.Join(usagef("--ephemeral: beyond loopback clients need tokens, which are kept in a database; give --data-dir instead, or an --http on loopback"), endpoint.Close())
+	}
+	if home.cluster != nil {
+		home.config.Cluster = home.cluster.config(flags.http.tlsDir, endpoint.url)
 	}
 	engine, err := openNode(ctx, flags, home, models, log)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ type cluster struct {
 	t       *testing.T
 	server  *testpostgres.Server
 	url     string // of the database, for the nodes
+	talking bool   // the nodes have streams to each other
 	audit   *audit
 	ledger  *ledger
 	starts  *starts
@@ -89,7 +91,8 @@ func (c *cluster) launch(hooks ...string) *node {
 // launchAt adds a node that reaches the database by a URL of its own.
 func (c *cluster) launchAt(url string, args []string, hooks ...string) *node {
 	c.t.Helper()
-	n := launch(c.t, append([]string{"-database-url", url, "-ledger", c.ledger.URL}, args...), hooks...)
+	args = append([]string{"-database-url", url, "-ledger", c.ledger.URL, "-talk=" + strconv.FormatBool(c.talking)}, args...)
+	n := launch(c.t, args, hooks...)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.nodes = append(c.nodes, n)

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // takeoverBound is how long it may take, at the very most, until a run of a
@@ -13,10 +15,23 @@ import (
 const takeoverBound = 10 * time.Second
 
 // TestKilledOwnersRunsGoOnElsewhere kills the owner of a step that is in
-// flight, under load.
+// flight, under load, while nodes meet in the database only.
 func TestKilledOwnersRunsGoOnElsewhere(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, "kill")
+	newCluster(t, "kill").killOwners()
+}
+
+// TestKilledOwnersRunsGoOnAtOnce does it with nodes that have streams to each
+// other.
+func TestKilledOwnersRunsGoOnAtOnce(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "kill, nodes that talk")
+	c.talking = true
+	c.killOwners()
+}
+
+func (c *cluster) killOwners() {
+	c.t.Helper()
 	c.launchSome(3)
 	// Usually all who are left may judge. Some of them are enough.
 	judges := 1
@@ -38,6 +53,7 @@ func TestKilledOwnersRunsGoOnElsewhere(t *testing.T) {
 	c.verdict.Faults = len(takeovers)
 	c.verdict.Times["kill_to_next_checkpoint"] = percentilesOf(takeovers)
 	c.settle()
+	c.noteTakeovers()
 	if declared := c.declaredDead(); declared != len(takeovers) {
 		c.brokenly("%d nodes were declared dead and %d were killed", declared, len(takeovers))
 	}
@@ -84,4 +100,35 @@ func (c *cluster) killInStep(victim *node) time.Duration {
 		return takeoverBound
 	}
 	return next.Sub(killed)
+}
+
+// takeoverTimes are how long each takeover took, in milliseconds, to the
+// declaration and, from there, until runs had an owner and went on.
+const takeoverTimes = `
+SELECT extract(epoch FROM declared_at - suspected_at)::float8 * 1000,
+	extract(epoch FROM claimed_at - declared_at)::float8 * 1000,
+	extract(epoch FROM resumed_at - declared_at)::float8 * 1000
+FROM singularity.takeovers`
+
+// noteTakeovers adds to the report what the nodes recorded themselves.
+func (c *cluster) noteTakeovers() {
+	c.t.Helper()
+	rows, _ := c.audit.pool.Query(c.t.Context(), takeoverTimes)
+	phases := []string{"takeover_suspected_to_declared", "takeover_declared_to_claimed", "takeover_declared_to_resumed"}
+	times := make([][]time.Duration, len(phases))
+	took := make([]*float64, len(phases))
+	_, err := pgx.ForEachRow(rows, []any{&took[0], &took[1], &took[2]}, func() error {
+		for i, millis := range took {
+			if millis != nil { // it was seen
+				times[i] = append(times[i], time.Duration(*millis*float64(time.Millisecond)))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		c.t.Fatalf("read the takeovers: %v", err)
+	}
+	for i, phase := range phases {
+		c.verdict.Times[phase] = percentilesOf(times[i])
+	}
 }

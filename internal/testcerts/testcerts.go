@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -52,7 +53,8 @@ func (a *Authority) Write(t testing.TB, dir string, until time.Time) {
 	node := a.sign(t, &x509.Certificate{
 		Subject: pkix.Name{CommonName: "node of a test"}, NotBefore: until.Add(-2 * time.Hour), NotAfter: until,
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		URIs:        []*url.URL{{Scheme: "singularity", Host: "test", Path: "/node"}},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, a.certificate, key)
 	encoded, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

@@ -36,6 +36,9 @@ const (
 	// ClusterServiceListMembersProcedure is the fully-qualified name of the ClusterService's
 	// ListMembers RPC.
 	ClusterServiceListMembersProcedure = "/singularity.v1.ClusterService/ListMembers"
+	// ClusterServiceListTakeoversProcedure is the fully-qualified name of the ClusterService's
+	// ListTakeovers RPC.
+	ClusterServiceListTakeoversProcedure = "/singularity.v1.ClusterService/ListTakeovers"
 )
 
 // ClusterServiceClient is a client for the singularity.v1.ClusterService service.
@@ -43,6 +46,9 @@ type ClusterServiceClient interface {
 	// ListMembers reads the registry of nodes, the latest heartbeat first. A node
 	// with a database of its own is its only member that is online.
 	ListMembers(context.Context, *messages.ListMembersRequest) (*messages.ListMembersResponse, error)
+	// ListTakeovers reads which processes were declared dead, the latest first,
+	// and when their runs went on. They are kept for 30 days.
+	ListTakeovers(context.Context, *messages.ListTakeoversRequest) (*messages.ListTakeoversResponse, error)
 }
 
 // NewClusterServiceClient constructs a client for the singularity.v1.ClusterService service. By
@@ -63,12 +69,20 @@ func NewClusterServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listTakeovers: connect.NewClient[messages.ListTakeoversRequest, messages.ListTakeoversResponse](
+			httpClient,
+			baseURL+ClusterServiceListTakeoversProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("ListTakeovers")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // clusterServiceClient implements ClusterServiceClient.
 type clusterServiceClient struct {
-	listMembers *connect.Client[messages.ListMembersRequest, messages.ListMembersResponse]
+	listMembers   *connect.Client[messages.ListMembersRequest, messages.ListMembersResponse]
+	listTakeovers *connect.Client[messages.ListTakeoversRequest, messages.ListTakeoversResponse]
 }
 
 // ListMembers calls singularity.v1.ClusterService.ListMembers.
@@ -80,11 +94,23 @@ func (c *clusterServiceClient) ListMembers(ctx context.Context, req *messages.Li
 	return nil, err
 }
 
+// ListTakeovers calls singularity.v1.ClusterService.ListTakeovers.
+func (c *clusterServiceClient) ListTakeovers(ctx context.Context, req *messages.ListTakeoversRequest) (*messages.ListTakeoversResponse, error) {
+	response, err := c.listTakeovers.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ClusterServiceHandler is an implementation of the singularity.v1.ClusterService service.
 type ClusterServiceHandler interface {
 	// ListMembers reads the registry of nodes, the latest heartbeat first. A node
 	// with a database of its own is its only member that is online.
 	ListMembers(context.Context, *messages.ListMembersRequest) (*messages.ListMembersResponse, error)
+	// ListTakeovers reads which processes were declared dead, the latest first,
+	// and when their runs went on. They are kept for 30 days.
+	ListTakeovers(context.Context, *messages.ListTakeoversRequest) (*messages.ListTakeoversResponse, error)
 }
 
 // NewClusterServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -101,10 +127,19 @@ func NewClusterServiceHandler(svc ClusterServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	clusterServiceListTakeoversHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceListTakeoversProcedure,
+		svc.ListTakeovers,
+		connect.WithSchema(clusterServiceMethods.ByName("ListTakeovers")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/singularity.v1.ClusterService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ClusterServiceListMembersProcedure:
 			clusterServiceListMembersHandler.ServeHTTP(w, r)
+		case ClusterServiceListTakeoversProcedure:
+			clusterServiceListTakeoversHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -116,4 +151,8 @@ type UnimplementedClusterServiceHandler struct{}
 
 func (UnimplementedClusterServiceHandler) ListMembers(context.Context, *messages.ListMembersRequest) (*messages.ListMembersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.ClusterService.ListMembers is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) ListTakeovers(context.Context, *messages.ListTakeoversRequest) (*messages.ListTakeoversResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.ClusterService.ListTakeovers is not implemented"))
 }

@@ -67,7 +67,7 @@ func (b *inbox) prune(before time.Time) {
 }
 
 // RegisterAgent implements [persistence.Agents].
-func (s *Store) RegisterAgent(ctx context.Context, registered persistence.Agent) (int64, error) {
+func (s *Store) RegisterAgent(ctx context.Context, registered persistence.Agent, replace bool) (int64, error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, err
 	}
@@ -77,6 +77,10 @@ func (s *Store) RegisterAgent(ctx context.Context, registered persistence.Agent)
 		a = &agent{}
 		s.agents[registered.Name] = a
 	}
+	gives := replace && a.Kind == persistence.AgentAttached && registered.Kind == persistence.AgentAttached
+	if a.Boot != registered.Boot && s.alive(a.Boot) && !gives {
+		return 0, fmt.Errorf("register agent %q: %w", registered.Name, persistence.ErrAgentTaken)
+	}
 	registered.Epoch = a.Epoch + 1
 	registered.RegisteredAt = now()
 	a.Agent = registered
@@ -85,6 +89,7 @@ func (s *Store) RegisterAgent(ctx context.Context, registered persistence.Agent)
 
 func (s *Store) reading(a *agent) persistence.Agent {
 	reading := a.Agent
+	reading.Instance, reading.Alive = s.label(a.Boot), s.alive(a.Boot)
 	reading.Waiting = len(s.inbox.waiting(a.Name))
 	return reading
 }

@@ -71,6 +71,7 @@ func (s *Store) Reassign(ctx context.Context, limit int) (persistence.Reassigned
 	var done persistence.Reassigned
 	at := now()
 	for _, r := range s.abandoned(limit) {
+		dead := s.ended[r.boot]
 		s.change(r, func() {
 			r.Crashes++
 			if r.Crashes < persistence.MaxCrashes {
@@ -83,6 +84,7 @@ func (s *Store) Reassign(ctx context.Context, limit int) (persistence.Reassigned
 			r.Error = persistence.QuarantineError
 			done.Quarantined++
 		})
+		dead.left(r)
 	}
 	return done, nil
 }
@@ -113,7 +115,7 @@ func (s *Store) member(m *member) persistence.Member {
 		Status: "offline", Capabilities: cmp.Or(m.Capabilities, "{}"), LastHeartbeat: m.endedAt, CreatedAt: m.joinedAt,
 	}
 	if m.alive {
-		found.Status, found.LastHeartbeat = "online", now()
+		found.Status, found.LastHeartbeat, found.Addresses = "online", now(), m.Addresses
 	}
 	for _, r := range s.running {
 		if r.boot == m.ID {

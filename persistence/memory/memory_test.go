@@ -17,6 +17,11 @@ func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Config{
 		Open: func(testing.TB) persistence.Store { return memory.New() },
+		Declare: func(t testing.TB, store persistence.Store, judge persistence.BootID, charge persistence.Charge) {
+			if ended, err := store.(*memory.Store).Declare(t.Context(), judge, charge); err != nil || !ended {
+				t.Fatalf("declare: %v, %v", ended, err)
+			}
+		},
 		JobResult: func(_ context.Context, store persistence.Store, run workflow.RunID) (storetest.JobResult, bool, error) {
 			result, found := store.(*memory.Store).JobResult(run)
 			return storetest.JobResult(result), found, nil

@@ -26,6 +26,7 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 		}
 	}
 	s.inbox.prune(at.Add(-policy.Completed))
+	s.pruneTakeovers(at.Add(-policy.Takeovers))
 	return deleted, nil
 }
 

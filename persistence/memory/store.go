@@ -29,6 +29,7 @@ type Store struct {
 	inbox   inbox
 	results map[workflow.RunID]JobResult
 	tokens  map[string]persistence.Token
+	ended   map[persistence.BootID]*takeover // boots that were declared dead
 }
 
 var _ persistence.Store = (*Store)(nil)
@@ -45,6 +46,7 @@ func New() *Store {
 		inbox:   inbox{known: map[messageKey]*inboxRow{}},
 		results: map[workflow.RunID]JobResult{},
 		tokens:  map[string]persistence.Token{},
+		ended:   map[persistence.BootID]*takeover{},
 	}
 }
 

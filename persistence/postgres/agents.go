@@ -16,12 +16,18 @@ INSERT INTO singularity.agents AS agent (name, kind, boot, epoch, registered_at)
 VALUES ($1, $2, $3, 1, now())
 ON CONFLICT (name) DO UPDATE
 SET kind = excluded.kind, boot = excluded.boot, epoch = agent.epoch + 1, registered_at = excluded.registered_at
+WHERE agent.boot = excluded.boot
+	OR $4::boolean AND agent.kind = 'attached' AND excluded.kind = 'attached'
+	OR NOT EXISTS (SELECT FROM singularity.node_leases AS lease WHERE lease.boot = agent.boot AND lease.ended_at IS NULL)
 RETURNING epoch`
 
 // RegisterAgent implements [persistence.Agents].
-func (s *Store) RegisterAgent(ctx context.Context, agent persistence.Agent) (epoch int64, err error) {
+func (s *Store) RegisterAgent(ctx context.Context, agent persistence.Agent, replace bool) (epoch int64, err error) {
 	err = s.query(ctx, func(row scanner) error { return row.Scan(&epoch) },
-		upsertAgent, agent.Name, string(agent.Kind), string(agent.Boot))
+		upsertAgent, agent.Name, string(agent.Kind), string(agent.Boot), replace)
+	if err == nil && epoch == 0 {
+		err = persistence.ErrAgentTaken
+	}
 	if err != nil {
 		return 0, fmt.Errorf("register agent %q: %w", agent.Name, err)
 	}
@@ -29,12 +35,14 @@ func (s *Store) RegisterAgent(ctx context.Context, agent persistence.Agent) (epo
 }
 
 const agentColumns = `
-	agent.name, agent.kind, agent.boot, agent.epoch, agent.registered_at,
+	agent.name, agent.kind, agent.boot, coalesce(lease.instance_id, agent.boot), (lease.boot IS NOT NULL AND lease.ended_at IS NULL),
+	agent.epoch, agent.registered_at,
 	(SELECT count(*) FROM singularity.agent_inbox AS message WHERE message.agent = agent.name AND message.done_at IS NULL)`
 
 func scanAgent(row scanner) (persistence.Agent, error) {
 	var agent persistence.Agent
-	err := row.Scan(&agent.Name, (*string)(&agent.Kind), (*string)(&agent.Boot), &agent.Epoch, &agent.RegisteredAt, &agent.Waiting)
+	err := row.Scan(&agent.Name, (*string)(&agent.Kind), (*string)(&agent.Boot), &agent.Instance, &agent.Alive,
+		&agent.Epoch, &agent.RegisteredAt, &agent.Waiting)
 	agent.RegisteredAt = agent.RegisteredAt.UTC()
 	return agent, err
 }
@@ -42,6 +50,7 @@ func scanAgent(row scanner) (persistence.Agent, error) {
 const readAgent = `
 SELECT ` + agentColumns + `
 FROM singularity.agents AS agent
+LEFT JOIN singularity.node_leases AS lease ON lease.boot = agent.boot
 WHERE agent.name = $1`
 
 // Agent implements [persistence.Agents].
@@ -65,6 +74,7 @@ func (s *Store) Agent(ctx context.Context, name string) (persistence.Agent, erro
 const listAgents = `
 SELECT ` + agentColumns + `
 FROM singularity.agents AS agent
+LEFT JOIN singularity.node_leases AS lease ON lease.boot = agent.boot
 ORDER BY agent.name COLLATE "C"`
 
 // Agents implements [persistence.Agents].

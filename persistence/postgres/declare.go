@@ -49,7 +49,11 @@ WITH guilty AS (
 	SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2
 	FROM guilty
 	WHERE lease.boot = guilty.boot
-	RETURNING lease.boot
+	RETURNING lease.boot, lease.instance_id, lease.ended_at
+), recorded AS (
+	INSERT INTO singularity.takeovers (boot, instance_id, judge, detected_by, ground, suspected_at, declared_at)
+	SELECT boot, instance_id, $4, $5, $2, ended_at - $6::interval, ended_at
+	FROM ended
 ), published AS (
 	UPDATE singularity.instance_registry AS registry
 	SET status = 'offline', load = 0
@@ -81,7 +85,7 @@ func (s *Store) end(ctx context.Context, charge persistence.Charge, judge persis
 				return err
 			}
 		}
-		return tx.QueryRow(ctx, declareDead, against...).Scan(&ended)
+		return tx.QueryRow(ctx, declareDead, append(against, charge.DetectedBy, charge.SuspectedFor)...).Scan(&ended)
 	})
 	return ended, translate(s.afterClose(err))
 }

@@ -49,8 +49,9 @@ func (s *Store) join(ctx context.Context, boot persistence.Boot) error {
 const insertBoot = `
 WITH lease AS (
 	INSERT INTO singularity.node_leases
-		(boot, instance_id, hostname, pid, version, capabilities, lock_key, created_at, lease_until)
-	VALUES ($1, $2, $3, $4, $5, $6::json, ` + lockKey + `, clock_timestamp(), clock_timestamp() + $7::interval)
+		(boot, instance_id, hostname, pid, version, capabilities, lock_key, created_at, lease_until, gossip_address, actors_address, api_address)
+	VALUES ($1, $2, $3, $4, $5, $6::json, ` + lockKey + `, clock_timestamp(), clock_timestamp() + $7::interval,
+		nullif($8, ''), nullif($9, ''), nullif($10, ''))
 	ON CONFLICT DO NOTHING
 	RETURNING boot, instance_id, hostname, pid, version, capabilities, created_at
 )
@@ -83,10 +84,11 @@ type rival struct {
 }
 
 func (r rival) charge() persistence.Charge {
+	charge := persistence.Charge{Boot: r.boot, Ground: persistence.Lapsed, DetectedBy: persistence.ByJoin}
 	if r.lockFree {
-		return persistence.Charge{Boot: r.boot, Ground: persistence.Crashed, Renewals: r.renewals}
+		charge.Ground, charge.Renewals = persistence.Crashed, r.renewals
 	}
-	return persistence.Charge{Boot: r.boot, Ground: persistence.Lapsed}
+	return charge
 }
 
 const (
@@ -138,7 +140,7 @@ func (s *Store) admit(ctx context.Context, boot persistence.Boot) error {
 // the session, whose commits a crash of the server may undo.
 func (s *Store) insertBoot(ctx context.Context, boot persistence.Boot) (added bool, by rival, err error) {
 	result, err := s.readers.Exec(ctx, insertBoot, string(boot.ID), boot.Instance, boot.Hostname, boot.PID, boot.Version,
-		cmp.Or(boot.Capabilities, "{}"), s.cfg.LeaseTerm)
+		cmp.Or(boot.Capabilities, "{}"), s.cfg.LeaseTerm, boot.Gossip, boot.Actors, boot.API)
 	if err != nil || result.RowsAffected() > 0 {
 		return err == nil, by, err
 	}

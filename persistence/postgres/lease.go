@@ -44,7 +44,7 @@ WITH renewed AS (
 		FROM singularity.node_leases AS lease
 		WHERE ended_at IS NULL AND boot <> $1
 	) AS other
-	WHERE other.lock_free OR other.time_left <= greatest($3::interval - $6::interval, interval '0')
+	WHERE other.lock_free OR other.time_left <= greatest($3::interval - $6::interval, interval '0') OR other.boot = ANY ($7::text[])
 )
 SELECT EXISTS (SELECT FROM renewed),
 	EXISTS (SELECT FROM singularity.workflow_runs WHERE state = 'running' AND owner < $1)
@@ -75,8 +75,13 @@ func (s *Store) renew(ctx context.Context, boot persistence.BootID, status persi
 		return renewal, err
 	}
 	alive := false
+	suspected := make([]string, len(status.Suspected))
+	for i, other := range status.Suspected {
+		suspected[i] = string(other)
+	}
 	err = session.do(ctx, func(conn *pgx.Conn) error {
-		rows, _ := conn.Query(ctx, renewLease, string(boot), string(status.State), s.cfg.LeaseTerm, status.Public, status.Load, late)
+		rows, _ := conn.Query(ctx, renewLease,
+			string(boot), string(status.State), s.cfg.LeaseTerm, status.Public, status.Load, late, suspected)
 		alive, renewal = false, persistence.Renewal{}
 		err := scanAll(rows, func(row scanner) error {
 			suspect, err := scanSuspect(row, &alive, &renewal.Elsewhere)

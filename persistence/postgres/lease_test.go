@@ -124,3 +124,22 @@ func TestOnlyLivingBootsRenew(t *testing.T) {
 		}
 	}
 }
+
+func TestBootsThatAreAskedForAreReportedOnWhileTheyLive(t *testing.T) {
+	t.Parallel()
+	cfg := postgres.Config{URL: testpostgres.URL(t)}
+	a, b, left := joined(t, "a", cfg), joined(t, "b", cfg), joined(t, "left", cfg)
+	if err := left.Leave(t.Context(), left.boot.ID); err != nil {
+		t.Fatal(err)
+	}
+	b.renew(t)
+	renewal, err := a.Renew(t.Context(), a.boot.ID, persistence.Status{
+		State: persistence.NodeAlive, Suspected: []persistence.BootID{b.boot.ID, left.boot.ID, a.boot.ID, "unknown"},
+	})
+	if err != nil || len(renewal.Suspects) != 1 {
+		t.Fatalf("renewal %+v, %v; want it to tell of b alone", renewal, err)
+	}
+	if found := renewal.Suspects[0]; found.Boot != b.boot.ID || found.LockFree || found.Renewals != 1 || found.Left <= 0 {
+		t.Errorf("b is %+v, want its lock held, one renewal and time left", found)
+	}
+}

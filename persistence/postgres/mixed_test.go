@@ -59,7 +59,7 @@ func (p *play) perform(t *testing.T, store persistence.Store) (answers []string)
 	if err := store.Join(t.Context(), persistence.Boot{ID: p.boot, Instance: "a"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.RegisterAgent(t.Context(), persistence.Agent{Name: "desk", Kind: persistence.AgentBuiltIn, Boot: p.boot}); err != nil {
+	if _, err := store.RegisterAgent(t.Context(), persistence.Agent{Name: "desk", Kind: persistence.AgentBuiltIn, Boot: p.boot}, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, batch := range p.batches() {

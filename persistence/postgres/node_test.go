@@ -178,7 +178,7 @@ func (n node) crashes(t *testing.T, id workflow.RunID) int {
 // database is a connection of the test's own.
 type database struct{ *pgx.Conn }
 
-func connectTo(t *testing.T, url string) database {
+func connectTo(t testing.TB, url string) database {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -196,7 +196,7 @@ func (d database) exec(t *testing.T, statement string, args ...any) {
 }
 
 // read reads one value.
-func read[T any](t *testing.T, d database, query string, args ...any) T {
+func read[T any](t testing.TB, d database, query string, args ...any) T {
 	t.Helper()
 	var value T
 	if err := d.QueryRow(t.Context(), query, args...).Scan(&value); err != nil {
@@ -215,7 +215,7 @@ SELECT coalesce((
 ), 0)`
 
 // lockHolder is the process id of the session that holds a boot's lock; 0: none.
-func (d database) lockHolder(t *testing.T, n node) int {
+func (d database) lockHolder(t testing.TB, n node) int {
 	t.Helper()
 	return read[int](t, d, lockHolder, string(n.boot.ID))
 }
@@ -232,7 +232,7 @@ func (d database) endSession(t *testing.T, n node) {
 }
 
 // until looks until something is so.
-func until(t *testing.T, what string, so func() bool) {
+func until(t testing.TB, what string, so func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

@@ -32,11 +32,11 @@ func TestReassignPassesOverTheRunsOfTheLiving(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := conn.Exec(t.Context(), "PREPARE reassign (bigint, integer, text) AS "+reassignRuns); err != nil {
+	if _, err := conn.Exec(t.Context(), "PREPARE reassign (bigint, integer, text, integer) AS "+reassignRuns); err != nil {
 		t.Fatal(err)
 	}
 	var document []byte
-	const explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE reassign (100, 3, 'quarantined')"
+	const explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE reassign (100, 3, 'quarantined', 32)"
 	if err := conn.QueryRow(t.Context(), explain).Scan(&document); err != nil {
 		t.Fatal(err)
 	}

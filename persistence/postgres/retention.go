@@ -19,7 +19,7 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 	for deleted < limit {
 		batch := 0
 		err := s.query(ctx, func(row scanner) error { return row.Scan(&batch) },
-			deleteExpired, policy.Completed, policy.Failed, min(limit-deleted, pruneAtOnce))
+			deleteExpired, policy.Completed, policy.Failed, min(limit-deleted, pruneAtOnce), policy.Takeovers)
 		if err != nil {
 			return deleted, fmt.Errorf("prune: %w", err)
 		}
@@ -79,6 +79,16 @@ WITH expired AS MATERIALIZED (
 		FOR UPDATE SKIP LOCKED
 	))
 	RETURNING boot, instance_id
+), takeovers AS (
+	DELETE FROM singularity.takeovers
+	WHERE boot = ANY (ARRAY(
+		SELECT boot
+		FROM singularity.takeovers
+		WHERE declared_at < now() - $4::interval
+		ORDER BY declared_at
+		LIMIT $3
+		FOR UPDATE SKIP LOCKED
+	))
 ), instances AS (
 	DELETE FROM singularity.instance_registry AS instance USING leases
 	WHERE instance.instance_id = ANY (ARRAY[leases.instance_id]) AND instance.boot = leases.boot

@@ -63,6 +63,7 @@ func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Config{
 		Open:      func(t testing.TB) persistence.Store { return open(t) },
+		Declare:   declare,
 		JobResult: jobResult,
 	})
 }
@@ -74,8 +75,27 @@ func TestStoreBehindAPooler(t *testing.T) {
 			direct := testpostgres.URL(t)
 			return openAt(t, postgres.Config{URL: testpostgres.Pooler(t, direct), SessionURL: direct, LeaseTerm: longTerm})
 		},
+		Declare:   declare,
 		JobResult: jobResult,
 	})
+}
+
+// declare lets the lease of a boot lapse first.
+func declare(t testing.TB, store persistence.Store, judge persistence.BootID, charge persistence.Charge) {
+	t.Helper()
+	o := store.(*opened)
+	conn, err := pgx.Connect(t.Context(), o.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	const lapse = `UPDATE singularity.node_leases SET lease_until = clock_timestamp() - interval '1 second' WHERE boot = $1`
+	if _, err := conn.Exec(t.Context(), lapse, pgx.QueryExecModeExec, string(charge.Boot)); err != nil {
+		t.Fatal(err)
+	}
+	if ended, err := o.Declare(t.Context(), judge, charge); err != nil || !ended {
+		t.Fatalf("declare: %v, %v", ended, err)
+	}
 }
 
 // jobResult reads job_results by the names that operators use.

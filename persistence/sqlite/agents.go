@@ -13,14 +13,20 @@ INSERT INTO agents (name, kind, boot, epoch, registered_at)
 VALUES (?, ?, ?, 1, ?)
 ON CONFLICT (name) DO UPDATE
 SET kind = excluded.kind, boot = excluded.boot, epoch = epoch + 1, registered_at = excluded.registered_at
+WHERE boot = excluded.boot
+	OR ? AND kind = 'attached' AND excluded.kind = 'attached'
+	OR boot NOT IN (SELECT boot FROM node_leases WHERE ended_at IS NULL)
 RETURNING epoch`
 
 // RegisterAgent implements [persistence.Agents].
-func (s *Store) RegisterAgent(ctx context.Context, agent persistence.Agent) (epoch int64, err error) {
+func (s *Store) RegisterAgent(ctx context.Context, agent persistence.Agent, replace bool) (epoch int64, err error) {
 	err = s.writer.transaction(ctx, func(t *tx) error {
 		return t.query(func(row scanner) error { return row.Scan(&epoch) },
-			upsertAgent, agent.Name, string(agent.Kind), string(agent.Boot), t.at)
+			upsertAgent, agent.Name, string(agent.Kind), string(agent.Boot), t.at, replace)
 	})
+	if err == nil && epoch == 0 {
+		err = persistence.ErrAgentTaken
+	}
 	if err != nil {
 		return 0, fmt.Errorf("register agent %q: %w", agent.Name, err)
 	}
@@ -28,13 +34,14 @@ func (s *Store) RegisterAgent(ctx context.Context, agent persistence.Agent) (epo
 }
 
 const agentColumns = `
-	name, kind, boot, epoch, registered_at,
+	name, kind, agents.boot, coalesce(lease.instance_id, agents.boot), lease.boot IS NOT NULL AND lease.ended_at IS NULL,
+	epoch, registered_at,
 	(SELECT count(*) FROM agent_inbox WHERE agent = name AND done_at IS NULL)`
 
 func scanAgent(row scanner) (persistence.Agent, error) {
 	var agent persistence.Agent
 	var registered int64
-	err := row.Scan(&agent.Name, &agent.Kind, &agent.Boot, &agent.Epoch, &registered, &agent.Waiting)
+	err := row.Scan(&agent.Name, &agent.Kind, &agent.Boot, &agent.Instance, &agent.Alive, &agent.Epoch, &registered, &agent.Waiting)
 	agent.RegisteredAt = moment(registered)
 	return agent, err
 }
@@ -42,6 +49,7 @@ func scanAgent(row scanner) (persistence.Agent, error) {
 const readAgent = `
 SELECT ` + agentColumns + `
 FROM agents
+LEFT JOIN node_leases AS lease ON lease.boot = agents.boot
 WHERE name = ?`
 
 // Agent implements [persistence.Agents].
@@ -65,6 +73,7 @@ func (s *Store) Agent(ctx context.Context, name string) (persistence.Agent, erro
 const listAgents = `
 SELECT ` + agentColumns + `
 FROM agents
+LEFT JOIN node_leases AS lease ON lease.boot = agents.boot
 ORDER BY name`
 
 // Agents implements [persistence.Agents].
@@ -120,6 +129,7 @@ func (t *tx) deliver(run string, m workflow.Message) error {
 const agentExists = `
 SELECT 1
 FROM agents
+LEFT JOIN node_leases AS lease ON lease.boot = agents.boot
 WHERE name = ?`
 
 func (t *tx) post(w persistence.Post) (persistence.Verdict, error) {
@@ -143,6 +153,7 @@ WHERE agent = ? AND message_id = ? AND done_at IS NULL
 const currentHome = `
 SELECT 1
 FROM agents
+LEFT JOIN node_leases AS lease ON lease.boot = agents.boot
 WHERE name = ? AND epoch = ?`
 
 func (t *tx) acknowledge(w persistence.Acknowledge) (persistence.Verdict, error) {

@@ -61,7 +61,7 @@ func TestPanicInATransactionLeavesTheStoreUsable(t *testing.T) {
 	func() {
 		defer func() { _ = recover() }()
 		_ = store.writer.transaction(t.Context(), func(t *tx) error {
-			if _, err := t.exec(upsertAgent, "desk", "go", "b", t.at); err != nil {
+			if _, err := t.exec(upsertAgent, "desk", "go", "b", t.at, false); err != nil {
 				return err
 			}
 			panic("in the middle")

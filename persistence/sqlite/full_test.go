@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,12 +67,12 @@ func TestFullDiskRefusesWholeBatchesAndRecovers(t *testing.T) {
 	}
 
 	// What expires makes room, without opening the store again.
-	for _, id := range stored[0] {
+	for _, id := range slices.Concat(stored[0], stored[1]) {
 		if _, err := store.Commit(t.Context(), []persistence.Write{persistence.Cancel{Run: id}}); err != nil {
 			t.Fatalf("cancel: %v", err)
 		}
 	}
-	if deleted, err := store.Prune(t.Context(), persistence.RetentionPolicy{Completed: -time.Hour}, 100); err != nil || deleted != batchSize {
+	if deleted, err := store.Prune(t.Context(), persistence.RetentionPolicy{Completed: -time.Hour}, 100); err != nil || deleted != 2*batchSize {
 		t.Fatalf("prune: %d, %v", deleted, err)
 	}
 	if _, err := store.Commit(t.Context(), []persistence.Write{advance}); err != nil {

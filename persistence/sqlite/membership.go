@@ -31,15 +31,15 @@ func (t *tx) alive(boot persistence.BootID) (alive bool, err error) {
 }
 
 const insertLease = `
-INSERT INTO node_leases (boot, instance_id, hostname, pid, version, capabilities, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO node_leases (boot, instance_id, hostname, pid, version, capabilities, created_at, gossip_address, actors_address, api_address)
+VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''))
 ON CONFLICT (boot) DO NOTHING`
 
 // Join implements [persistence.Membership].
 func (s *Store) Join(ctx context.Context, boot persistence.Boot) error {
 	err := s.writer.transaction(ctx, func(t *tx) error {
 		_, err := t.exec(insertLease, string(boot.ID), boot.Instance, boot.Hostname, boot.PID, boot.Version,
-			cmp.Or(boot.Capabilities, "{}"), t.at)
+			cmp.Or(boot.Capabilities, "{}"), t.at, boot.Gossip, boot.Actors, boot.API)
 		if err != nil {
 			return err
 		}
@@ -72,6 +72,12 @@ func (s *Store) Leave(ctx context.Context, boot persistence.BootID) error {
 	return nil
 }
 
+const insertTakeovers = `
+INSERT INTO takeovers (boot, instance_id, judge, detected_by, ground, suspected_at, declared_at)
+SELECT boot, instance_id, '', ?1, ?2, ?3, ?3
+FROM node_leases
+WHERE ended_at IS NULL`
+
 const endLeases = `
 UPDATE node_leases
 SET state = 'dead', ended_at = ?
@@ -81,73 +87,20 @@ WHERE ended_at IS NULL`
 // proves that none of them lives.
 func (s *Store) endBoots(ctx context.Context) error {
 	return s.writer.transaction(ctx, func(t *tx) error {
+		if _, err := t.exec(insertTakeovers, persistence.ByLock, string(persistence.Crashed), t.at); err != nil {
+			return err
+		}
 		_, err := t.exec(endLeases, t.at)
 		return err
 	})
 }
 
-const abandonedRuns = `
-SELECT id
-FROM workflow_runs INDEXED BY workflow_runs_owned
-WHERE state = 'running' AND owner NOT IN (SELECT boot FROM node_leases WHERE ended_at IS NULL)
-LIMIT ?`
-
-const reassignRun = `
-UPDATE workflow_runs
-SET crash_count = crash_count + 1, epoch = epoch + 1, owner = NULL, claim_id = NULL, updated_at = ?1,
-	state = iif(crash_count + 1 < ?2, 'available', 'quarantined'),
-	sort_key = iif(crash_count + 1 < ?2, due_at + priority * 60000000, NULL),
-	error = iif(crash_count + 1 < ?2, error, ?3),
-	finished_at = iif(crash_count + 1 < ?2, NULL, ?1)
-WHERE id = ?4
-RETURNING state = 'quarantined'`
-
-// Reassign implements [persistence.Membership]. It writes only when there is
-// something to do.
-func (s *Store) Reassign(ctx context.Context, limit int) (persistence.Reassigned, error) {
-	var done persistence.Reassigned
-	var abandoned []string
-	err := s.readers.query(ctx, func(row scanner) error { return appendText(&abandoned, row) }, abandonedRuns, max(limit, 0))
-	if err == nil && len(abandoned) > 0 {
-		err = s.writer.transaction(ctx, func(t *tx) (err error) {
-			done, err = t.reassign(limit)
-			return err
-		})
-	}
-	if err != nil {
-		return persistence.Reassigned{}, fmt.Errorf("reassign runs: %w", err)
-	}
-	return done, nil
-}
-
-func (t *tx) reassign(limit int) (persistence.Reassigned, error) {
-	var done persistence.Reassigned
-	var abandoned []string
-	err := t.query(func(row scanner) error { return appendText(&abandoned, row) }, abandonedRuns, max(limit, 0))
-	if err != nil {
-		return done, err
-	}
-	for _, id := range abandoned {
-		err := t.query(func(row scanner) error {
-			var quarantined bool
-			err := row.Scan(&quarantined)
-			if quarantined {
-				done.Quarantined++
-			} else {
-				done.Released++
-			}
-			return err
-		}, reassignRun, t.at, persistence.MaxCrashes, persistence.QuarantineError, id)
-		if err != nil {
-			return done, err
-		}
-	}
-	return done, nil
-}
-
 const listMembers = `
 SELECT member.instance_id, boot.boot, member.hostname, member.pid, member.status, member.load, member.capabilities,
-	coalesce(boot.ended_at, ?), boot.created_at, member.version
+	coalesce(boot.ended_at, ?), boot.created_at, member.version,
+	iif(boot.ended_at IS NULL, coalesce(boot.gossip_address, ''), ''),
+	iif(boot.ended_at IS NULL, coalesce(boot.actors_address, ''), ''),
+	iif(boot.ended_at IS NULL, coalesce(boot.api_address, ''), '')
 FROM instance_registry AS member
 JOIN node_leases AS boot USING (instance_id)
 WHERE NOT EXISTS (
@@ -164,7 +117,7 @@ func (s *Store) Members(ctx context.Context) ([]persistence.Member, error) {
 		var m persistence.Member
 		var heartbeat, created int64
 		err := row.Scan(&m.Instance, &m.Boot, &m.Hostname, &m.PID, &m.Status, &m.Load, &m.Capabilities,
-			&heartbeat, &created, &m.Version)
+			&heartbeat, &created, &m.Version, &m.Gossip, &m.Actors, &m.API)
 		m.LastHeartbeat, m.CreatedAt = moment(heartbeat), moment(created)
 		members = append(members, m)
 		return err

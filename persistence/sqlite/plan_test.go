@@ -84,6 +84,7 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		{"records", listRecords, "SEARCH step_records USING INDEX sqlite_autoindex_step_records_1 (run_id=?)", 1, "", false},
 		{"owned", ownedRuns, "SEARCH workflow_runs USING COVERING INDEX workflow_runs_owned (owner=?)", 1, "", true},
 		{"abandoned", abandonedRuns, "", 0, "SCAN workflow_runs USING COVERING INDEX workflow_runs_owned", false},
+		{"takeovers", listTakeovers, "SCAN takeovers USING INDEX takeovers_declared", 1, "", false},
 		{"inbox", readInbox, "SEARCH agent_inbox USING INDEX agent_inbox_waiting (agent=? AND seq>?)", 1, "", false},
 		{"acknowledge", finishMessage, "SEARCH agent_inbox USING INDEX", 1, "", false},
 		{"expired", anythingExpired, "SEARCH workflow_runs USING COVERING INDEX workflow_runs_ended (state=? AND finished_at>? AND finished_at<?)", 2, "SCAN workflow_runs USING COVERING INDEX workflow_runs_owned", false},

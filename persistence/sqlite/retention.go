@@ -18,7 +18,11 @@ const pruneAtOnce = 100
 func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, limit int) (int, error) {
 	policy = policy.WithDefaults()
 	at := time.Now()
-	horizon := horizons{at.Add(-policy.Completed).UnixMicro(), at.Add(-policy.Failed).UnixMicro()}
+	horizon := horizons{
+		completed: at.Add(-policy.Completed).UnixMicro(),
+		failed:    at.Add(-policy.Failed).UnixMicro(),
+		takeovers: at.Add(-policy.Takeovers).UnixMicro(),
+	}
 	deleted := 0
 	for deleted < limit {
 		batch, err := s.pruneBatch(ctx, horizon, min(limit-deleted, pruneAtOnce))
@@ -34,14 +38,14 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 }
 
 // horizons are the times before which things expire.
-type horizons struct{ completed, failed int64 }
+type horizons struct{ completed, failed, takeovers int64 }
 
 // pruneBatch deletes some of what has expired. It writes only when there is
 // something.
 func (s *Store) pruneBatch(ctx context.Context, horizon horizons, limit int) (int, error) {
 	expired := false
 	err := s.readers.query(ctx, func(row scanner) error { return row.Scan(&expired) },
-		anythingExpired, horizon.completed, horizon.failed)
+		anythingExpired, horizon.completed, horizon.failed, horizon.takeovers)
 	if err != nil || !expired {
 		return 0, err
 	}
@@ -72,7 +76,8 @@ SELECT boot FROM node_leases
 WHERE ended_at < ?2 AND boot NOT IN (SELECT owner FROM workflow_runs WHERE state = 'running')`
 
 const anythingExpired = `
-SELECT EXISTS (` + expiredRuns + `) OR EXISTS (` + expiredMessages + `) OR EXISTS (` + expiredLeases + `)`
+SELECT EXISTS (` + expiredRuns + `) OR EXISTS (` + expiredMessages + `) OR EXISTS (` + expiredLeases + `)
+	OR EXISTS (SELECT 1 FROM takeovers WHERE declared_at < ?3)`
 
 // Only the row itself tells for sure that a run has ended: it may be retried
 // between the look and the deletion.
@@ -97,6 +102,8 @@ const (
 	deleteSignals  = `DELETE FROM signals WHERE run_id IN (SELECT value FROM json_each(?))`
 	deleteMessages = `DELETE FROM agent_inbox WHERE seq IN (` + expiredMessages + ` LIMIT ?2)`
 	deleteLeases   = `DELETE FROM node_leases WHERE boot IN (` + expiredLeases + ` LIMIT ?3)`
+
+	deleteTakeovers = `DELETE FROM takeovers WHERE boot IN (SELECT boot FROM takeovers WHERE declared_at < ? LIMIT ?)`
 )
 
 // prune returns the ids of the runs that it deleted.
@@ -132,6 +139,9 @@ func (t *tx) prune(horizon horizons, limit int) ([]string, error) {
 	if _, err := t.exec(deleteMessages, horizon.completed, limit); err != nil {
 		return nil, err
 	}
-	_, err = t.exec(deleteLeases, horizon.completed, horizon.failed, limit)
+	if _, err := t.exec(deleteLeases, horizon.completed, horizon.failed, limit); err != nil {
+		return nil, err
+	}
+	_, err = t.exec(deleteTakeovers, horizon.takeovers, limit)
 	return deleted, err
 }

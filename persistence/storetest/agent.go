@@ -12,6 +12,8 @@ import (
 
 var agentStories = []story{
 	{name: "agents/registering again raises the epoch and moves the home", tell: registerAgain},
+	{name: "agents/a home that lives keeps its agent", tell: livingHome},
+	{name: "agents/one whose home has ended moves under the next epoch", tell: endedHome},
 	{name: "agents/are listed by name with their waiting messages", tell: agentsListed},
 	{name: "agents/one that was never registered is not found", tell: agentNotFound},
 	{name: "inbox/messages arrive with the checkpoint, in order", tell: inboxOrder},
@@ -22,9 +24,10 @@ var agentStories = []story{
 	{name: "inbox/an earlier home is fenced", tell: acknowledgeFenced},
 }
 
+// register attaches an agent, whoever is attached by its name.
 func (f *fixture) register(name string, boot persistence.BootID) int64 {
 	f.Helper()
-	epoch, err := f.store.RegisterAgent(f.Context(), persistence.Agent{Name: name, Kind: persistence.AgentBuiltIn, Boot: boot})
+	epoch, err := f.store.RegisterAgent(f.Context(), persistence.Agent{Name: name, Kind: persistence.AgentAttached, Boot: boot}, true)
 	if err != nil {
 		f.Fatalf("register %s: %v", name, err)
 	}
@@ -71,11 +74,56 @@ func registerAgain(f *fixture) {
 		f.Errorf("second epoch %d, want 2", epoch)
 	}
 	agent := f.agent("desk")
-	if agent.Name != "desk" || agent.Kind != persistence.AgentBuiltIn || agent.Boot != second || agent.Epoch != 2 {
+	if agent.Name != "desk" || agent.Kind != persistence.AgentAttached || agent.Boot != second || agent.Epoch != 2 {
 		f.Errorf("agent %+v, want desk at b in epoch 2", agent)
 	}
 	if agent.RegisteredAt.Before(before.Add(-time.Millisecond)) || agent.RegisteredAt.After(time.Now().Add(time.Millisecond)) {
 		f.Errorf("registered at %s, want now", agent.RegisteredAt)
+	}
+}
+
+func livingHome(f *fixture) {
+	first, second := f.join("a"), f.join("b")
+	for _, kinds := range [][2]persistence.AgentKind{
+		{persistence.AgentBuiltIn, persistence.AgentBuiltIn},
+		{persistence.AgentBuiltIn, persistence.AgentAttached},
+		{persistence.AgentAttached, persistence.AgentBuiltIn},
+		{persistence.AgentAttached, persistence.AgentAttached},
+	} {
+		name := fmt.Sprintf("%s-%s", kinds[0], kinds[1])
+		for want := range int64(2) { // its own home may register again
+			epoch, err := f.store.RegisterAgent(f.Context(), persistence.Agent{Name: name, Kind: kinds[0], Boot: first}, false)
+			if err != nil || epoch != want+1 {
+				f.Fatalf("register %s: epoch %d, %v, want %d", name, epoch, err, want+1)
+			}
+		}
+		bothAttached := kinds[0] == persistence.AgentAttached && kinds[1] == persistence.AgentAttached
+		_, err := f.store.RegisterAgent(f.Context(), persistence.Agent{Name: name, Kind: kinds[1], Boot: second}, !bothAttached)
+		if !errors.Is(err, persistence.ErrAgentTaken) {
+			f.Errorf("register %s elsewhere: %v, want %v", name, err, persistence.ErrAgentTaken)
+		}
+		if agent := f.agent(name); agent.Boot != first || agent.Epoch != 2 || agent.Kind != kinds[0] || !agent.Alive {
+			f.Errorf("agent %+v, want it at its living home in epoch 2", agent)
+		}
+	}
+}
+
+func endedHome(f *fixture) {
+	first, second := f.join("a"), f.join("b")
+	builtIn := persistence.Agent{Name: "desk", Kind: persistence.AgentBuiltIn}
+	for i, boot := range []persistence.BootID{first, second} {
+		builtIn.Boot = boot
+		epoch, err := f.store.RegisterAgent(f.Context(), builtIn, false)
+		if err != nil || epoch != int64(i+1) {
+			f.Fatalf("register at %s: epoch %d, %v, want %d", boot, epoch, err, i+1)
+		}
+		if agent := f.agent("desk"); agent.Boot != boot || !agent.Alive || agent.Instance == "" {
+			f.Errorf("agent %+v, want it alive at %s", agent, boot)
+		}
+		f.leave(boot)
+		if agent := f.agent("desk"); agent.Alive || agent.Boot != boot {
+			f.Errorf("agent %+v, want its home ended", agent)
+		}
 	}
 }
 

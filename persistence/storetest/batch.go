@@ -158,20 +158,21 @@ func contextEnded(f *fixture) {
 	ctx, cancel := context.WithCancel(f.Context())
 	cancel()
 	calls := map[string]func() error{
-		"Commit":   func() error { _, err := f.store.Commit(ctx, nil); return err },
-		"Run":      func() error { _, err := f.store.Run(ctx, id); return err },
-		"Runs":     func() error { _, err := f.store.Runs(ctx, workflow.Filter{}); return err },
-		"Steps":    func() error { _, err := f.store.Steps(ctx, id); return err },
-		"Owned":    func() error { _, err := f.store.Owned(ctx, boot); return err },
-		"Backlog":  func() error { _, err := f.store.Backlog(ctx, known); return err },
-		"Join":     func() error { return f.store.Join(ctx, persistence.Boot{ID: "late"}) },
-		"Leave":    func() error { return f.store.Leave(ctx, boot) },
-		"Reassign": func() error { _, err := f.store.Reassign(ctx, 1); return err },
+		"Commit":    func() error { _, err := f.store.Commit(ctx, nil); return err },
+		"Run":       func() error { _, err := f.store.Run(ctx, id); return err },
+		"Runs":      func() error { _, err := f.store.Runs(ctx, workflow.Filter{}); return err },
+		"Steps":     func() error { _, err := f.store.Steps(ctx, id); return err },
+		"Owned":     func() error { _, err := f.store.Owned(ctx, boot); return err },
+		"Backlog":   func() error { _, err := f.store.Backlog(ctx, known); return err },
+		"Join":      func() error { return f.store.Join(ctx, persistence.Boot{ID: "late"}) },
+		"Leave":     func() error { return f.store.Leave(ctx, boot) },
+		"Reassign":  func() error { _, err := f.store.Reassign(ctx, 1); return err },
+		"Takeovers": func() error { _, err := f.store.Takeovers(ctx, 1); return err },
 		"Prune": func() error {
 			_, err := f.store.Prune(ctx, persistence.RetentionPolicy{}, 1)
 			return err
 		},
-		"RegisterAgent": func() error { _, err := f.store.RegisterAgent(ctx, persistence.Agent{Name: "desk"}); return err },
+		"RegisterAgent": func() error { _, err := f.store.RegisterAgent(ctx, persistence.Agent{Name: "desk"}, false); return err },
 		"Agent":         func() error { _, err := f.store.Agent(ctx, "desk"); return err },
 		"Agents":        func() error { _, err := f.store.Agents(ctx); return err },
 		"Inbox":         func() error { _, err := f.store.Inbox(ctx, "desk", 0, 1); return err },

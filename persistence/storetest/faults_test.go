@@ -95,6 +95,8 @@ var faults = []fault{
 	{"tokens outlive their revocation", "tokens/a revoked one stays, with the time of the first revocation", func(store *memory.Store) persistence.Store { return merciful{store} }},
 	{"uses of tokens are forgotten", "tokens/the last use is kept", func(store *memory.Store) persistence.Store { return inattentive{store} }},
 	{"lists carry documents", "read/runs are listed newest first and without documents", func(store *memory.Store) persistence.Store { return talkative{store} }},
+	{"a takeover is not told of", "takeover/a boot that is declared dead leaves a record", func(store *memory.Store) persistence.Store { return discreet{store} }},
+	{"a takeover is followed by who claims only", "takeover/the first claim and the first checkpoint are noted", func(store *memory.Store) persistence.Store { return hasty{store} }},
 	{"pages repeat their first run", "read/pages join up while runs are added", func(store *memory.Store) persistence.Store { return stuck{store} }},
 }
 
@@ -319,6 +321,20 @@ func (s talkative) Runs(ctx context.Context, filter workflow.Filter) ([]workflow
 		}
 	}
 	return runs, err
+}
+
+// discreet keeps takeovers to itself.
+type discreet struct{ *memory.Store }
+
+func (discreet) Takeovers(context.Context, int) ([]persistence.Takeover, error) { return nil, nil }
+
+// hasty takes a claim for all that there is to know.
+type hasty struct{ *memory.Store }
+
+func (h hasty) FollowTakeover(ctx context.Context, boot persistence.BootID) (bool, error) {
+	_, err := h.Store.FollowTakeover(ctx, boot)
+	list, _ := h.Takeovers(ctx, 1)
+	return len(list) > 0 && list[0].ClaimedAt != nil, err
 }
 
 // stuck always lists the first page.

@@ -105,7 +105,7 @@ func fenceBySeq(f *fixture) {
 
 func fencedLeavesNothing(f *fixture) {
 	boot := f.join("a")
-	if _, err := f.store.RegisterAgent(f.Context(), persistence.Agent{Name: "desk", Kind: persistence.AgentBuiltIn, Boot: boot}); err != nil {
+	if _, err := f.store.RegisterAgent(f.Context(), persistence.Agent{Name: "desk", Kind: persistence.AgentBuiltIn, Boot: boot}, false); err != nil {
 		f.Fatalf("register agent: %v", err)
 	}
 	fence := f.started(boot)

@@ -213,12 +213,16 @@ func membersList(f *fixture) {
 	again := f.join("a")
 	other := persistence.Boot{
 		ID: "b-1", Instance: "b", Hostname: "host-b", PID: 7, Version: "v2", Capabilities: `{"llm":true}`,
+		Addresses: persistence.Addresses{Gossip: "10.0.0.7:7946", Actors: "10.0.0.7:7947", API: "10.0.0.7:4000"},
 	}
 	if err := f.store.Join(f.Context(), other); err != nil {
 		f.Fatalf("join: %v", err)
 	}
-	left := f.join("c")
-	f.leave(left)
+	left := persistence.Boot{ID: "c-1", Instance: "c", Addresses: other.Addresses}
+	if err := f.store.Join(f.Context(), left); err != nil {
+		f.Fatalf("join: %v", err)
+	}
+	f.leave(left.ID)
 	members, err := f.store.Members(f.Context())
 	if err != nil {
 		f.Fatalf("members: %v", err)
@@ -234,10 +238,11 @@ func membersList(f *fixture) {
 		f.Errorf("member a is %+v, want the later boot %s online, with a heartbeat", a, again)
 	}
 	b := found["b"]
-	if b.Hostname != "host-b" || b.PID != 7 || b.Version != "v2" || b.Capabilities != `{"llm":true}` || b.CreatedAt.IsZero() {
+	if b.Hostname != "host-b" || b.PID != 7 || b.Version != "v2" || b.Capabilities != `{"llm":true}` || b.CreatedAt.IsZero() ||
+		b.Addresses != other.Addresses {
 		f.Errorf("member b is %+v, want what it said when it joined", b)
 	}
-	if c := found["c"]; c.Status != "offline" || c.Boot != left {
-		f.Errorf("member c is %+v, want it offline", c)
+	if c := found["c"]; c.Status != "offline" || c.Boot != left.ID || c.Addresses != (persistence.Addresses{}) {
+		f.Errorf("member c is %+v, want it offline and without addresses", c)
 	}
 }

@@ -20,6 +20,10 @@ type Config struct {
 	// Reopen ends a store that Open returned and opens its database again, as a
 	// node does that starts after a crash. Nil for stores that keep nothing.
 	Reopen func(t testing.TB, store persistence.Store) persistence.Store
+	// Declare makes a boot that the store takes to be alive dead, by the judge and
+	// on the charge, which must be Lapsed. Nil for stores whose boots nobody
+	// judges; others have FollowTakeover, too.
+	Declare func(t testing.TB, store persistence.Store, judge persistence.BootID, charge persistence.Charge)
 	// JobResult reads a run's row in job_results, if it has one.
 	JobResult func(ctx context.Context, store persistence.Store, run workflow.RunID) (JobResult, bool, error)
 }
@@ -43,6 +47,9 @@ func Run(t *testing.T, config Config) {
 			if story.restarts && config.Reopen == nil {
 				t.Skip("the store keeps nothing over a restart")
 			}
+			if story.judged && config.Declare == nil {
+				t.Skip("nobody judges the boots of the store")
+			}
 			story.tell(setup(t, config))
 		})
 	}
@@ -52,13 +59,14 @@ func Run(t *testing.T, config Config) {
 type story struct {
 	name     string
 	restarts bool // needs Config.Reopen
+	judged   bool // needs Config.Declare
 	tell     func(f *fixture)
 }
 
 func stories() []story {
 	return slices.Concat(
 		insertStories, keyStories, claimStories, backlogStories, advanceStories, fenceStories,
-		stateStories, controlStories, membershipStories, agentStories, resultStories, tokenStories,
+		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories,
 		readStories, retentionStories, batchStories, concurrencyStories, restartStories,
 	)
 }

@@ -43,6 +43,11 @@ func findings(t *testing.T, story story, wrap func(*memory.Store) persistence.St
 			inner = memory.New()
 			return wrap(inner)
 		},
+		Declare: func(t testing.TB, _ persistence.Store, judge persistence.BootID, charge persistence.Charge) {
+			if ended, err := inner.Declare(t.Context(), judge, charge); err != nil || !ended {
+				t.Fatalf("declare: %v, %v", ended, err)
+			}
+		},
 		JobResult: func(_ context.Context, _ persistence.Store, run workflow.RunID) (JobResult, bool, error) {
 			result, found := inner.JobResult(run)
 			return JobResult(result), found, nil

@@ -44,6 +44,8 @@ type Engine struct {
 	Tree *messages.Actor
 	// MemberList is what Members answers with.
 	MemberList []*messages.Member
+	// TakeoverList is what Takeovers answers with, up to its limit.
+	TakeoverList []*messages.Takeover
 	// NotReady is what Ready answers with.
 	NotReady error
 
@@ -320,6 +322,14 @@ func (e *Engine) ActorTree(context.Context) (*messages.Actor, error) { return e.
 
 // Members implements [server.Engine].
 func (e *Engine) Members(context.Context) ([]*messages.Member, error) { return e.MemberList, e.Err }
+
+// Takeovers implements [server.Engine].
+func (e *Engine) Takeovers(_ context.Context, limit int) ([]*messages.Takeover, error) {
+	if limit > 0 && limit < len(e.TakeoverList) {
+		return e.TakeoverList[:limit], e.Err
+	}
+	return e.TakeoverList, e.Err
+}
 
 // Metrics implements [server.Engine] with a gauge that is 1.
 func (e *Engine) Metrics() prometheus.Collector {

@@ -31,6 +31,7 @@ func run() error {
 	database := flag.String("database-url", "", "the database that the nodes share")
 	ledger := flag.String("ledger", "", "URL that takes effects")
 	claims := flag.Bool("claims", false, "also have the queue claims, with one slot")
+	talk := flag.Bool("talk", false, "find the other nodes, and talk to them")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -39,10 +40,11 @@ func run() error {
 	if *claims {
 		queues["claims"] = 1
 	}
-	engine, err := singularity.Open(ctx, singularity.Config{
-		DatabaseURL: *database,
-		Queues:      queues,
-	}, workflows(*ledger)...)
+	config := singularity.Config{DatabaseURL: *database, Queues: queues}
+	if *talk {
+		config.Cluster = &singularity.Cluster{Gossip: "127.0.0.1:0", Actors: "127.0.0.1:0"}
+	}
+	engine, err := singularity.Open(ctx, config, workflows(*ledger)...)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,96 @@
+package cluster
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+
+	"singularity/cluster/gossip"
+	"singularity/cluster/remoting"
+)
+
+// others are the other members, as far as this one sees and reaches them. It is
+// safe for concurrent use.
+type others struct {
+	most int // streams that are kept
+
+	mu       sync.Mutex
+	peers    map[string]remoting.Peer // that take messages, by boot
+	seen     map[string]bool          // addresses of the gossip of all members
+	expected []string                 // addresses that were registered last
+	standing map[remoting.Peer]bool
+}
+
+// usualStreams is how many streams [remoting.Limits] keeps by default.
+const usualStreams = 16
+
+func newOthers(limits remoting.Limits) *others {
+	return &others{most: cmp.Or(limits.Standing, usualStreams), standing: map[remoting.Peer]bool{}}
+}
+
+// see takes in a view, and returns to whom streams are wanted.
+func (o *others) see(self string, view gossip.View) []remoting.Peer {
+	peers, seen := map[string]remoting.Peer{}, map[string]bool{}
+	for _, member := range view.Members() {
+		seen[member.Address] = true
+		if member.Boot != self && member.Actors != "" {
+			peers[member.Boot] = remoting.Peer{Address: member.Actors, Boot: member.Boot}
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.peers, o.seen = peers, seen
+	return slices.Collect(maps.Values(peers))
+}
+
+// expect takes in who is registered, and reports whether that is news.
+func (o *others) expect(addresses []string) bool {
+	addresses = slices.Sorted(slices.Values(addresses))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	same := slices.Equal(o.expected, addresses)
+	o.expected = addresses
+	return !same
+}
+
+// stand takes in whether the stream to a peer stands.
+func (o *others) stand(peer remoting.Peer, stands bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if stands {
+		o.standing[peer] = true
+	} else {
+		delete(o.standing, peer)
+	}
+}
+
+func (o *others) complete() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, address := range o.expected {
+		if !o.seen[address] {
+			return false
+		}
+	}
+	streams := 0
+	for _, peer := range o.peers {
+		if o.standing[peer] {
+			streams++
+		}
+	}
+	return streams >= min(len(o.peers), o.most)
+}
+
+func (o *others) peer(boot string) (remoting.Peer, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	peer, known := o.peers[boot]
+	return peer, known
+}
+
+func (o *others) all() []remoting.Peer {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Collect(maps.Values(o.peers))
+}

@@ -1,0 +1,127 @@
+package singularity_test
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"singularity"
+	"singularity/cluster/certs"
+	"singularity/cluster/gossip"
+	"singularity/internal/testpostgres"
+	"singularity/messages"
+)
+
+// openMember opens an engine that belongs to a cluster.
+func openMember(t *testing.T, database, instance string, of singularity.Cluster) *singularity.Engine {
+	t.Helper()
+	of.Gossip, of.Actors = "127.0.0.1:0", "127.0.0.1:0"
+	return open(t, singularity.Config{DatabaseURL: database, Instance: instance, Cluster: &of})
+}
+
+// answers waits until one engine answers another by its label.
+func answers(t *testing.T, from *singularity.Engine, instance string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		reply, err := from.Send(ctx, instance+"/dispatcher", "ping", nil)
+		if err == nil && strings.Contains(string(reply), `"node":"`+instance+`"`) {
+			return
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("%s does not answer: %s, %v", instance, reply, err)
+		}
+	}
+}
+
+func memberOf(t *testing.T, engine *singularity.Engine, instance string) *messages.Member {
+	t.Helper()
+	members, err := engine.Members(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, member := range members {
+		if member.GetInstanceId() == instance {
+			return member
+		}
+	}
+	t.Fatalf("no member %s in %v", instance, members)
+	return nil
+}
+
+// secured is a cluster with certificates and keys.
+func secured(t *testing.T) singularity.Cluster {
+	t.Helper()
+	dir := t.TempDir()
+	of := singularity.Cluster{TLSDir: filepath.Join(dir, "node"), GossipKeyFile: filepath.Join(dir, "keys")}
+	if err := certs.Init(filepath.Join(dir, "ca"), "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := certs.Node(filepath.Join(dir, "ca"), of.TLSDir, "127.0.0.1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := gossip.WriteKeyFile(of.GossipKeyFile, []gossip.Key{gossip.NewKey()}); err != nil {
+		t.Fatal(err)
+	}
+	return of
+}
+
+func TestEnginesFindEachOtherInTheDatabase(t *testing.T) {
+	t.Parallel()
+	for name, of := range map[string]singularity.Cluster{"plain": {}, "secured": secured(t)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			database := testpostgres.URL(t)
+			a, b := openMember(t, database, "a", of), openMember(t, database, "b", of)
+			answers(t, a, "b")
+			answers(t, b, "a")
+		})
+	}
+}
+
+func TestEngineThatWasDeclaredDeadComesBackAtItsAddresses(t *testing.T) {
+	t.Parallel()
+	database := testpostgres.URL(t)
+	a, b := openMember(t, database, "a", singularity.Cluster{}), openMember(t, database, "b", singularity.Cluster{})
+	answers(t, a, "b")
+	before := memberOf(t, a, "b")
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background()) //nolint:errcheck // the test is over
+	_, err = conn.Exec(t.Context(), `
+UPDATE singularity.node_leases SET state = 'dead', ended_at = clock_timestamp(), ended_by = 'lapsed' WHERE boot = $1`, before.GetBoot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := before
+	for after.GetBoot() == before.GetBoot() { // with the next renewal
+		select {
+		case <-time.After(20 * time.Millisecond):
+			after = memberOf(t, a, "b")
+		case <-t.Context().Done():
+			t.Fatal("the engine did not join anew")
+		}
+	}
+	answers(t, a, "b")
+	answers(t, b, "a")
+	if after.GetActorsAddress() != before.GetActorsAddress() || after.GetGossipAddress() != before.GetGossipAddress() {
+		t.Errorf("the engine is at %v now, want it where it was: %v", after, before)
+	}
+}
+
+func TestClusterNeedsADatabaseThatIsShared(t *testing.T) {
+	t.Parallel()
+	engine, err := singularity.Open(t.Context(), singularity.Config{DataDir: t.TempDir(), Cluster: &singularity.Cluster{}})
+	if err == nil || !strings.Contains(err.Error(), "DatabaseURL") {
+		t.Errorf("Open answered %v, %v, want an error that names what to set", engine, err)
+	}
+}

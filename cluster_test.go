@@ -96,7 +96,7 @@ func TestEngineThatWasDeclaredDeadComesBackAtItsAddresses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.Background()) //nolint:errcheck // the test is over
+	defer conn.Close(context.Background())
 	_, err = conn.Exec(t.Context(), `
 UPDATE singularity.node_leases SET state = 'dead', ended_at = clock_timestamp(), ended_by = 'lapsed' WHERE boot = $1`, before.GetBoot())
 	if err != nil {

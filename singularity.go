@@ -151,6 +151,17 @@ func (e *Engine) Close(ctx context.Context) error {
 	return errors.Join(e.node.Stop(ctx), e.store.Close())
 }
 
+// Drain asks a node of the cluster, or this one, to drain and end, and returns its
+// label when it has begun to. It goes by its label, its boot or the address of its
+// actors.
+func (e *Engine) Drain(ctx context.Context, node string) (instance string, err error) {
+	return e.node.Drain(ctx, node)
+}
+
+// DrainAsked is closed when somebody asks this engine to drain. Close it then, and
+// end the process.
+func (e *Engine) DrainAsked() <-chan struct{} { return e.node.DrainAsked() }
+
 // Done is closed when the engine gave up by itself, as it does when its actors
 // keep failing, or when too many steps ignore their cancelled context. End the
 // process then: a new one goes on with the runs.
@@ -251,13 +262,14 @@ func (e *Engine) AgentExists(ctx context.Context, name string) (bool, error) {
 // Agents lists all agents by name.
 func (e *Engine) Agents(ctx context.Context) ([]workflow.Agent, error) { return e.node.Agents(ctx) }
 
-// ActorTree describes the engine's supervision tree.
-func (e *Engine) ActorTree(ctx context.Context) (*messages.Actor, error) {
-	root, err := e.node.Tree(ctx)
+// ActorTree describes the supervision tree of a node of the cluster, by its label,
+// its boot or the address of its actors, or of this engine if node is empty.
+func (e *Engine) ActorTree(ctx context.Context, node string) (*messages.Actor, error) {
+	root, err := e.node.Tree(ctx, node)
 	if err != nil {
 		return nil, fmt.Errorf("describe the actors: %w", err)
 	}
-	return treeMessage(root), nil
+	return root, nil
 }
 
 // Stats counts what the engine did since Open.

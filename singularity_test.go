@@ -204,7 +204,7 @@ func TestActorTreeShowsWhatRuns(t *testing.T) {
 	if err := engine.RegisterAgent(t.Context(), "echo", func(context.Context, workflow.Message) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	tree, err := engine.ActorTree(t.Context())
+	tree, err := engine.ActorTree(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,10 +39,14 @@ func (n *Node) answer(ctx context.Context, letter *messages.Letter) (any, error)
 		return n.answerDispatcher(ctx, letter)
 	case letter.GetTarget() == "registry":
 		return n.answerRegistry(ctx, letter)
+	case letter.GetTarget() == supervisorTarget:
+		return n.answerSupervisor(ctx, letter)
 	default:
-		return nil, fmt.Errorf("%w: expected run/<id>, agent/<name>, dispatcher or registry", workflow.ErrActorNotFound)
+		return nil, errNoSuchActor
 	}
 }
+
+var errNoSuchActor = fmt.Errorf("%w: expected run/<id>, agent/<name>, dispatcher or registry", workflow.ErrActorNotFound)
 
 // pong answers a ping.
 type pong struct {
@@ -232,6 +236,21 @@ func (n *Node) answerRegistry(ctx context.Context, letter *messages.Letter) (any
 		return members, nil
 	default:
 		return nil, unknownType(letter, "ping", "members")
+	}
+}
+
+// supervisorTarget is for Tree and Drain. Send does not get there: who may send
+// messages may not end nodes.
+const supervisorTarget = "supervisor"
+
+func (n *Node) answerSupervisor(ctx context.Context, letter *messages.Letter) (any, error) {
+	switch letter.GetType() {
+	case "tree":
+		return n.answerTree(ctx)
+	case "drain":
+		return n.answerDrain(ctx, letter)
+	default:
+		return nil, unknownType(letter, "tree", "drain")
 	}
 }
 

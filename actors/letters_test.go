@@ -87,6 +87,7 @@ func TestErrorsKeepTheirKindBetweenNodes(t *testing.T) {
 			{"b/" + runPID(workflow.NewRunID()), "ping", "", is(workflow.ErrRunNotFound), ""},
 			{"b/agent/stranger", "ping", "", is(workflow.ErrActorNotFound), "agent stranger"},
 			{"b/sync", "ping", "", is(workflow.ErrActorNotFound), "expected run/<id>"},
+			{"b/supervisor", "drain", "", is(workflow.ErrActorNotFound), "expected run/<id>"},
 			{"b/dispatcher", "start", `{"workflow":"unheard of"}`, is(workflow.ErrUnknownWorkflow), ""},
 			{"z/dispatcher", "ping", "", is(workflow.ErrActorNotFound), "no node is known as z"},
 		}

@@ -116,13 +116,16 @@ type Node struct {
 	stepContext context.Context //nolint:containedctx // it lasts as long as the node
 	endSteps    context.CancelFunc
 
-	started  atomic.Bool
-	draining atomic.Bool
-	failOnce sync.Once
-	failure  error
-	failed   chan struct{}
-	stopOnce sync.Once
-	stopErr  error
+	started    atomic.Bool
+	draining   atomic.Bool
+	failOnce   sync.Once
+	failure    error
+	failed     chan struct{}
+	askOnce    sync.Once
+	drainAsked chan struct{}
+	stopOnce   sync.Once
+	stopping   chan struct{} // closed when the node begins to drain
+	stopErr    error
 }
 
 // NewNode makes a node on a store. Register workflows, then call Start.
@@ -151,6 +154,8 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 		catalog:  newCatalog(transactions != nil),
 		failed:   make(chan struct{}),
 
+		drainAsked:     make(chan struct{}),
+		stopping:       make(chan struct{}),
 		dispatcherLife: newLifeline(),
 
 		identity: persistence.Boot{
@@ -287,6 +292,7 @@ func (n *Node) stop(ctx context.Context) error {
 		return nil
 	}
 	n.draining.Store(true)
+	close(n.stopping)
 	n.announceLeave(ctx)
 	if !n.drain(ctx, false) {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace+2*time.Second)
@@ -385,9 +391,6 @@ func (n *Node) runGaveUp(g supervisor.GaveUp) {
 		n.tellDispatcher(gaveUp{id, g.Err})
 	}
 }
-
-// Tree describes the node's supervision tree.
-func (n *Node) Tree(ctx context.Context) (supervisor.Node, error) { return n.tree.Describe(ctx) }
 
 // runsInMemory lists the runs that have an actor.
 func (n *Node) runsInMemory() []workflow.RunID {

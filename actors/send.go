@@ -41,6 +41,9 @@ const (
 // workflow.ErrUnreachable, and silence workflow.ErrNoReply.
 func (n *Node) Send(ctx context.Context, pid, messageType string, payload json.RawMessage) (json.RawMessage, error) {
 	address, name := splitPID(pid)
+	if name == supervisorTarget {
+		return nil, fmt.Errorf("send to %s: %w", pid, errNoSuchActor)
+	}
 	letter := &messages.Letter{Id: workflow.NewRunID().String(), Target: name, Type: messageType, PayloadJson: payload}
 	reply, err := n.send(ctx, address, letter)
 	if err != nil {
@@ -155,12 +158,16 @@ func (n *Node) bootAt(ctx context.Context, address string) (persistence.BootID, 
 			return "", err
 		}
 		for _, member := range members {
-			if member.Status != "offline" && (address == member.Instance || address == string(member.Boot)) {
+			if member.Status != "offline" && goesBy(member, address) {
 				return member.Boot, nil
 			}
 		}
 	}
 	return "", fmt.Errorf("%w: no node is known as %s", workflow.ErrActorNotFound, address)
+}
+
+func goesBy(member persistence.Member, address string) bool {
+	return address == member.Instance || address == string(member.Boot) || address == member.Actors
 }
 
 // lostLetterError is a letter that was not answered.

@@ -85,6 +85,7 @@ func TestSendThatCannotBeAnswered(t *testing.T) {
 			{"run/", "ping", "", is(workflow.ErrActorNotFound), ""},
 			{"elsewhere/" + ended, "ping", "", is(workflow.ErrActorNotFound), ""},
 			{"sync", "ping", "", is(workflow.ErrActorNotFound), ""},
+			{"supervisor", "drain", "", is(workflow.ErrActorNotFound), "expected run/<id>"},
 			{"elsewhere/dispatcher", "ping", "", is(workflow.ErrActorNotFound), "no node is known as elsewhere"},
 			{"registry", "greet", "", isUnknownMessage, "it takes ping, members"},
 			{"dispatcher", "start", `{"workflow":"unheard of"}`, is(workflow.ErrUnknownWorkflow), ""},

@@ -394,7 +394,7 @@ func TestCrashedSessionIsRestartedAndGoesOnRenewing(t *testing.T) {
 		if c.declared() != 0 {
 			t.Error("a node was declared dead because its session crashed")
 		}
-		tree, err := c.nodes[0].Tree(t.Context())
+		tree, err := c.nodes[0].Tree(t.Context(), "")
 		if err != nil || tree.Children[0].Name != "session" || tree.Children[0].Restarts != 1 {
 			t.Errorf("the tree begins with %+v, %v", tree.Children[0], err)
 		}

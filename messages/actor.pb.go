@@ -260,9 +260,12 @@ func (x *SendResponse) GetReplyJson() string {
 	return ""
 }
 
-// GetActorTreeRequest asks for the tree.
+// GetActorTreeRequest asks for the tree of a node.
 type GetActorTreeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its label, its boot or the address of its actors. Defaults to the node that
+	// is asked.
+	Node          string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -295,6 +298,13 @@ func (x *GetActorTreeRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use GetActorTreeRequest.ProtoReflect.Descriptor instead.
 func (*GetActorTreeRequest) Descriptor() ([]byte, []int) {
 	return file_singularity_v1_actor_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GetActorTreeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
 }
 
 // GetActorTreeResponse is the tree.
@@ -366,8 +376,9 @@ const file_singularity_v1_actor_proto_rawDesc = "" +
 	"\fpayload_json\x18\x03 \x01(\tR\vpayloadJson\"-\n" +
 	"\fSendResponse\x12\x1d\n" +
 	"\n" +
-	"reply_json\x18\x01 \x01(\tR\treplyJson\"\x15\n" +
-	"\x13GetActorTreeRequest\"A\n" +
+	"reply_json\x18\x01 \x01(\tR\treplyJson\")\n" +
+	"\x13GetActorTreeRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"A\n" +
 	"\x14GetActorTreeResponse\x12)\n" +
 	"\x04root\x18\x01 \x01(\v2\x15.singularity.v1.ActorR\x04root2\xb1\x01\n" +
 	"\fActorService\x12A\n" +

@@ -491,6 +491,98 @@ func (x *ListTakeoversResponse) GetTakeovers() []*Takeover {
 	return nil
 }
 
+// DrainNodeRequest names a node.
+type DrainNodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its label, its boot or the address of its actors.
+	Node          string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainNodeRequest) Reset() {
+	*x = DrainNodeRequest{}
+	mi := &file_singularity_v1_cluster_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainNodeRequest) ProtoMessage() {}
+
+func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_cluster_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainNodeRequest.ProtoReflect.Descriptor instead.
+func (*DrainNodeRequest) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_cluster_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DrainNodeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+// DrainNodeResponse says which node drains.
+type DrainNodeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its label.
+	InstanceId    string `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainNodeResponse) Reset() {
+	*x = DrainNodeResponse{}
+	mi := &file_singularity_v1_cluster_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainNodeResponse) ProtoMessage() {}
+
+func (x *DrainNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_cluster_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainNodeResponse.ProtoReflect.Descriptor instead.
+func (*DrainNodeResponse) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_cluster_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DrainNodeResponse) GetInstanceId() string {
+	if x != nil {
+		return x.InstanceId
+	}
+	return ""
+}
+
 var File_singularity_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_singularity_v1_cluster_proto_rawDesc = "" +
@@ -538,10 +630,16 @@ const file_singularity_v1_cluster_proto_rawDesc = "" +
 	"\x14ListTakeoversRequest\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\x05R\x05limit\"O\n" +
 	"\x15ListTakeoversResponse\x126\n" +
-	"\ttakeovers\x18\x01 \x03(\v2\x18.singularity.v1.TakeoverR\ttakeovers2\xd0\x01\n" +
+	"\ttakeovers\x18\x01 \x03(\v2\x18.singularity.v1.TakeoverR\ttakeovers\"&\n" +
+	"\x10DrainNodeRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"4\n" +
+	"\x11DrainNodeResponse\x12\x1f\n" +
+	"\vinstance_id\x18\x01 \x01(\tR\n" +
+	"instanceId2\xa7\x02\n" +
 	"\x0eClusterService\x12[\n" +
 	"\vListMembers\x12\".singularity.v1.ListMembersRequest\x1a#.singularity.v1.ListMembersResponse\"\x03\x90\x02\x01\x12a\n" +
-	"\rListTakeovers\x12$.singularity.v1.ListTakeoversRequest\x1a%.singularity.v1.ListTakeoversResponse\"\x03\x90\x02\x01B\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
+	"\rListTakeovers\x12$.singularity.v1.ListTakeoversRequest\x1a%.singularity.v1.ListTakeoversResponse\"\x03\x90\x02\x01\x12U\n" +
+	"\tDrainNode\x12 .singularity.v1.DrainNodeRequest\x1a!.singularity.v1.DrainNodeResponse\"\x03\x90\x02\x02B\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
 
 var (
 	file_singularity_v1_cluster_proto_rawDescOnce sync.Once
@@ -555,7 +653,7 @@ func file_singularity_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_singularity_v1_cluster_proto_rawDescData
 }
 
-var file_singularity_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_singularity_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_singularity_v1_cluster_proto_goTypes = []any{
 	(*Member)(nil),                // 0: singularity.v1.Member
 	(*ListMembersRequest)(nil),    // 1: singularity.v1.ListMembersRequest
@@ -563,23 +661,27 @@ var file_singularity_v1_cluster_proto_goTypes = []any{
 	(*Takeover)(nil),              // 3: singularity.v1.Takeover
 	(*ListTakeoversRequest)(nil),  // 4: singularity.v1.ListTakeoversRequest
 	(*ListTakeoversResponse)(nil), // 5: singularity.v1.ListTakeoversResponse
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*DrainNodeRequest)(nil),      // 6: singularity.v1.DrainNodeRequest
+	(*DrainNodeResponse)(nil),     // 7: singularity.v1.DrainNodeResponse
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
 }
 var file_singularity_v1_cluster_proto_depIdxs = []int32{
-	6,  // 0: singularity.v1.Member.last_heartbeat:type_name -> google.protobuf.Timestamp
-	6,  // 1: singularity.v1.Member.created_at:type_name -> google.protobuf.Timestamp
+	8,  // 0: singularity.v1.Member.last_heartbeat:type_name -> google.protobuf.Timestamp
+	8,  // 1: singularity.v1.Member.created_at:type_name -> google.protobuf.Timestamp
 	0,  // 2: singularity.v1.ListMembersResponse.members:type_name -> singularity.v1.Member
-	6,  // 3: singularity.v1.Takeover.suspected_at:type_name -> google.protobuf.Timestamp
-	6,  // 4: singularity.v1.Takeover.declared_at:type_name -> google.protobuf.Timestamp
-	6,  // 5: singularity.v1.Takeover.claimed_at:type_name -> google.protobuf.Timestamp
-	6,  // 6: singularity.v1.Takeover.resumed_at:type_name -> google.protobuf.Timestamp
+	8,  // 3: singularity.v1.Takeover.suspected_at:type_name -> google.protobuf.Timestamp
+	8,  // 4: singularity.v1.Takeover.declared_at:type_name -> google.protobuf.Timestamp
+	8,  // 5: singularity.v1.Takeover.claimed_at:type_name -> google.protobuf.Timestamp
+	8,  // 6: singularity.v1.Takeover.resumed_at:type_name -> google.protobuf.Timestamp
 	3,  // 7: singularity.v1.ListTakeoversResponse.takeovers:type_name -> singularity.v1.Takeover
 	1,  // 8: singularity.v1.ClusterService.ListMembers:input_type -> singularity.v1.ListMembersRequest
 	4,  // 9: singularity.v1.ClusterService.ListTakeovers:input_type -> singularity.v1.ListTakeoversRequest
-	2,  // 10: singularity.v1.ClusterService.ListMembers:output_type -> singularity.v1.ListMembersResponse
-	5,  // 11: singularity.v1.ClusterService.ListTakeovers:output_type -> singularity.v1.ListTakeoversResponse
-	10, // [10:12] is the sub-list for method output_type
-	8,  // [8:10] is the sub-list for method input_type
+	6,  // 10: singularity.v1.ClusterService.DrainNode:input_type -> singularity.v1.DrainNodeRequest
+	2,  // 11: singularity.v1.ClusterService.ListMembers:output_type -> singularity.v1.ListMembersResponse
+	5,  // 12: singularity.v1.ClusterService.ListTakeovers:output_type -> singularity.v1.ListTakeoversResponse
+	7,  // 13: singularity.v1.ClusterService.DrainNode:output_type -> singularity.v1.DrainNodeResponse
+	11, // [11:14] is the sub-list for method output_type
+	8,  // [8:11] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
 	8,  // [8:8] is the sub-list for extension extendee
 	0,  // [0:8] is the sub-list for field type_name
@@ -596,7 +698,7 @@ func file_singularity_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_singularity_v1_cluster_proto_rawDesc), len(file_singularity_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -533,7 +533,7 @@ type Letter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names the message. A repeated letter keeps it.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The actor, such as run/<id>, agent/<name> or dispatcher.
+	// The actor, such as run/<id>, agent/<name>, dispatcher or supervisor.
 	Target string `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
 	// The type of the message, as the actor knows it.
 	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`

@@ -86,6 +86,7 @@ var neededScopes = map[string]persistence.TokenScope{
 	"/singularity.v1.AgentService/Acknowledge":      "run",
 	"/singularity.v1.ClusterService/ListMembers":    "read",
 	"/singularity.v1.ClusterService/ListTakeovers":  "read",
+	"/singularity.v1.ClusterService/DrainNode":      "admin",
 	"/nowhere":                                        "none suffices",
 	"/singularity.v1.RunService/Unheard":              "none suffices",
 	"/singularity.v1.RunService/":                     "none suffices",

@@ -5,6 +5,7 @@ import (
 
 	"singularity/messages"
 	"singularity/messages/messagesconnect"
+	"singularity/workflow"
 )
 
 // clusterService implements [messagesconnect.ClusterServiceHandler].
@@ -26,4 +27,17 @@ func (s clusterService) ListTakeovers(ctx context.Context, request *messages.Lis
 		return nil, err
 	}
 	return &messages.ListTakeoversResponse{Takeovers: takeovers}, nil
+}
+
+func (s clusterService) DrainNode(ctx context.Context, request *messages.DrainNodeRequest) (*messages.DrainNodeResponse, error) {
+	if request.GetNode() == "" {
+		return nil, workflow.Invalid("node", "is empty; expected the label, the boot or the actors address of a node")
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	instance, err := s.engine.Drain(ctx, request.GetNode())
+	if err != nil {
+		return nil, err
+	}
+	return &messages.DrainNodeResponse{InstanceId: instance}, nil
 }

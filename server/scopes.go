@@ -39,4 +39,5 @@ var scopes = map[string]persistence.TokenScope{
 
 	messagesconnect.ClusterServiceListMembersProcedure:   persistence.ScopeRead,
 	messagesconnect.ClusterServiceListTakeoversProcedure: persistence.ScopeRead,
+	messagesconnect.ClusterServiceDrainNodeProcedure:     persistence.ScopeAdmin,
 }

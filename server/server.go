@@ -54,8 +54,12 @@ type Engine interface {
 	AttachAgent(ctx context.Context, name string) (<-chan workflow.Delivery, error)
 	// AcknowledgeMessage marks a delivered message as done.
 	AcknowledgeMessage(ctx context.Context, agent, messageID string) error
-	// ActorTree reads the tree of supervisors and actors.
-	ActorTree(ctx context.Context) (*messages.Actor, error)
+	// ActorTree reads the tree of supervisors and actors of a node, by its label,
+	// its boot or the address of its actors; empty is the engine's own.
+	ActorTree(ctx context.Context, node string) (*messages.Actor, error)
+	// Drain makes a node drain and end. It returns the node's label when that has
+	// begun.
+	Drain(ctx context.Context, node string) (instance string, err error)
 	// Members reads the registry of nodes, the latest heartbeat first.
 	Members(ctx context.Context) ([]*messages.Member, error)
 	// Takeovers lists the processes that were declared dead, the latest first. A

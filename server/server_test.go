@@ -170,9 +170,13 @@ func TestResponses(t *testing.T) {
 		{"get_workflow_unknown", "WorkflowService/GetWorkflow", `{"name": "great"}`},
 		{"send", "ActorService/Send", `{"pid": "run/x", "type": "ping", "payloadJson": "{}"}`},
 		{"get_actor_tree", "ActorService/GetActorTree", `{}`},
+		{"get_actor_tree_unknown", "ActorService/GetActorTree", `{"node": "node-9"}`},
 		{"list_members", "ClusterService/ListMembers", `{}`},
 		{"list_takeovers", "ClusterService/ListTakeovers", `{}`},
 		{"list_takeovers_limited", "ClusterService/ListTakeovers", `{"limit": 1}`},
+		{"drain_node", "ClusterService/DrainNode", `{"node": "b1"}`},
+		{"drain_node_unknown", "ClusterService/DrainNode", `{"node": "node-9"}`},
+		{"drain_node_none", "ClusterService/DrainNode", `{}`},
 		{"list_agents", "AgentService/ListAgents", `{}`},
 		{"acknowledge", "AgentService/Acknowledge", `{"agent": "scribe", "messageId": "m1"}`},
 	}

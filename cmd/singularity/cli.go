@@ -84,7 +84,7 @@ Exit codes: 0 done; 1 the run failed, or the request was refused; 2 wrong usage;
 			c.runStart(), c.runList(), c.runGet(), c.runWait(), c.runCancel(), c.runRetry(), c.runSteps()),
 		c.send(),
 		group("agent", "Look at the receivers of messages", c.agentList()),
-		group("cluster", "Look at the nodes, and inside one", c.clusterMembers(), c.clusterTakeovers(), c.clusterActors()),
+		group("cluster", "Look after the nodes, and into them", c.clusterMembers(), c.clusterTakeovers(), c.clusterActors(), c.clusterDrain()),
 		group("certs", "Make the certificates by which nodes know each other", c.certsInit(), c.certsNode()),
 		group("token", "Look after the tokens of the API, in the database of a node",
 			c.tokenCreate(), c.tokenList(), c.tokenRevoke()),
@@ -148,6 +148,16 @@ func arguments(names ...string) cobra.PositionalArgs {
 		default:
 			return fmt.Errorf("expected %s, got %d arguments", strings.Join(names, " "), len(args))
 		}
+	}
+}
+
+// optional accepts the named argument, or none.
+func optional(name string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return fmt.Errorf("expected %s or nothing, got %d arguments", name, len(args))
+		}
+		return nil
 	}
 }
 

@@ -11,11 +11,17 @@ import (
 
 func (c *cli) clusterActors() *cobra.Command {
 	return &cobra.Command{
-		Use:   "actors",
-		Short: "Show the tree of supervisors and actors",
-		Args:  arguments(),
-		RunE: c.call(func(ctx context.Context, node *client, _ []string) error {
-			response, err := node.actors.GetActorTree(ctx, &messages.GetActorTreeRequest{})
+		Use:   "actors [NODE]",
+		Short: "Show the tree of supervisors and actors of the node that is asked, or of another",
+		Long: `Show the tree of supervisors and actors of the node that is asked, or of another
+one of its cluster: NODE is its label, its boot or the address of its actors.`,
+		Args: optional("NODE"),
+		RunE: c.call(func(ctx context.Context, node *client, args []string) error {
+			var request messages.GetActorTreeRequest
+			if len(args) > 0 {
+				request.Node = args[0]
+			}
+			response, err := node.actors.GetActorTree(ctx, &request)
 			if err != nil {
 				return err
 			}

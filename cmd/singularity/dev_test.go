@@ -385,6 +385,8 @@ func (q *quitter) Done() <-chan struct{} {
 	return done
 }
 
+func (q *quitter) DrainAsked() <-chan struct{} { return nil }
+
 func (q *quitter) Err() error { return q.err }
 
 func (q *quitter) Close(context.Context) error {
@@ -431,8 +433,27 @@ func TestWatchersHearOfTheEndWhileTheNodeDrains(t *testing.T) {
 	}
 }
 
+func TestNodeEndsInOrderWhenItIsAskedToDrain(t *testing.T) {
+	t.Parallel()
+	listener, err := server.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := &drainer{watched: runningEngine(), asked: make(chan struct{})}
+	close(engine.asked)
+	err = serveUntilDone(t.Context(), engine, listener, server.Config{Logger: slog.New(slog.DiscardHandler)}, func() error { return nil })
+	if run, readErr := engine.Run(t.Context(), id(newRun)); err != nil || readErr != nil || run.State != workflow.Completed {
+		t.Errorf("got %v, and run %+v, %v; want the node drained", err, run, readErr)
+	}
+}
+
 // drainer is a node whose run ends while it drains.
-type drainer struct{ watched }
+type drainer struct {
+	watched
+	asked chan struct{}
+}
+
+func (d *drainer) DrainAsked() <-chan struct{} { return d.asked }
 
 func (*drainer) Done() <-chan struct{} { return nil }
 

@@ -141,7 +141,7 @@ func adviceFor(detail *messages.ErrorDetail) string {
 	case messages.ErrorDetail_REASON_AGENT_NOT_FOUND:
 		return "`singularity agent list` lists those there are"
 	case messages.ErrorDetail_REASON_ACTOR_NOT_FOUND:
-		return "`singularity cluster actors` shows those there are"
+		return "`singularity cluster actors` shows those there are, `singularity cluster members` the nodes"
 	case messages.ErrorDetail_REASON_UNREACHABLE:
 		return "`singularity cluster members` shows which nodes are there"
 	case messages.ErrorDetail_REASON_KEY_CONFLICT:

@@ -166,6 +166,49 @@ func TestNodeHandsItsRunsOverWhenItStops(t *testing.T) {
 	}
 }
 
+func TestNodeIsLookedIntoAndDrainedThroughAnother(t *testing.T) {
+	t.Parallel()
+	database := testpostgres.URL(t)
+	a := startNode(t, database, "a")
+	b, c := startNode(t, database, "b", "--simulated-latency", "5s"), startNode(t, database, "c")
+	tree := func(node string) result { return at(c.URL, "cluster", "actors", node).run(t.Context()) }
+	for _, node := range []string{"a", "b"} { // once they have found each other
+		eventually(t, func() bool { return tree(node).code == exitDone })
+	}
+	b.startSlowRun(t)
+	for node, has := range map[string]bool{"a": false, "b": true} {
+		if got := tree(node); !strings.Contains(got.stdout, "dispatcher") || strings.Contains(got.stdout, newRun) != has {
+			t.Errorf("got %+v as the tree of %s, want the run in it: %t", got, node, has)
+		}
+	}
+
+	want := result{exitDone, `{"instance_id":"b","status":"draining"}` + "\n", ""}
+	if got := at(c.URL, "cluster", "drain", "b", "-o", "json").run(withTimeout(t)); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	eventually(t, func() bool { return c.members(t)["b"].Status == "draining" })
+	if got := at(a.URL, "cluster", "drain", "b", "-o", "json").run(withTimeout(t)); got != want {
+		t.Errorf("the second time: got %+v, want %+v", got, want)
+	}
+
+	if err := b.Wait(); err != nil {
+		t.Errorf("the node ended with %v, want exit code 0", err)
+	}
+	if got := at(a.URL, "run", "wait", newRun, "-o", "json").run(withTimeout(t)); got.code != exitDone {
+		t.Errorf("got %+v, want the run's output", got)
+	}
+	a.wantHistory(t)
+	run := at(a.URL, "run", "get", newRun, "-o", "json").run(t.Context())
+	if !strings.Contains(run.stdout, `"crashes":0`) {
+		t.Errorf("got %s, want no crash: it was handed over", run.stdout)
+	}
+	var history []struct{ Owner string }
+	steps := at(a.URL, "run", "steps", newRun, "-o", "json").run(t.Context())
+	if err := json.Unmarshal([]byte(steps.stdout), &history); err != nil || history[0].Owner == history[len(history)-1].Owner {
+		t.Errorf("got %s, %v; want another owner in the end", steps.stdout, err)
+	}
+}
+
 func TestNodeMigratesWhenItIsTold(t *testing.T) {
 	t.Parallel()
 	database := testpostgres.Empty(t)

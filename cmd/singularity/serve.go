@@ -111,16 +111,17 @@ func openNode(ctx context.Context, flags nodeFlags, home home, models models, lo
 	return engine, nil
 }
 
-// node is an engine that serves until it is told to stop, or gives up.
+// node is an engine that serves until it is told to stop, or to drain, or gives up.
 type node interface {
 	server.Engine
 	Close(ctx context.Context) error
+	DrainAsked() <-chan struct{}
 	Done() <-chan struct{}
 	Err() error
 }
 
-// serveUntilDone serves the API of engine until ctx ends or the engine gives
-// up, and closes the engine.
+// serveUntilDone serves the API of engine until ctx ends, somebody asks the engine
+// to drain, or it gives up, and closes the engine.
 func serveUntilDone(ctx context.Context, engine node, listener net.Listener, config server.Config, ready func() error) error {
 	// The API outlives ctx: whoever waits for a run hears of its end while the
 	// engine drains.
@@ -137,6 +138,8 @@ func serveUntilDone(ctx context.Context, engine node, listener net.Listener, con
 		select {
 		case <-ctx.Done():
 			config.Logger.Info("stopping: steps under way may finish; the same signal again stops at once", "grace", drainGrace)
+		case <-engine.DrainAsked():
+			config.Logger.Info("draining: steps under way may finish; a signal stops at once", "grace", drainGrace)
 		case <-engine.Done():
 			err = fmt.Errorf("the engine gave up: %w; start it again, it goes on with the unfinished runs", engine.Err())
 		case err = <-served:

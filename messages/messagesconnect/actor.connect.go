@@ -45,7 +45,8 @@ type ActorServiceClient interface {
 	// Send gives a message to an actor and returns its reply. It waits as long
 	// as the call's deadline allows, 5 s without one.
 	Send(context.Context, *messages.SendRequest) (*messages.SendResponse, error)
-	// GetActorTree reads the tree of supervisors and the actors below them.
+	// GetActorTree reads the tree of supervisors and the actors below them, on any
+	// node.
 	GetActorTree(context.Context, *messages.GetActorTreeRequest) (*messages.GetActorTreeResponse, error)
 }
 
@@ -105,7 +106,8 @@ type ActorServiceHandler interface {
 	// Send gives a message to an actor and returns its reply. It waits as long
 	// as the call's deadline allows, 5 s without one.
 	Send(context.Context, *messages.SendRequest) (*messages.SendResponse, error)
-	// GetActorTree reads the tree of supervisors and the actors below them.
+	// GetActorTree reads the tree of supervisors and the actors below them, on any
+	// node.
 	GetActorTree(context.Context, *messages.GetActorTreeRequest) (*messages.GetActorTreeResponse, error)
 }
 

@@ -39,6 +39,9 @@ const (
 	// ClusterServiceListTakeoversProcedure is the fully-qualified name of the ClusterService's
 	// ListTakeovers RPC.
 	ClusterServiceListTakeoversProcedure = "/singularity.v1.ClusterService/ListTakeovers"
+	// ClusterServiceDrainNodeProcedure is the fully-qualified name of the ClusterService's DrainNode
+	// RPC.
+	ClusterServiceDrainNodeProcedure = "/singularity.v1.ClusterService/DrainNode"
 )
 
 // ClusterServiceClient is a client for the singularity.v1.ClusterService service.
@@ -49,6 +52,9 @@ type ClusterServiceClient interface {
 	// ListTakeovers reads which processes were declared dead, the latest first,
 	// and when their runs went on. They are kept for 30 days.
 	ListTakeovers(context.Context, *messages.ListTakeoversRequest) (*messages.ListTakeoversResponse, error)
+	// DrainNode makes a node take no more work, let the steps under way finish,
+	// hand over its runs and end. It returns when the node has begun to.
+	DrainNode(context.Context, *messages.DrainNodeRequest) (*messages.DrainNodeResponse, error)
 }
 
 // NewClusterServiceClient constructs a client for the singularity.v1.ClusterService service. By
@@ -76,6 +82,13 @@ func NewClusterServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		drainNode: connect.NewClient[messages.DrainNodeRequest, messages.DrainNodeResponse](
+			httpClient,
+			baseURL+ClusterServiceDrainNodeProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("DrainNode")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -83,6 +96,7 @@ func NewClusterServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 type clusterServiceClient struct {
 	listMembers   *connect.Client[messages.ListMembersRequest, messages.ListMembersResponse]
 	listTakeovers *connect.Client[messages.ListTakeoversRequest, messages.ListTakeoversResponse]
+	drainNode     *connect.Client[messages.DrainNodeRequest, messages.DrainNodeResponse]
 }
 
 // ListMembers calls singularity.v1.ClusterService.ListMembers.
@@ -103,6 +117,15 @@ func (c *clusterServiceClient) ListTakeovers(ctx context.Context, req *messages.
 	return nil, err
 }
 
+// DrainNode calls singularity.v1.ClusterService.DrainNode.
+func (c *clusterServiceClient) DrainNode(ctx context.Context, req *messages.DrainNodeRequest) (*messages.DrainNodeResponse, error) {
+	response, err := c.drainNode.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ClusterServiceHandler is an implementation of the singularity.v1.ClusterService service.
 type ClusterServiceHandler interface {
 	// ListMembers reads the registry of nodes, the latest heartbeat first. A node
@@ -111,6 +134,9 @@ type ClusterServiceHandler interface {
 	// ListTakeovers reads which processes were declared dead, the latest first,
 	// and when their runs went on. They are kept for 30 days.
 	ListTakeovers(context.Context, *messages.ListTakeoversRequest) (*messages.ListTakeoversResponse, error)
+	// DrainNode makes a node take no more work, let the steps under way finish,
+	// hand over its runs and end. It returns when the node has begun to.
+	DrainNode(context.Context, *messages.DrainNodeRequest) (*messages.DrainNodeResponse, error)
 }
 
 // NewClusterServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -134,12 +160,21 @@ func NewClusterServiceHandler(svc ClusterServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	clusterServiceDrainNodeHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceDrainNodeProcedure,
+		svc.DrainNode,
+		connect.WithSchema(clusterServiceMethods.ByName("DrainNode")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/singularity.v1.ClusterService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ClusterServiceListMembersProcedure:
 			clusterServiceListMembersHandler.ServeHTTP(w, r)
 		case ClusterServiceListTakeoversProcedure:
 			clusterServiceListTakeoversHandler.ServeHTTP(w, r)
+		case ClusterServiceDrainNodeProcedure:
+			clusterServiceDrainNodeHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -155,4 +190,8 @@ func (UnimplementedClusterServiceHandler) ListMembers(context.Context, *messages
 
 func (UnimplementedClusterServiceHandler) ListTakeovers(context.Context, *messages.ListTakeoversRequest) (*messages.ListTakeoversResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.ClusterService.ListTakeovers is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) DrainNode(context.Context, *messages.DrainNodeRequest) (*messages.DrainNodeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.ClusterService.DrainNode is not implemented"))
 }

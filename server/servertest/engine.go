@@ -317,8 +317,30 @@ func (e *Engine) AcknowledgeMessage(_ context.Context, agent, messageID string) 
 	return e.Err
 }
 
-// ActorTree implements [server.Engine].
-func (e *Engine) ActorTree(context.Context) (*messages.Actor, error) { return e.Tree, e.Err }
+// ActorTree implements [server.Engine], with the same tree for all members.
+func (e *Engine) ActorTree(_ context.Context, node string) (*messages.Actor, error) {
+	if node != "" {
+		if _, err := e.member(node); err != nil {
+			return nil, err
+		}
+	}
+	return e.Tree, e.Err
+}
+
+// Drain implements [server.Engine].
+func (e *Engine) Drain(_ context.Context, node string) (instance string, err error) {
+	return e.member(node)
+}
+
+// member finds a node by its label or its boot.
+func (e *Engine) member(node string) (instance string, err error) {
+	for _, member := range e.MemberList {
+		if node == member.GetInstanceId() || node == member.GetBoot() {
+			return member.GetInstanceId(), e.Err
+		}
+	}
+	return "", fmt.Errorf("%w: no node is known as %s", workflow.ErrActorNotFound, node)
+}
 
 // Members implements [server.Engine].
 func (e *Engine) Members(context.Context) ([]*messages.Member, error) { return e.MemberList, e.Err }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -38,15 +40,33 @@ type Node struct {
 // goodbyes is how long a node that closes waits for its peers to let go.
 const goodbyes = 200 * time.Millisecond
 
-// Listen begins to receive messages. The caller closes the node.
-func Listen(config Config) (*Node, error) {
+// mostFreePorts is how many free ports are tried. Protoactor listens by itself:
+// between the look for a free port and that, others may take it.
+const mostFreePorts = 5
+
+// Listen begins to receive messages. The caller closes the node. An address that
+// is in use is [syscall.EADDRINUSE].
+func Listen(config Config) (n *Node, err error) {
 	config = config.withDefaults()
 	if err := config.validate(); err != nil {
 		return nil, fmt.Errorf("remoting: %w", err)
 	}
-	address, err := freeAddress(config.Bind)
+	for range mostFreePorts {
+		n, err = listen(config)
+		if !strings.HasSuffix(config.Bind, ":0") || !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("remoting: %w", err)
+	}
+	return n, nil
+}
+
+func listen(config Config) (*Node, error) {
+	address, err := freeAddress(config.Bind)
+	if err != nil {
+		return nil, err
 	}
 	n := &Node{config: config, self: Peer{Address: address, Boot: config.Boot}, prefix: "~" + rand.Text()[:8] + "-"}
 	if config.Advertise != "" {
@@ -60,7 +80,7 @@ func Listen(config Config) (*Node, error) {
 	if n.remote, err = serve(n.system, address, n.self, n.guard, n.links); err != nil {
 		n.inbox.close(n.system)
 		n.bell.close()
-		return nil, fmt.Errorf("remoting: %w", err)
+		return nil, err
 	}
 	return n, nil
 }

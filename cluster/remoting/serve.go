@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -56,7 +57,11 @@ func serve(system *actor.ActorSystem, address string, self Peer, guard *guard, l
 		func(c *remote.Config) { c.MaxRetryCount = 1 },
 	))
 	defer func() {
-		if reason := recover(); reason != nil {
+		switch reason := recover(); {
+		case reason == nil:
+		case strings.Contains(fmt.Sprint(reason), syscall.EADDRINUSE.Error()): // somebody has taken it since freeAddress looked
+			err = fmt.Errorf("listen on %s: %w", address, syscall.EADDRINUSE)
+		default:
 			err = fmt.Errorf("start protoactor's remote: %v", reason)
 		}
 	}()

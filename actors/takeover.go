@@ -56,6 +56,9 @@ func (s *session) takeOver(dead persistence.BootID) {
 			root.Send(self, tookOver{dead: dead, runs: runs})
 			dead = ""
 		})
+		if dead != "" && err == nil {
+			root.Send(self, tookOver{dead: dead}) // somebody else may have released its runs
+		}
 		if ended != "" {
 			s.node.tellBootEnded(ended)
 			s.node.tellDispatcher(lookNow{}) // agents of it may live here from now on

@@ -163,9 +163,6 @@ func (m *Membership) tell(to remoting.Peer, message remoting.Message) {
 	})
 }
 
-// Keys are for looking after the keys of this member's gossip.
-func (m *Membership) Keys() *gossip.Gossip { return m.gossip }
-
 // Leave tells the others that this member is about to go, so that nobody takes
 // it for dead. It can still send and get messages until Close. An error says that
 // they may not all have heard of it.

@@ -50,7 +50,7 @@ type Member struct {
 	GossipAddress string `protobuf:"bytes,11,opt,name=gossip_address,json=gossipAddress,proto3" json:"gossip_address,omitempty"`
 	// Where they send messages for its actors.
 	ActorsAddress string `protobuf:"bytes,12,opt,name=actors_address,json=actorsAddress,proto3" json:"actors_address,omitempty"`
-	// Where it serves this API.
+	// The URL at which it serves this API.
 	ApiAddress    string `protobuf:"bytes,13,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

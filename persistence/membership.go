@@ -20,12 +20,11 @@ type Boot struct {
 	Addresses
 }
 
-// Addresses are where others reach a boot, as host:port; empty for what it has
-// not.
+// Addresses are where others reach a boot; empty for what it has not.
 type Addresses struct {
-	Gossip string // for members of its cluster to find it
-	Actors string // for their messages
-	API    string // for clients
+	Gossip string // host:port, for members of its cluster to find it
+	Actors string // host:port, for their messages
+	API    string // URL, for clients
 }
 
 // Member is an instance as instance_registry has it: a label with its latest boot.

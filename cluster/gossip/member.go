@@ -13,7 +13,7 @@ type Meta struct {
 	Role string `json:"role,omitempty"`
 	// Actors is the host:port of its actors, for other members.
 	Actors string `json:"actors,omitempty"`
-	// API is the host:port of its API, for clients.
+	// API is the URL of its API, for clients.
 	API string `json:"api,omitempty"`
 	// Version of the program.
 	Version string `json:"version,omitempty"`

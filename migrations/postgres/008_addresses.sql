@@ -1,6 +1,7 @@
 -- +goose Up
 
--- Where the others reach a living boot: host:port, null for what it has not.
+-- Where the others reach a living boot, as host:port, and clients, by a URL; null
+-- for what it has not.
 ALTER TABLE singularity.node_leases
     ADD COLUMN gossip_address text,
     ADD COLUMN actors_address text,

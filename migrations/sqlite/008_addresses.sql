@@ -1,6 +1,7 @@
 -- +goose Up
 
--- Where others reach a living boot: host:port, null for what it has not.
+-- Where others reach a living boot, as host:port, and clients, by a URL; null for
+-- what it has not.
 ALTER TABLE node_leases ADD COLUMN gossip_address TEXT;
 ALTER TABLE node_leases ADD COLUMN actors_address TEXT;
 ALTER TABLE node_leases ADD COLUMN api_address TEXT;

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"time"
 
 	"singularity/persistence"
 	"singularity/supervisor"
@@ -29,8 +28,8 @@ func (d *dispatcher) admit(m admit) {
 // then.
 func (d *dispatcher) admitStored(m admit, q *queue) {
 	var live *liveRun
-	dueNow := !m.insert.Due.After(time.Now())
-	if dueNow && q.free() > 0 && !q.more && !d.closed() && d.node.standing.good() && d.absent(m.insert.Run) {
+	atOnce := m.insert.Due.IsZero() && m.insert.Delay == 0
+	if atOnce && q.free() > 0 && !q.more && !d.closed() && d.node.standing.good() && d.absent(m.insert.Run) {
 		m.insert.Owner = d.node.standing.boot().ID
 		m.launch.boot, m.launch.unstored = m.insert.Owner, true
 		live = d.run(q, m.launch)
@@ -111,7 +110,7 @@ func (d *dispatcher) inserted(m inserted) {
 		d.adopt(id)
 	case existing != nil:
 	default:
-		d.released(released{queue: q.name, delay: time.Until(m.insert.Due)})
+		d.released(released{queue: q.name, delay: m.verdict.Wait})
 	}
 	d.fill(q)
 }

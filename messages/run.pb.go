@@ -68,7 +68,19 @@ type Run struct {
 	// When its first step began.
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// When it ended.
-	FinishedAt    *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	// It fails when it has not ended by then; absent for never.
+	Deadline *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// Words to find it by.
+	Tags []string `protobuf:"bytes,23,rep,name=tags,proto3" json:"tags,omitempty"`
+	// What its queue limits it by; empty for nothing.
+	LimitKey string `protobuf:"bytes,24,opt,name=limit_key,json=limitKey,proto3" json:"limit_key,omitempty"`
+	// The schedule that started it; empty for none.
+	Schedule string `protobuf:"bytes,25,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// The slot of the schedule.
+	Slot *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=slot,proto3" json:"slot,omitempty"`
+	// The batch with which it was started; empty for none.
+	Batch         string `protobuf:"bytes,27,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -248,6 +260,48 @@ func (x *Run) GetFinishedAt() *timestamppb.Timestamp {
 		return x.FinishedAt
 	}
 	return nil
+}
+
+func (x *Run) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+func (x *Run) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *Run) GetLimitKey() string {
+	if x != nil {
+		return x.LimitKey
+	}
+	return ""
+}
+
+func (x *Run) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
+}
+
+func (x *Run) GetSlot() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Slot
+	}
+	return nil
+}
+
+func (x *Run) GetBatch() string {
+	if x != nil {
+		return x.Batch
+	}
+	return ""
 }
 
 // StepRun is one line of a run's history: a checkpoint, or a failed attempt.
@@ -584,7 +638,16 @@ type StartRunRequest struct {
 	// The queue in which the run waits for a slot. Empty for "default".
 	Queue string `protobuf:"bytes,5,opt,name=queue,proto3" json:"queue,omitempty"`
 	// 0 (first) to 9 (last).
-	Priority      int32 `protobuf:"varint,6,opt,name=priority,proto3" json:"priority,omitempty"`
+	Priority int32 `protobuf:"varint,6,opt,name=priority,proto3" json:"priority,omitempty"`
+	// When the run may start. Absent for delay from now.
+	DueAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	// How long from now the run may start, on the clock of the database. Cannot be
+	// given together with due_at.
+	Delay *durationpb.Duration `protobuf:"bytes,8,opt,name=delay,proto3" json:"delay,omitempty"`
+	// How long after it is due the run may end, at the latest. Absent for never.
+	Deadline *durationpb.Duration `protobuf:"bytes,9,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// Words to find the run by.
+	Tags          []string `protobuf:"bytes,10,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -659,6 +722,34 @@ func (x *StartRunRequest) GetPriority() int32 {
 		return x.Priority
 	}
 	return 0
+}
+
+func (x *StartRunRequest) GetDueAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueAt
+	}
+	return nil
+}
+
+func (x *StartRunRequest) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+func (x *StartRunRequest) GetDeadline() *durationpb.Duration {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+func (x *StartRunRequest) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
 }
 
 // StartRunResponse names the started run.
@@ -1326,7 +1417,7 @@ var File_singularity_v1_run_proto protoreflect.FileDescriptor
 
 const file_singularity_v1_run_proto_rawDesc = "" +
 	"\n" +
-	"\x18singularity/v1/run.proto\x12\x0esingularity.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x05\n" +
+	"\x18singularity/v1/run.proto\x12\x0esingularity.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x06\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bworkflow\x18\x02 \x01(\tR\bworkflow\x12\x18\n" +
@@ -1354,7 +1445,13 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\n" +
 	"started_at\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n" +
 	"\vfinished_at\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"finishedAt\"\x82\x03\n" +
+	"finishedAt\x126\n" +
+	"\bdeadline\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x12\n" +
+	"\x04tags\x18\x17 \x03(\tR\x04tags\x12\x1b\n" +
+	"\tlimit_key\x18\x18 \x01(\tR\blimitKey\x12\x1a\n" +
+	"\bschedule\x18\x19 \x01(\tR\bschedule\x12.\n" +
+	"\x04slot\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\x04slot\x12\x14\n" +
+	"\x05batch\x18\x1b \x01(\tR\x05batch\"\x82\x03\n" +
 	"\aStepRun\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x03R\x03seq\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\tR\x04step\x12\x12\n" +
@@ -1384,7 +1481,7 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\x05error\x18\x05 \x01(\tR\x05error\x124\n" +
 	"\bretry_in\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\aretryIn\x123\n" +
 	"\aelapsed\x18\a \x01(\v2\x19.google.protobuf.DurationR\aelapsed\x12%\n" +
-	"\x03run\x18\b \x01(\v2\x13.singularity.v1.RunR\x03run\"\xa0\x01\n" +
+	"\x03run\x18\b \x01(\v2\x13.singularity.v1.RunR\x03run\"\xcf\x02\n" +
 	"\x0fStartRunRequest\x12\x1a\n" +
 	"\bworkflow\x18\x01 \x01(\tR\bworkflow\x12\x1d\n" +
 	"\n" +
@@ -1392,7 +1489,12 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\x02id\x18\x03 \x01(\tR\x02id\x12\x10\n" +
 	"\x03key\x18\x04 \x01(\tR\x03key\x12\x14\n" +
 	"\x05queue\x18\x05 \x01(\tR\x05queue\x12\x1a\n" +
-	"\bpriority\x18\x06 \x01(\x05R\bpriority\">\n" +
+	"\bpriority\x18\x06 \x01(\x05R\bpriority\x121\n" +
+	"\x06due_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\x12/\n" +
+	"\x05delay\x18\b \x01(\v2\x19.google.protobuf.DurationR\x05delay\x125\n" +
+	"\bdeadline\x18\t \x01(\v2\x19.google.protobuf.DurationR\bdeadline\x12\x12\n" +
+	"\x04tags\x18\n" +
+	" \x03(\tR\x04tags\">\n" +
 	"\x10StartRunResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\battached\x18\x02 \x01(\bR\battached\"\x1f\n" +
@@ -1476,38 +1578,43 @@ var file_singularity_v1_run_proto_depIdxs = []int32{
 	18, // 1: singularity.v1.Run.due_at:type_name -> google.protobuf.Timestamp
 	18, // 2: singularity.v1.Run.started_at:type_name -> google.protobuf.Timestamp
 	18, // 3: singularity.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
-	2,  // 4: singularity.v1.StepRun.records:type_name -> singularity.v1.Record
-	18, // 5: singularity.v1.StepRun.started_at:type_name -> google.protobuf.Timestamp
-	18, // 6: singularity.v1.StepRun.finished_at:type_name -> google.protobuf.Timestamp
-	18, // 7: singularity.v1.Record.at:type_name -> google.protobuf.Timestamp
-	19, // 8: singularity.v1.RunEvent.retry_in:type_name -> google.protobuf.Duration
-	19, // 9: singularity.v1.RunEvent.elapsed:type_name -> google.protobuf.Duration
-	0,  // 10: singularity.v1.RunEvent.run:type_name -> singularity.v1.Run
-	0,  // 11: singularity.v1.GetRunResponse.run:type_name -> singularity.v1.Run
-	0,  // 12: singularity.v1.ListRunsResponse.runs:type_name -> singularity.v1.Run
-	3,  // 13: singularity.v1.WatchRunResponse.event:type_name -> singularity.v1.RunEvent
-	0,  // 14: singularity.v1.CancelRunResponse.run:type_name -> singularity.v1.Run
-	0,  // 15: singularity.v1.RetryRunResponse.run:type_name -> singularity.v1.Run
-	1,  // 16: singularity.v1.ListStepsResponse.steps:type_name -> singularity.v1.StepRun
-	4,  // 17: singularity.v1.RunService.StartRun:input_type -> singularity.v1.StartRunRequest
-	6,  // 18: singularity.v1.RunService.GetRun:input_type -> singularity.v1.GetRunRequest
-	8,  // 19: singularity.v1.RunService.ListRuns:input_type -> singularity.v1.ListRunsRequest
-	10, // 20: singularity.v1.RunService.WatchRun:input_type -> singularity.v1.WatchRunRequest
-	12, // 21: singularity.v1.RunService.CancelRun:input_type -> singularity.v1.CancelRunRequest
-	14, // 22: singularity.v1.RunService.RetryRun:input_type -> singularity.v1.RetryRunRequest
-	16, // 23: singularity.v1.RunService.ListSteps:input_type -> singularity.v1.ListStepsRequest
-	5,  // 24: singularity.v1.RunService.StartRun:output_type -> singularity.v1.StartRunResponse
-	7,  // 25: singularity.v1.RunService.GetRun:output_type -> singularity.v1.GetRunResponse
-	9,  // 26: singularity.v1.RunService.ListRuns:output_type -> singularity.v1.ListRunsResponse
-	11, // 27: singularity.v1.RunService.WatchRun:output_type -> singularity.v1.WatchRunResponse
-	13, // 28: singularity.v1.RunService.CancelRun:output_type -> singularity.v1.CancelRunResponse
-	15, // 29: singularity.v1.RunService.RetryRun:output_type -> singularity.v1.RetryRunResponse
-	17, // 30: singularity.v1.RunService.ListSteps:output_type -> singularity.v1.ListStepsResponse
-	24, // [24:31] is the sub-list for method output_type
-	17, // [17:24] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	18, // 4: singularity.v1.Run.deadline:type_name -> google.protobuf.Timestamp
+	18, // 5: singularity.v1.Run.slot:type_name -> google.protobuf.Timestamp
+	2,  // 6: singularity.v1.StepRun.records:type_name -> singularity.v1.Record
+	18, // 7: singularity.v1.StepRun.started_at:type_name -> google.protobuf.Timestamp
+	18, // 8: singularity.v1.StepRun.finished_at:type_name -> google.protobuf.Timestamp
+	18, // 9: singularity.v1.Record.at:type_name -> google.protobuf.Timestamp
+	19, // 10: singularity.v1.RunEvent.retry_in:type_name -> google.protobuf.Duration
+	19, // 11: singularity.v1.RunEvent.elapsed:type_name -> google.protobuf.Duration
+	0,  // 12: singularity.v1.RunEvent.run:type_name -> singularity.v1.Run
+	18, // 13: singularity.v1.StartRunRequest.due_at:type_name -> google.protobuf.Timestamp
+	19, // 14: singularity.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
+	19, // 15: singularity.v1.StartRunRequest.deadline:type_name -> google.protobuf.Duration
+	0,  // 16: singularity.v1.GetRunResponse.run:type_name -> singularity.v1.Run
+	0,  // 17: singularity.v1.ListRunsResponse.runs:type_name -> singularity.v1.Run
+	3,  // 18: singularity.v1.WatchRunResponse.event:type_name -> singularity.v1.RunEvent
+	0,  // 19: singularity.v1.CancelRunResponse.run:type_name -> singularity.v1.Run
+	0,  // 20: singularity.v1.RetryRunResponse.run:type_name -> singularity.v1.Run
+	1,  // 21: singularity.v1.ListStepsResponse.steps:type_name -> singularity.v1.StepRun
+	4,  // 22: singularity.v1.RunService.StartRun:input_type -> singularity.v1.StartRunRequest
+	6,  // 23: singularity.v1.RunService.GetRun:input_type -> singularity.v1.GetRunRequest
+	8,  // 24: singularity.v1.RunService.ListRuns:input_type -> singularity.v1.ListRunsRequest
+	10, // 25: singularity.v1.RunService.WatchRun:input_type -> singularity.v1.WatchRunRequest
+	12, // 26: singularity.v1.RunService.CancelRun:input_type -> singularity.v1.CancelRunRequest
+	14, // 27: singularity.v1.RunService.RetryRun:input_type -> singularity.v1.RetryRunRequest
+	16, // 28: singularity.v1.RunService.ListSteps:input_type -> singularity.v1.ListStepsRequest
+	5,  // 29: singularity.v1.RunService.StartRun:output_type -> singularity.v1.StartRunResponse
+	7,  // 30: singularity.v1.RunService.GetRun:output_type -> singularity.v1.GetRunResponse
+	9,  // 31: singularity.v1.RunService.ListRuns:output_type -> singularity.v1.ListRunsResponse
+	11, // 32: singularity.v1.RunService.WatchRun:output_type -> singularity.v1.WatchRunResponse
+	13, // 33: singularity.v1.RunService.CancelRun:output_type -> singularity.v1.CancelRunResponse
+	15, // 34: singularity.v1.RunService.RetryRun:output_type -> singularity.v1.RetryRunResponse
+	17, // 35: singularity.v1.RunService.ListSteps:output_type -> singularity.v1.ListStepsResponse
+	29, // [29:36] is the sub-list for method output_type
+	22, // [22:29] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_singularity_v1_run_proto_init() }

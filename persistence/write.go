@@ -24,6 +24,9 @@ type Verdict struct {
 	Existing *workflow.Run
 	// Owned reports that an Insert as owned did get its owner.
 	Owned bool
+	// Wait is how long an Insert's run has to wait until it is due, on the clock of
+	// the store; not positive for one that is.
+	Wait time.Duration
 	// Activations are the runs that a Claim or Reactivate took hold of.
 	Activations []Activation
 	// Changed is the run after a Cancel or Retry, without its documents.
@@ -52,11 +55,28 @@ type Insert struct {
 	Key       string // empty for none
 	Input     []byte
 	InputHash [32]byte
-	Due       time.Time // zero: now
 	// Owner makes the run running, owned, in epoch 1, provided that the run is
 	// due and the owner's lease is alive; else, and when Owner is empty, it is
 	// available, or scheduled when it is due later.
 	Owner BootID
+	Extras
+}
+
+// Extras are what few new runs have. An insert without them is the cheapest.
+type Extras struct {
+	Due      time.Time     // zero: Delay from when it is stored
+	Delay    time.Duration // on the clock of the store
+	Deadline time.Duration // from when the run is due; zero for none
+	Tags     []string
+	LimitKey *string // by which its queue limits it; nil when that was not looked for
+	Schedule string  // that made the run, for Slot; empty for none
+	Slot     time.Time
+	Batch    string // of runs that were started together; empty for none
+}
+
+// Empty reports whether nothing is set.
+func (e Extras) Empty() bool {
+	return e.Due.IsZero() && e.Delay == 0 && e.Deadline == 0 && len(e.Tags) == 0 && e.LimitKey == nil && e.Schedule == "" && e.Batch == ""
 }
 
 // Claim takes due runs for a boot: up to Limit of one queue, by sort key and

@@ -29,6 +29,14 @@ func optionalTimestamp(moment *time.Time) *timestamppb.Timestamp {
 	return timestamp(*moment)
 }
 
+// timeOf is the zero time for an absent one.
+func timeOf(message *timestamppb.Timestamp) time.Time {
+	if message == nil {
+		return time.Time{}
+	}
+	return message.AsTime()
+}
+
 // duration leaves zero durations out.
 func duration(d time.Duration) *durationpb.Duration {
 	if d == 0 {

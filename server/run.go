@@ -34,6 +34,10 @@ func (s runService) StartRun(ctx context.Context, request *messages.StartRunRequ
 			Key:      request.GetKey(),
 			Queue:    request.GetQueue(),
 			Priority: int(request.GetPriority()),
+			Due:      timeOf(request.GetDueAt()),
+			Delay:    request.GetDelay().AsDuration(),
+			Deadline: request.GetDeadline().AsDuration(),
+			Tags:     request.GetTags(),
 		},
 	})
 	if err != nil {
@@ -169,6 +173,12 @@ func runMessage(run workflow.Run) *messages.Run {
 		DueAt:      timestamp(run.DueAt),
 		StartedAt:  optionalTimestamp(run.StartedAt),
 		FinishedAt: optionalTimestamp(run.FinishedAt),
+		Deadline:   optionalTimestamp(run.Deadline),
+		Tags:       run.Tags,
+		LimitKey:   text(run.LimitKey),
+		Schedule:   run.Schedule,
+		Slot:       optionalTimestamp(run.Slot),
+		Batch:      run.Batch,
 	}
 }
 

@@ -46,8 +46,17 @@ type Options struct {
 	// Priority is 0 (first) to 9 (last). A step of 1 weighs as much as 60s of
 	// waiting. Defaults to 0.
 	Priority int
-	// Due is when the run may start. Defaults to now.
+	// Due is when the run may start. Defaults to Delay from now.
 	Due time.Time
+	// Delay puts the start off from now, on the clock of the database. It cannot be
+	// given together with Due.
+	Delay time.Duration
+	// Deadline is how long after it is due the run may end, at the latest; it fails
+	// then. It includes the time for which the run waits for a slot. Defaults to
+	// never.
+	Deadline time.Duration
+	// Tags are words to find the run by.
+	Tags []string
 }
 
 // Start starts a run of w with input and returns a handle on it. It returns

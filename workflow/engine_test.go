@@ -70,7 +70,7 @@ func TestStartSendsNameInputAndOptions(t *testing.T) {
 	t.Parallel()
 	engine := &fakeEngine{run: completed(`{}`)}
 	engine.run.attached = true
-	options := workflow.Options{ID: workflow.NewRunID(), Key: "k", Queue: "q", Priority: 3, Due: time.Unix(1, 0)}
+	options := workflow.Options{ID: workflow.NewRunID(), Key: "k", Queue: "q", Priority: 3, Due: time.Unix(1, 0), Delay: 2, Deadline: 3, Tags: []string{"t"}}
 	for _, want := range []workflow.StartRequest{
 		{Workflow: "total", Input: json.RawMessage(`[1,2.5]`), Options: options},
 		{Workflow: "total", Input: json.RawMessage(`[1,2.5]`)},
@@ -85,7 +85,7 @@ func TestStartSendsNameInputAndOptions(t *testing.T) {
 		}
 	}
 	engine.requests = nil
-	if _, err := total.Start(t.Context(), engine, nil); err != nil || engine.requests[0].Options != (workflow.Options{}) {
+	if _, err := total.Start(t.Context(), engine, nil); err != nil || !reflect.DeepEqual(engine.requests[0].Options, workflow.Options{}) {
 		t.Errorf("Start asks for %+v, %v; want no options", engine.requests, err)
 	}
 }

@@ -10,4 +10,5 @@ const (
 	MaxSteps  = 10_000   // checkpoints of one run, the turns of its loops included
 	MaxName   = 128      // bytes of the name of a workflow, step, queue or agent
 	MaxKey    = 512      // bytes of a key
+	MaxTags   = 16       // of a run
 )

@@ -54,6 +54,12 @@ type Run struct {
 	DueAt      time.Time       `json:"due_at"`
 	StartedAt  *time.Time      `json:"started_at,omitempty"`
 	FinishedAt *time.Time      `json:"finished_at,omitempty"`
+	Deadline   *time.Time      `json:"deadline,omitempty"` // it fails when it has not ended by then
+	Tags       []string        `json:"tags,omitempty"`
+	LimitKey   string          `json:"limit_key,omitempty"` // by which its queue limits it
+	Schedule   string          `json:"schedule,omitempty"`  // that started it
+	Slot       *time.Time      `json:"slot,omitempty"`      // of the schedule
+	Batch      string          `json:"batch,omitempty"`     // of runs that were started together
 }
 
 // Err returns nil for a completed run, a [RunError] for one that ended

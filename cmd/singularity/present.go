@@ -42,6 +42,12 @@ func runOf(message *messages.Run) (workflow.Run, error) {
 		DueAt:      timeOf(message.GetDueAt()),
 		StartedAt:  optionalTimeOf(message.GetStartedAt()),
 		FinishedAt: optionalTimeOf(message.GetFinishedAt()),
+		Deadline:   optionalTimeOf(message.GetDeadline()),
+		Tags:       message.GetTags(),
+		LimitKey:   message.GetLimitKey(),
+		Schedule:   message.GetSchedule(),
+		Slot:       optionalTimeOf(message.GetSlot()),
+		Batch:      message.GetBatch(),
 	}, nil
 }
 

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"singularity/messages"
 	"singularity/workflow"
@@ -15,6 +18,8 @@ func (c *cli) runStart() *cobra.Command {
 		request = &messages.StartRunRequest{}
 		input   string
 		wait    bool
+		at      string
+		in      time.Duration
 	)
 	command := &cobra.Command{
 		Use:   "start NAME",
@@ -25,7 +30,8 @@ print its output.
 A start with the key or id of an earlier run, and with the same input, attaches
 to that run. Ctrl-C ends the waiting, not the run.`,
 		Example: `  singularity run start greet --input '{"name":"Ada"}' --wait
-  singularity run start greet --input @input.json --key ada --wait -o json`,
+  singularity run start greet --input @input.json --key ada --wait -o json
+  singularity run start greet --in 24h --tag reminder`,
 		Args: arguments("NAME"),
 	}
 	flags := command.Flags()
@@ -34,6 +40,10 @@ to that run. Ctrl-C ends the waiting, not the run.`,
 	flags.StringVar(&request.Key, "key", "", "makes the run unique in its workflow (default: what the workflow makes of the input)")
 	flags.StringVar(&request.Queue, "queue", "", "where the run waits for a free slot (default \"default\")")
 	flags.Var(&priority{&request.Priority}, "priority", "0 (first) to 9 (last)")
+	flags.StringVar(&at, "at", "", "when the run may start, as 2026-03-01T09:00:00Z (default now)")
+	flags.DurationVar(&in, "in", 0, "how long from now the run may start, as 90s or 24h")
+	flags.StringSliceVar(&request.Tags, "tag", nil, "a word to find the run by; may be given again")
+	command.MarkFlagsMutuallyExclusive("at", "in")
 	flags.StringVar(&request.Id, "id", "", "the id of the run, a UUID (default: a fresh one)")
 
 	command.RunE = c.call(func(ctx context.Context, node *client, args []string) error {
@@ -48,6 +58,9 @@ to that run. Ctrl-C ends the waiting, not the run.`,
 			request.Id = workflow.NewRunID().String()
 		} else if _, err := workflow.ParseRunID(request.GetId()); err != nil {
 			return usagef("--id: %w", err)
+		}
+		if err := startTime(request, at, in); err != nil {
+			return err
 		}
 		request.Workflow, request.InputJson = args[0], string(document)
 
@@ -65,6 +78,25 @@ to that run. Ctrl-C ends the waiting, not the run.`,
 		return c.printRun(response.GetRun())
 	})
 	return command
+}
+
+// startTime sets when the run may start.
+func startTime(request *messages.StartRunRequest, at string, in time.Duration) error {
+	if in < 0 {
+		return usagef("--in: %s has passed; expected a time from now, as 90s", in)
+	}
+	if in > 0 {
+		request.Delay = durationpb.New(in)
+	}
+	if at == "" {
+		return nil
+	}
+	due, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		return usagef("--at: %q is no time; expected one as 2026-03-01T09:00:00Z or 2026-03-01T10:00:00+01:00", at)
+	}
+	request.DueAt = timestamppb.New(due)
+	return nil
 }
 
 // start starts a run and returns its id, which is another one's when the key

@@ -37,7 +37,8 @@ func TestTimeIsThatOfTheBubble(t *testing.T) {
 			t.Fatal(err)
 		}
 		insert := persistence.Insert{
-			Run: workflow.NewRunID(), Workflow: "order", Version: 1, Step: "reserve", Queue: "default", Due: time.Now().Add(2 * time.Hour),
+			Run: workflow.NewRunID(), Workflow: "order", Version: 1, Step: "reserve", Queue: "default",
+			Extras: persistence.Extras{Due: time.Now().Add(2 * time.Hour)},
 		}
 		claim := func() int {
 			verdicts, err := store.Commit(t.Context(), []persistence.Write{persistence.Claim{

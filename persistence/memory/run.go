@@ -122,6 +122,8 @@ func (s *Store) bare(r *run) workflow.Run {
 	reading.Owner = s.label(r.boot)
 	reading.StartedAt = clonePointer(r.StartedAt)
 	reading.FinishedAt = clonePointer(r.FinishedAt)
+	reading.Deadline, reading.Slot = clonePointer(r.Deadline), clonePointer(r.Slot)
+	reading.Tags = slices.Clone(r.Tags)
 	return reading
 }
 

@@ -29,12 +29,24 @@ func (s *Store) insert(w persistence.Insert, at time.Time) persistence.Verdict {
 		Run: workflow.Run{
 			ID: w.Run, Workflow: w.Workflow, Version: w.Version, State: workflow.Available,
 			Queue: w.Queue, Priority: w.Priority, Key: w.Key, Step: w.Step,
-			Input: bytes.Clone(w.Input), CreatedAt: at, DueAt: at,
+			Input: bytes.Clone(w.Input), CreatedAt: at, DueAt: at.Add(w.Delay).Truncate(time.Microsecond),
+			Tags: slices.Clone(w.Tags), Schedule: w.Schedule, Batch: w.Batch,
 		},
 		inputHash: w.InputHash,
 	}
 	if !w.Due.IsZero() {
 		r.DueAt = stored(w.Due)
+	}
+	if w.Deadline != 0 {
+		deadline := r.DueAt.Add(w.Deadline).Truncate(time.Microsecond)
+		r.Deadline = &deadline
+	}
+	if w.LimitKey != nil {
+		r.LimitKey = *w.LimitKey
+	}
+	if !w.Slot.IsZero() {
+		slot := stored(w.Slot)
+		r.Slot = &slot
 	}
 	owned := false
 	switch {
@@ -46,7 +58,7 @@ func (s *Store) insert(w persistence.Insert, at time.Time) persistence.Verdict {
 	}
 	s.runs[r.ID] = r
 	s.index(r)
-	return persistence.Verdict{Owned: owned}
+	return persistence.Verdict{Owned: owned, Wait: r.DueAt.Sub(at)}
 }
 
 func (s *Store) attached(r *run) persistence.Verdict {

@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -23,15 +25,14 @@ const livingLease = `state IN ('alive', 'draining') AND lease_until > clock_time
 // table, where it would become a nested loop.
 var insertRuns = &statement{"insert_runs", `
 WITH w AS MATERIALIZED (
-	SELECT id, workflow, version, input_hash, key, queue, priority, due_at, step, owner, input
+	SELECT id, workflow, version, input_hash, key, queue, priority, step, owner, input
 	FROM unnest(
-		$1::uuid[], $2::text[], $3::integer[], $4::bytea[], $5::text[], $6::text[], $7::integer[], $8::timestamptz[],
-		$9::text[], $10::text[], $11::text[]
-	) AS w (id, workflow, version, input_hash, key, queue, priority, due_at, step, owner, input)
+		$1::uuid[], $2::text[], $3::integer[], $4::bytea[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::text[], $10::text[]
+	) AS w (id, workflow, version, input_hash, key, queue, priority, step, owner, input)
 ), lease AS MATERIALIZED (
 	SELECT boot
 	FROM singularity.node_leases
-	WHERE boot = ANY ($12::text[]) AND ` + livingLease + `
+	WHERE boot = ANY ($11::text[]) AND ` + livingLease + `
 	ORDER BY boot
 	FOR KEY SHARE
 ), inserted AS (
@@ -39,13 +40,13 @@ WITH w AS MATERIALIZED (
 		id, workflow, version, input_hash, key, queue, priority, due_at, step,
 		state, sort_key, epoch, owner, created_at, started_at, updated_at
 	)
-	SELECT w.id, w.workflow, w.version, w.input_hash, w.key, w.queue, w.priority, coalesce(w.due_at, now()), w.step,
-		CASE WHEN lease.boot IS NOT NULL THEN 'running' WHEN w.due_at > now() THEN 'scheduled' ELSE 'available' END,
-		CASE WHEN lease.boot IS NULL THEN coalesce(w.due_at, now()) + w.priority * interval '1 minute' END,
+	SELECT w.id, w.workflow, w.version, w.input_hash, w.key, w.queue, w.priority, now(), w.step,
+		CASE WHEN lease.boot IS NOT NULL THEN 'running' ELSE 'available' END,
+		CASE WHEN lease.boot IS NULL THEN now() + w.priority * interval '1 minute' END,
 		CASE WHEN lease.boot IS NULL THEN 0 ELSE 1 END,
 		lease.boot, now(), CASE WHEN lease.boot IS NOT NULL THEN now() END, now()
 	FROM w
-	LEFT JOIN lease ON lease.boot = w.owner AND (w.due_at <= now() OR w.due_at IS NULL)
+	LEFT JOIN lease ON lease.boot = w.owner
 	ON CONFLICT DO NOTHING
 	RETURNING id, owner
 ), documented AS (
@@ -54,7 +55,7 @@ WITH w AS MATERIALIZED (
 	FROM w
 	WHERE (id IN (SELECT id FROM inserted)) IS TRUE
 )
-SELECT id, owner IS NOT NULL
+SELECT id, owner IS NOT NULL, interval '0'
 FROM inserted`}
 
 // insertRun does the same for one run that has its batch to itself: somebody
@@ -63,28 +64,71 @@ var insertRun = &statement{"insert_run", `
 WITH lease AS MATERIALIZED (
 	SELECT boot
 	FROM singularity.node_leases
-	WHERE boot = $10::text AND ` + livingLease + `
+	WHERE boot = $9::text AND ` + livingLease + `
 	FOR KEY SHARE
 ), inserted AS (
 	INSERT INTO singularity.workflow_runs (
 		id, workflow, version, input_hash, key, queue, priority, due_at, step,
 		state, sort_key, epoch, owner, created_at, started_at, updated_at
 	)
-	SELECT $1::uuid, $2::text, $3::integer, $4::bytea, $5::text, $6::text, $7::integer, coalesce($8::timestamptz, now()), $9::text,
-		CASE WHEN lease.boot IS NOT NULL THEN 'running' WHEN $8 > now() THEN 'scheduled' ELSE 'available' END,
-		CASE WHEN lease.boot IS NULL THEN coalesce($8, now()) + $7 * interval '1 minute' END,
+	SELECT $1::uuid, $2::text, $3::integer, $4::bytea, $5::text, $6::text, $7::integer, now(), $8::text,
+		CASE WHEN lease.boot IS NOT NULL THEN 'running' ELSE 'available' END,
+		CASE WHEN lease.boot IS NULL THEN now() + $7 * interval '1 minute' END,
 		CASE WHEN lease.boot IS NULL THEN 0 ELSE 1 END,
 		lease.boot, now(), CASE WHEN lease.boot IS NOT NULL THEN now() END, now()
 	FROM (SELECT) AS this
-	LEFT JOIN lease ON $8 <= now() OR $8 IS NULL
+	LEFT JOIN lease ON true
 	ON CONFLICT DO NOTHING
 	RETURNING id, owner
 ), documented AS (
 	INSERT INTO singularity.step_checkpoints (run_id, seq, input)
-	SELECT id, 0, $11::text
+	SELECT id, 0, $10::text
 	FROM inserted
 )
-SELECT id, owner IS NOT NULL
+SELECT id, owner IS NOT NULL, interval '0'
+FROM inserted`}
+
+// insertFullRuns does it for runs of which some have extras.
+var insertFullRuns = &statement{"insert_full_runs", `
+WITH w AS MATERIALIZED (
+	SELECT id, workflow, version, input_hash, key, queue, priority, step, owner, input,
+		coalesce(due_at, now() + delay) AS due_at, deadline, tags, limit_key, schedule, slot, batch_id
+	FROM unnest(
+		$1::uuid[], $2::text[], $3::integer[], $4::bytea[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::text[], $10::text[],
+		$11::timestamptz[], $12::interval[], $13::interval[], $14::text[], $15::text[], $16::text[], $17::timestamptz[], $18::text[]
+	) AS w (
+		id, workflow, version, input_hash, key, queue, priority, step, owner, input,
+		due_at, delay, deadline, tags, limit_key, schedule, slot, batch_id
+	)
+), lease AS MATERIALIZED (
+	SELECT boot
+	FROM singularity.node_leases
+	WHERE boot = ANY ($19::text[]) AND ` + livingLease + `
+	ORDER BY boot
+	FOR KEY SHARE
+), inserted AS (
+	INSERT INTO singularity.workflow_runs (
+		id, workflow, version, input_hash, key, queue, priority, due_at, step,
+		state, sort_key, epoch, owner, created_at, started_at, updated_at,
+		deadline, tags, limit_key, schedule, slot, batch_id
+	)
+	SELECT w.id, w.workflow, w.version, w.input_hash, w.key, w.queue, w.priority, w.due_at, w.step,
+		CASE WHEN lease.boot IS NOT NULL THEN 'running' WHEN w.due_at > now() THEN 'scheduled' ELSE 'available' END,
+		CASE WHEN lease.boot IS NULL THEN w.due_at + w.priority * interval '1 minute' END,
+		CASE WHEN lease.boot IS NULL THEN 0 ELSE 1 END,
+		lease.boot, now(), CASE WHEN lease.boot IS NOT NULL THEN now() END, now(),
+		w.due_at + w.deadline, w.tags::text[], w.limit_key, w.schedule, w.slot, w.batch_id
+	FROM w
+	LEFT JOIN lease ON lease.boot = w.owner AND w.due_at <= now()
+	ON CONFLICT DO NOTHING
+	RETURNING id, owner, due_at
+), documented AS (
+	INSERT INTO singularity.step_checkpoints (run_id, seq, input)
+	SELECT id, 0, input
+	FROM w
+	WHERE (id IN (SELECT id FROM inserted)) IS TRUE
+)
+SELECT id, owner IS NOT NULL, due_at - now()
 FROM inserted`}
 
 // queueInserts orders the runs by their keys, so that two batches with the
@@ -105,30 +149,42 @@ func (c *commit) queueInserts() error {
 		places[w.write.Run] = w.place
 		c.verdicts[w.place].Err = errInTheWay
 	}
-	list, owners, err := insertRows(c.inserts)
+	list, owners, full, err := insertRows(c.inserts)
 	if err != nil {
 		return err
 	}
 	landed := func(row scanner) error {
 		var id workflow.RunID
 		var owned bool
-		err := row.Scan((*[16]byte)(&id), &owned)
-		c.verdicts[places[id]] = persistence.Verdict{Owned: owned}
+		var wait time.Duration
+		err := row.Scan((*[16]byte)(&id), &owned, &wait)
+		c.verdicts[places[id]] = persistence.Verdict{Owned: owned, Wait: wait}
 		return err
 	}
-	if len(c.inserts) == 1 {
+	switch {
+	case full:
+		c.queueArrays(insertFullRuns, list, owners, landed)
+	case len(c.inserts) == 1:
 		c.queueScalars(insertRun, list, landed)
-	} else {
+	default:
 		c.queueArrays(insertRuns, list, owners, landed)
 	}
 	return nil
 }
 
-// insertRows are the inserts, and apart from them the boots that are to own
-// any.
-func insertRows(inserts []placed[persistence.Insert]) (list *arrays, boots [][]byte, err error) {
-	list = newArrays(len(inserts), pgtype.UUIDOID, pgtype.TextOID, pgtype.Int4OID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TextOID,
-		pgtype.Int4OID, pgtype.TimestamptzOID, pgtype.TextOID, pgtype.TextOID, pgtype.TextOID)
+// insertRows are the inserts, with their extras if any has some, and apart from
+// them the boots that are to own any.
+func insertRows(inserts []placed[persistence.Insert]) (list *arrays, boots [][]byte, full bool, err error) {
+	full = slices.ContainsFunc(inserts, func(w placed[persistence.Insert]) bool { return !w.write.Extras.Empty() })
+	columns := []uint32{
+		pgtype.UUIDOID, pgtype.TextOID, pgtype.Int4OID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TextOID,
+		pgtype.Int4OID, pgtype.TextOID, pgtype.TextOID, pgtype.TextOID,
+	}
+	if full {
+		columns = append(columns, pgtype.TimestamptzOID, pgtype.IntervalOID, pgtype.IntervalOID, pgtype.TextOID, pgtype.TextOID,
+			pgtype.TextOID, pgtype.TimestamptzOID, pgtype.TextOID)
+	}
+	list = newArrays(len(inserts), columns...)
 	owners := newArrays(1, pgtype.TextOID)
 	last := persistence.BootID("")
 	for _, insert := range inserts {
@@ -140,17 +196,53 @@ func insertRows(inserts []placed[persistence.Insert]) (list *arrays, boots [][]b
 		list.textOrNull(w.Key)
 		list.text(w.Queue)
 		list.int4(w.Priority)
-		list.timeOrNull(w.Due)
 		list.text(w.Step)
 		list.textOrNull(string(w.Owner))
 		list.bytes(w.Input)
+		if full {
+			extraFields(list, w.Extras)
+		}
 		if w.Owner != last {
 			owners.text(string(w.Owner))
 			last = w.Owner
 		}
 	}
-	return list, owners.params(), list.err
+	return list, owners.params(), full, list.err
 }
+
+func extraFields(list *arrays, extras persistence.Extras) {
+	list.timeOrNull(extras.Due)
+	list.interval(extras.Delay)
+	if extras.Deadline == 0 {
+		list.null()
+	} else {
+		list.interval(extras.Deadline)
+	}
+	list.textOrNull(tagList(extras.Tags))
+	if extras.LimitKey == nil {
+		list.null()
+	} else {
+		list.text(*extras.LimitKey)
+	}
+	list.textOrNull(extras.Schedule)
+	list.timeOrNull(extras.Slot)
+	list.textOrNull(extras.Batch)
+}
+
+// tagList is an array in the form that the database reads from text, empty for
+// no tags: arrays of arrays all have the same size.
+func tagList(tags []string) string {
+	if len(tags) == 0 {
+		return ""
+	}
+	quoted := make([]string, len(tags))
+	for i, tag := range tags {
+		quoted[i] = `"` + tagEscapes.Replace(tag) + `"`
+	}
+	return "{" + strings.Join(quoted, ",") + "}"
+}
+
+var tagEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // LIMIT keeps these from being joined in any other way than run by run.
 var existingByID = &statement{"existing_by_id", `

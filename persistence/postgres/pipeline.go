@@ -19,7 +19,7 @@ type statement struct{ name, sql string }
 
 // statements are all that there are.
 var statements = []*statement{
-	lockRuns, insertRun, insertRuns, existingByID, existingByKey,
+	lockRuns, insertRun, insertRuns, insertFullRuns, existingByID, existingByKey,
 	completeStep, advanceRuns, insertRecords, upsertResults, landedEntries, landedBare,
 	claimRuns, claimedRuns, reactivateRuns, cancelRuns, retryRuns, keyHolders, bareRuns,
 	lockInboxes, insertMessages, postMessages, finishMessages,

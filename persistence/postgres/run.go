@@ -17,7 +17,8 @@ const runColumns = `
 	run.step, run.turn, run.attempt, run.epoch, run.crash_count,
 	coalesce((SELECT boot.instance_id FROM singularity.node_leases AS boot WHERE boot.boot = run.owner), run.owner, ''),
 	coalesce(run.error, ''), coalesce(run.reason, ''),
-	run.created_at, run.due_at, run.started_at, run.finished_at`
+	run.created_at, run.due_at, run.started_at, run.finished_at,
+	run.deadline, run.tags, coalesce(run.limit_key, ''), coalesce(run.schedule, ''), run.slot, coalesce(run.batch_id, '')`
 
 // runFields are where they go.
 func runFields(run *workflow.Run) []any {
@@ -26,6 +27,7 @@ func runFields(run *workflow.Run) []any {
 		&run.Step, &run.Turn, &run.Attempt, &run.Epoch, &run.Crashes, &run.Owner,
 		&run.Error, &run.Reason,
 		&run.CreatedAt, &run.DueAt, &run.StartedAt, &run.FinishedAt,
+		&run.Deadline, &run.Tags, &run.LimitKey, &run.Schedule, &run.Slot, &run.Batch,
 	}
 }
 
@@ -40,7 +42,7 @@ func scanRun(row scanner, more ...any) (workflow.Run, error) {
 // inUTC shows a run's times as they are shown everywhere.
 func inUTC(run *workflow.Run) {
 	run.CreatedAt, run.DueAt = run.CreatedAt.UTC(), run.DueAt.UTC()
-	for _, at := range []*time.Time{run.StartedAt, run.FinishedAt} {
+	for _, at := range []*time.Time{run.StartedAt, run.FinishedAt, run.Deadline, run.Slot} {
 		if at != nil {
 			*at = at.UTC()
 		}

@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"time"
 
 	"singularity/persistence"
 	"singularity/workflow"
@@ -12,9 +14,9 @@ import (
 const insertRun = `
 INSERT INTO workflow_runs (
 	id, workflow, version, input_hash, key, state, queue, priority, due_at, sort_key, step,
-	epoch, owner, created_at, started_at, updated_at, entry, input
+	epoch, owner, created_at, started_at, updated_at, deadline, tags, limit_key, schedule, slot, batch_id, entry, input
 )
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ` + nextEntry + `, ` + nextEntry + `)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ` + nextEntry + `, ` + nextEntry + `)
 ON CONFLICT DO NOTHING`
 
 const nextEntry = `coalesce((SELECT max(entry) FROM step_checkpoints), 0) + 1`
@@ -27,7 +29,7 @@ INSERT INTO step_checkpoints (entry, run_id, seq, input)
 SELECT entry, id, 0, ? FROM workflow_runs WHERE id = ?`
 
 func (t *tx) insert(w persistence.Insert) (persistence.Verdict, error) {
-	due := t.at
+	due := t.at + w.Delay.Microseconds()
 	if !w.Due.IsZero() {
 		due = w.Due.UnixMicro()
 	}
@@ -48,10 +50,15 @@ func (t *tx) insert(w persistence.Insert) (persistence.Verdict, error) {
 		state, place = workflow.Running, nil
 		epoch, owner, startedAt = 1, string(w.Owner), t.at
 	}
+	tags, err := tagList(w.Tags)
+	if err != nil {
+		return persistence.Verdict{}, err
+	}
 	id := w.Run.String()
 	inserted, err := t.exec(insertRun,
 		id, w.Workflow, w.Version, w.InputHash[:], text(w.Key), string(state), w.Queue, w.Priority, due, place, w.Step,
-		epoch, owner, t.at, startedAt, t.at)
+		epoch, owner, t.at, startedAt, t.at,
+		deadline(w.Extras, due), tags, textOrNil(w.LimitKey), text(w.Schedule), instant(w.Slot), text(w.Batch))
 	if err != nil {
 		return persistence.Verdict{}, err
 	}
@@ -59,7 +66,39 @@ func (t *tx) insert(w persistence.Insert) (persistence.Verdict, error) {
 		return t.existing(w)
 	}
 	_, err = t.exec(insertInput, document(w.Input), id)
-	return persistence.Verdict{Owned: owned}, err
+	return persistence.Verdict{Owned: owned, Wait: time.Duration(due-t.at) * time.Microsecond}, err
+}
+
+// deadline is that of a run that is due at a certain time; nil for none.
+func deadline(extras persistence.Extras, due int64) any {
+	if extras.Deadline == 0 {
+		return nil
+	}
+	return due + extras.Deadline.Microseconds()
+}
+
+// tagList is a JSON array; nil for no tags.
+func tagList(tags []string) (any, error) {
+	if len(tags) == 0 {
+		return nil, nil
+	}
+	list, err := json.Marshal(tags)
+	return string(list), err
+}
+
+func textOrNil(s *string) any {
+	if s == nil {
+		return nil
+	}
+	return *s
+}
+
+// instant makes the zero time NULL.
+func instant(at time.Time) any {
+	if at.IsZero() {
+		return nil
+	}
+	return at.UnixMicro()
 }
 
 const existingByID = `

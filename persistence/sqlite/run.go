@@ -14,7 +14,8 @@ const runColumns = `
 	run.id, run.workflow, run.version, run.state, run.queue, run.priority, coalesce(run.key, ''),
 	run.step, run.turn, run.attempt, run.epoch, run.crash_count, coalesce(boot.instance_id, run.owner, ''),
 	coalesce(run.error, ''), coalesce(run.reason, ''),
-	run.created_at, run.due_at, run.started_at, run.finished_at`
+	run.created_at, run.due_at, run.started_at, run.finished_at,
+	run.deadline, run.tags, coalesce(run.limit_key, ''), coalesce(run.schedule, ''), run.slot, coalesce(run.batch_id, '')`
 
 // runTables are where they are.
 const runTables = `
@@ -26,12 +27,14 @@ func scanRun(row scanner, more ...any) (workflow.Run, error) {
 	var run workflow.Run
 	var id string
 	var created, due int64
-	var started, finished sql.NullInt64
+	var started, finished, deadline, slot sql.NullInt64
+	var tags []byte
 	dest := append([]any{
 		&id, &run.Workflow, &run.Version, &run.State, &run.Queue, &run.Priority, &run.Key,
 		&run.Step, &run.Turn, &run.Attempt, &run.Epoch, &run.Crashes, &run.Owner,
 		&run.Error, &run.Reason,
 		&created, &due, &started, &finished,
+		&deadline, &tags, &run.LimitKey, &run.Schedule, &slot, &run.Batch,
 	}, more...)
 	err := row.Scan(dest...)
 	if err != nil {
@@ -42,6 +45,12 @@ func scanRun(row scanner, more ...any) (workflow.Run, error) {
 	}
 	run.CreatedAt, run.DueAt = moment(created), moment(due)
 	run.StartedAt, run.FinishedAt = moments(started), moments(finished)
+	run.Deadline, run.Slot = moments(deadline), moments(slot)
+	if tags != nil {
+		if err := json.Unmarshal(tags, &run.Tags); err != nil {
+			return workflow.Run{}, fmt.Errorf("stored tags: %w", err)
+		}
+	}
 	return run, nil
 }
 

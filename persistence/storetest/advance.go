@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -231,12 +232,14 @@ func scribble(t testing.TB, document []byte) {
 // equalRuns compares readings of runs.
 func equalRuns(a, b workflow.Run) bool {
 	times := near(a.CreatedAt, b.CreatedAt) && near(a.DueAt, b.DueAt) &&
-		nearOrNil(a.StartedAt, b.StartedAt) && nearOrNil(a.FinishedAt, b.FinishedAt)
+		nearOrNil(a.StartedAt, b.StartedAt) && nearOrNil(a.FinishedAt, b.FinishedAt) &&
+		nearOrNil(a.Deadline, b.Deadline) && nearOrNil(a.Slot, b.Slot)
 	return times && bytes.Equal(a.Input, b.Input) && bytes.Equal(a.Output, b.Output) &&
 		a.ID == b.ID && a.Workflow == b.Workflow && a.Version == b.Version && a.State == b.State &&
 		a.Queue == b.Queue && a.Priority == b.Priority && a.Key == b.Key && a.Step == b.Step &&
 		a.Turn == b.Turn && a.Attempt == b.Attempt && a.Epoch == b.Epoch && a.Crashes == b.Crashes &&
-		a.Owner == b.Owner && a.Error == b.Error && a.Reason == b.Reason
+		a.Owner == b.Owner && a.Error == b.Error && a.Reason == b.Reason &&
+		slices.Equal(a.Tags, b.Tags) && a.LimitKey == b.LimitKey && a.Schedule == b.Schedule && a.Batch == b.Batch
 }
 
 func nearOrNil(a, b *time.Time) bool {

@@ -11,6 +11,9 @@ import (
 var insertStories = []story{
 	{name: "insert/a run is available at once", tell: insertAvailable},
 	{name: "insert/a run due later is scheduled", tell: insertScheduled},
+	{name: "insert/a run with a delay is scheduled on the clock of the store", tell: insertDelayed},
+	{name: "insert/what few runs have comes back", tell: insertExtras},
+	{name: "insert/one with and one without extras land together", tell: insertMixed},
 	{name: "insert/as owned by a living boot it runs", tell: insertOwned},
 	{name: "insert/as owned by a boot that is not alive it is available", tell: insertOwnedByTheDead},
 	{name: "insert/as owned but due later it is scheduled", tell: insertOwnedScheduled},
@@ -50,6 +53,51 @@ func insertScheduled(f *fixture) {
 	run := f.run(insert.Run)
 	if run.State != workflow.Scheduled || !near(run.DueAt, insert.Due) {
 		f.Errorf("run is %s, due %s; want scheduled, due %s", run.State, run.DueAt, insert.Due)
+	}
+}
+
+func insertDelayed(f *fixture) {
+	insert := f.draft()
+	insert.Delay = time.Hour
+	verdict := f.land(insert)
+	if verdict.Wait < time.Hour-time.Second || verdict.Wait > time.Hour {
+		f.Errorf("it waits for %s, want an hour", verdict.Wait)
+	}
+	run := f.run(insert.Run)
+	if wait := run.DueAt.Sub(run.CreatedAt); run.State != workflow.Scheduled || wait != time.Hour {
+		f.Errorf("run is %s, due %s after it was stored; want scheduled, an hour", run.State, wait)
+	}
+}
+
+func insertExtras(f *fixture) {
+	insert := f.draft()
+	limitKey, slot := "acme", time.Date(2026, 3, 29, 1, 30, 0, 0, time.UTC)
+	insert.Extras = persistence.Extras{
+		Due: time.Now().Add(time.Hour), Deadline: time.Minute, Tags: []string{"plain", `with "quotes", {braces} and \`, "null"},
+		LimitKey: &limitKey, Schedule: "nightly", Slot: slot, Batch: "b-1",
+	}
+	f.land(insert)
+	run := f.run(insert.Run)
+	want := run
+	deadline := insert.Due.Add(time.Minute)
+	want.Deadline, want.Tags, want.LimitKey, want.Schedule, want.Slot, want.Batch = &deadline, insert.Tags, limitKey, "nightly", &slot, "b-1"
+	if !equalRuns(run, want) {
+		f.Errorf("run %+v, want %+v", run, want)
+	}
+}
+
+func insertMixed(f *fixture) {
+	plain, full := f.draft(), f.draft()
+	full.Tags = []string{"t"}
+	plain.Owner = f.join("a")
+	if verdicts := f.commit(plain, full); !verdicts[0].Owned || verdicts[1].Owned {
+		f.Errorf("owned: %t and %t, want the first", verdicts[0].Owned, verdicts[1].Owned)
+	}
+	if got := f.run(plain.Run).Tags; got != nil {
+		f.Errorf("the run without tags has %q", got)
+	}
+	if got := f.run(full.Run).Tags; len(got) != 1 {
+		f.Errorf("the run with a tag has %q", got)
 	}
 }
 

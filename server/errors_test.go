@@ -96,7 +96,7 @@ func TestEveryErrorHasACodeAndADetail(t *testing.T) {
 
 // runErrors are errors of package workflow that describe how a run went. Runs
 // carry their text; no call returns them.
-var runErrors = []string{"StepError", "PanicError", "TimeoutError", "RunError"}
+var runErrors = []string{"StepError", "PanicError", "TimeoutError", "RunError", "ErrOverdue"}
 
 func TestNoErrorOfAnEngineIsForgotten(t *testing.T) {
 	t.Parallel()

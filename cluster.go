@@ -44,7 +44,8 @@ type Cluster struct {
 	// are registered in the database are asked.
 	Seeds []string
 	// TLSDir is a folder of "singularity certs node", and GossipKeyFile a file of
-	// keys. Both are required beyond loopback.
+	// keys, which is written when they are replaced. Both are required beyond
+	// loopback.
 	TLSDir, GossipKeyFile string
 }
 

@@ -27,11 +27,10 @@ fingerprint, and is never shown. Three steps replace one key by another:
 Each step can be repeated: where it is done it changes nothing. use and remove are
 refused, before anything is done, while a living node is not ready or does not answer.
 
-A node that is down meanwhile starts with the keys that its file had. With them it
-cannot join the gossip, but works on the database, slower, and says so in its log.
-Either repeat add with the new key, use and remove when it runs again: it is asked at
-its registered address, over the streams of --actors. Or, before it starts, replace
-its key file by that of another node.`
+A node that is down meanwhile comes back with the keys in its file. With the old one
+alone it runs work, but does not join the gossip, and its log says so. Repeat add with
+the file of the new key, use and remove: they reach the node at its registered address,
+over the streams of --actors. Or give it the key file of another node before it starts.`
 	return command
 }
 

@@ -37,7 +37,8 @@ type Peers interface {
 	// At returns the boot of the node that is reached at an address, or goes by a
 	// label.
 	At(address string) (persistence.BootID, bool)
-	// Others are the nodes that this one sees, by boot, with their labels.
+	// Others are the nodes that this one sees, by boot, with their labels. It may be
+	// among them.
 	Others() map[persistence.BootID]string
 	// ChangeKeys changes the keys by which this node finds the others, and returns
 	// the fingerprints of all, that of the primary first. A change that was made

@@ -142,7 +142,7 @@ func (c *cli) printChangedKeys(nodes []nodeKeys, next string) error {
 	}
 	switch {
 	case len(failed) > 0:
-		return errors.New("not done on " + strings.Join(failed, ", ") + "; do what the error of each asks for, and repeat the command: it changes nothing where it is done")
+		return errors.New("not done on " + strings.Join(failed, ", ") + "; see the error of each, and repeat the command: it changes nothing where it is done")
 	case next != "":
 		fmt.Fprintln(c.stderr, "next:", next)
 	}

@@ -55,6 +55,8 @@ var errorCases = []errorCase{
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_UNKNOWN_STEP}},
 	{"ErrWrongState", workflow.ErrWrongState, 400, "failed_precondition",
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_WRONG_STATE}},
+	{"ErrNodesNotReady", workflow.ErrNodesNotReady, 400, "failed_precondition",
+		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_NODES_NOT_READY}},
 	{"ErrQueueFull", workflow.ErrQueueFull, 429, "resource_exhausted",
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_QUEUE_FULL}},
 	{"ErrOutcomeUnknown", workflow.ErrOutcomeUnknown, 503, "unavailable",

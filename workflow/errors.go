@@ -41,6 +41,9 @@ var (
 	ErrOverdue = errors.New("the run has not ended by its deadline")
 	// ErrWrongState: the run's state does not allow the operation.
 	ErrWrongState = errors.New("wrong state")
+	// ErrNodesNotReady: something that all nodes are to do at once is refused,
+	// since some are not ready for it, or do not answer. None has done it.
+	ErrNodesNotReady = errors.New("not every node is ready for it")
 )
 
 // InputError is a refused document: a start's input, or an argument.

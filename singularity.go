@@ -59,8 +59,8 @@ type Config struct {
 	// Queues are the names of the queues and how many of their runs may run at
 	// once here. Defaults to default 10, metrics 5, training 2, pattern_mining 3.
 	Queues map[string]int
-	// Retention says how long ended runs are kept. Defaults to 24h for completed
-	// and cancelled ones, 7 days for failed and quarantined ones.
+	// Retention says how long ended runs are kept, by state and queue. Defaults to
+	// 24h for completed and cancelled ones, 7 days for failed and quarantined ones.
 	Retention persistence.RetentionPolicy
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger

@@ -1,0 +1,48 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"singularity/persistence"
+	"singularity/workflow"
+)
+
+// pruneAtOnce is how much of each kind one turn deletes.
+const pruneAtOnce = 1000
+
+// ownPrefix begins the names of the workflows that are the system's own.
+const ownPrefix = "singularity."
+
+// checkName refuses a workflow of users with a name of the system's own.
+func checkName(definition workflow.Definition) error {
+	if name := workflow.Compile(definition).Name; strings.HasPrefix(name, ownPrefix) {
+		return fmt.Errorf("workflow %s: names that begin with %s are the system's own; choose another", name, ownPrefix)
+	}
+	return nil
+}
+
+// pruning is the workflow that deletes what has expired, batch after batch.
+func (n *Node) pruning() *workflow.Workflow[struct{}, persistence.Pruned] {
+	return workflow.Define(persistence.RetentionWorkflow,
+		func(struct{}) (persistence.Pruned, error) { return persistence.Pruned{}, nil },
+		func(sum *persistence.Pruned) persistence.Pruned { return *sum },
+		workflow.Loop("prune", func(ctx context.Context, sum *persistence.Pruned) (done bool, err error) {
+			pruned, err := n.prune(ctx)
+			*sum = sum.Plus(pruned)
+			if pruned.Most() > 0 {
+				return err == nil && pruned.Most() < pruneAtOnce, nil // what is gone is gone, whatever came then
+			}
+			return true, err
+		}).Timeout(time.Minute),
+	)
+}
+
+// prune deletes some of what has expired.
+func (n *Node) prune(ctx context.Context) (persistence.Pruned, error) {
+	pruned, err := n.store.Prune(ctx, n.cfg.Retention, pruneAtOnce)
+	n.pruned.Add(int64(pruned.Runs))
+	return pruned, err
+}

@@ -76,6 +76,9 @@ type peers struct {
 	log   *slog.Logger
 	node  *actors.Node // set once, before the first Open
 
+	counts  cluster.Counts // of all memberships
+	letters letterCounts
+
 	gossip, actors string // where the first boot listened; Open is never called twice at once
 
 	mu      sync.RWMutex
@@ -85,20 +88,21 @@ type peers struct {
 var _ actors.Peers = (*peers)(nil)
 
 // newNode makes a node, in a cluster if there is to be one.
-func newNode(store persistence.Store, config actors.Config, of *Cluster) (*actors.Node, error) {
+func newNode(store persistence.Store, config actors.Config, of *Cluster) (*actors.Node, *peers, error) {
 	if of == nil {
-		return actors.NewNode(store, config)
+		node, err := actors.NewNode(store, config)
+		return node, nil, err
 	}
 	if _, shared := store.(persistence.Shared); !shared {
-		return nil, errors.New("a cluster needs a database that its engines share: set DatabaseURL, or no Cluster")
+		return nil, nil, errors.New("a cluster needs a database that its engines share: set DatabaseURL, or no Cluster")
 	}
 	others, err := newPeers(*of, store, cmp.Or(config.Logger, slog.Default()))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	config.Peers = others
 	others.node, err = actors.NewNode(store, config)
-	return others.node, err
+	return others.node, others, err
 }
 
 func newPeers(cfg Cluster, store persistence.Store, log *slog.Logger) (*peers, error) {
@@ -152,7 +156,7 @@ func (p *peers) join(ctx context.Context, boot persistence.Boot, gossipAt, actor
 		Actors:  cluster.Endpoint{Bind: actorsAt, Advertise: p.cfg.AdvertiseActors},
 		KeyFile: p.cfg.GossipKeyFile, TLS: p.tls, Seeds: p.cfg.Seeds,
 		Registered: p.registered, Deliver: p.deliver, Suspect: p.suspect, Changed: p.node.PeersChanged,
-		Logger: p.log,
+		Counts: &p.counts, Logger: p.log,
 	})
 }
 
@@ -248,6 +252,12 @@ func (p *peers) hint(hint *messages.Hint) (*cluster.Membership, remoting.Message
 
 // Ask implements [actors.Peers].
 func (p *peers) Ask(ctx context.Context, boot persistence.BootID, letter *messages.Letter) (*messages.LetterReply, error) {
+	reply, err := p.ask(ctx, boot, letter)
+	p.letters.count(reply, err)
+	return reply, err
+}
+
+func (p *peers) ask(ctx context.Context, boot persistence.BootID, letter *messages.Letter) (*messages.LetterReply, error) {
 	payload, err := proto.Marshal(letter)
 	if err != nil {
 		return nil, fmt.Errorf("write a letter: %w", err)

@@ -45,7 +45,8 @@ func Join(ctx context.Context, cfg Config) (*Membership, error) {
 func (m *Membership) open(ctx context.Context) (err error) {
 	m.network, err = remoting.Listen(remoting.Config{
 		Boot: m.cfg.Boot, Bind: m.cfg.Actors.Bind, Advertise: m.cfg.Actors.Advertise,
-		TLS: m.cfg.TLS, Deliver: m.cfg.Deliver, Notify: m.noticed, Logger: m.cfg.Logger, Limits: m.cfg.Limits,
+		TLS: m.cfg.TLS, Deliver: m.cfg.Deliver, Notify: m.noticed, Refused: m.cfg.Counts.refuse,
+		Logger: m.cfg.Logger, Limits: m.cfg.Limits,
 	})
 	if err != nil {
 		return err
@@ -138,6 +139,8 @@ func (m *Membership) Call(ctx context.Context, boot string, message remoting.Mes
 func (m *Membership) Tell(boot string, message remoting.Message) {
 	if peer, known := m.others.peer(boot); known {
 		m.tell(peer, message)
+	} else {
+		m.cfg.Counts.HintsDropped.Add(1)
 	}
 }
 
@@ -152,12 +155,16 @@ func (m *Membership) tell(to remoting.Peer, message remoting.Message) {
 	select {
 	case m.telling <- struct{}{}:
 	default:
+		m.cfg.Counts.HintsDropped.Add(1)
 		m.cfg.Logger.Debug("hint lost: too many are on their way", "peer", to, "type", message.Type)
 		return
 	}
 	m.tasks.Go(func() {
 		defer func() { <-m.telling }()
-		if err := m.network.Tell(m.running, to, message); err != nil {
+		if err := m.network.Tell(m.running, to, message); err == nil {
+			m.cfg.Counts.HintsSent.Add(1)
+		} else {
+			m.cfg.Counts.HintsDropped.Add(1)
 			m.cfg.Logger.Debug("hint lost", "peer", to, "type", message.Type, "error", err)
 		}
 	})

@@ -26,11 +26,11 @@ import (
 // talk. Without it they only meet in the database.
 type Cluster struct {
 	// Name is one that all engines of the cluster have in common. Defaults to
-	// "singularity".
+	// [DefaultCluster].
 	Name string
 	// Gossip is the host:port at which the engines find each other, by TCP and
 	// UDP, and Actors the one at which they talk; port 0 is any free one. Default
-	// to 127.0.0.1:7946 and 127.0.0.1:7947, or to a free port where these are in
+	// to [DefaultGossip] and [DefaultActors], or to a free port where these are in
 	// use.
 	Gossip, Actors string
 	// AdvertiseGossip and AdvertiseActors are how others reach these two. Default
@@ -49,17 +49,19 @@ type Cluster struct {
 }
 
 func (c Cluster) withDefaults() Cluster {
-	c.Name = cmp.Or(c.Name, "singularity")
+	c.Name = cmp.Or(c.Name, DefaultCluster)
 	c.Role = cmp.Or(c.Role, "node")
 	return c
 }
 
-// The ports where others look first.
+// What a [Cluster] defaults to.
 const (
-	defaultGossip = "127.0.0.1:7946"
-	defaultActors = "127.0.0.1:7947"
-	anyPort       = "127.0.0.1:0"
+	DefaultCluster = "singularity"
+	DefaultGossip  = "127.0.0.1:7946"
+	DefaultActors  = "127.0.0.1:7947"
 )
+
+const anyPort = "127.0.0.1:0"
 
 // The types of messages between engines.
 const (
@@ -121,7 +123,7 @@ func newPeers(cfg Cluster, store persistence.Store, log *slog.Logger) (*peers, e
 // for an earlier boot must not reach a later one, which keeps the addresses.
 func (p *peers) Open(ctx context.Context, boot persistence.Boot) (persistence.Addresses, error) {
 	p.Close()
-	membership, err := p.join(ctx, boot, cmp.Or(p.gossip, p.cfg.Gossip, defaultGossip), cmp.Or(p.actors, p.cfg.Actors, defaultActors))
+	membership, err := p.join(ctx, boot, cmp.Or(p.gossip, p.cfg.Gossip, DefaultGossip), cmp.Or(p.actors, p.cfg.Actors, DefaultActors))
 	if errors.Is(err, syscall.EADDRINUSE) && p.gossip == "" && (p.cfg.Gossip == "" || p.cfg.Actors == "") {
 		membership, err = p.join(ctx, boot, cmp.Or(p.cfg.Gossip, anyPort), cmp.Or(p.cfg.Actors, anyPort))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"singularity"
 )
@@ -29,10 +30,6 @@ and a second one stops at once; the other nodes go on with the unfinished runs.`
 		Args: arguments(),
 	}
 	set := command.Flags()
-	flags.database.register(set)
-	set.StringVar(&flags.instance, "instance-id", "", "what people know the node by, while it runs unlike all others (default: host:pid)")
-	set.BoolVar(&flags.migrate, "migrate", false, "bring the schema up to date first, as singularity migrate up does")
-	flags.cluster.register(set)
 	flags.register(set)
 	command.RunE = c.act(func(ctx context.Context, _ []string) error {
 		if err := flags.database.check(); err != nil {
@@ -42,6 +39,14 @@ and a second one stops at once; the other nodes go on with the unfinished runs.`
 		return c.runNode(ctx, flags.nodeFlags, flags.home())
 	})
 	return command
+}
+
+func (f *sharedFlags) register(set *pflag.FlagSet) {
+	f.database.register(set)
+	set.StringVar(&f.instance, "instance-id", "", "what people know the node by, while it runs unlike all others (default: host:pid)")
+	set.BoolVar(&f.migrate, "migrate", false, "bring the schema up to date first, as singularity migrate up does")
+	f.cluster.register(set)
+	f.nodeFlags.register(set)
 }
 
 func (f *sharedFlags) home() home {

@@ -105,7 +105,9 @@ func newProber(cluster string, keys *keyring, to *net.UDPAddr) (*memberlist.Memb
 	settings := memberlist.DefaultLANConfig()
 	settings.Name = "probe-" + rand.Text()
 	settings.BindAddr, settings.BindPort, settings.AdvertisePort = from, 0, 0
-	settings.ProbeTimeout = pingPatience
+	settings.ProbeTimeout, settings.ProbeInterval = pingPatience, 2*pingPatience
+	// There is no room in its packets for news of itself, and it sends nothing else.
+	settings.UDPBufferSize, settings.GossipInterval, settings.PushPullInterval = 0, 0, 0
 	settings.Label, settings.Keyring = cluster, keys.ring
 	settings.Logger = log.New(io.Discard, "", 0)
 	return memberlist.Create(settings)

@@ -112,7 +112,7 @@ func newPeers(cfg Cluster, store persistence.Store, log *slog.Logger) (*peers, e
 	if cfg.TLSDir != "" {
 		identity, err := certs.Load(cfg.TLSDir, log)
 		if err != nil {
-			return nil, err
+			return nil, &cluster.SetupError{Part: cluster.OfCertificates, Err: err}
 		}
 		p.tls = identity
 	}

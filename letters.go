@@ -12,12 +12,12 @@ import (
 type letterOutcome int
 
 const (
-	letterAnswered letterOutcome = iota
-	letterRefused                // by the actor, or by the engine
-	letterMoved                  // the actor lives elsewhere; it is written to again there
-	letterUnreachable            // the engine cannot have got it
-	letterUnanswered             // it may have
-	letterOutcomes               // how many there are
+	letterAnswered    letterOutcome = iota
+	letterRefused                   // by the actor, or by the engine
+	letterMoved                     // the actor lives elsewhere; it is written to again there
+	letterUnreachable               // the engine cannot have got it
+	letterUnanswered                // it may have
+	letterOutcomes                  // how many there are
 )
 
 func (o letterOutcome) String() string {

@@ -11,10 +11,10 @@ import (
 type Stats struct {
 	JournalStats
 	Takeovers map[persistence.Ground]TakeoverStats // of nodes that this one declared dead
-	Runs      int64 // in memory
-	LostSlots int64 // to steps that ignore their cancelled context
-	Outage    bool  // the store takes no writes
-	Leased    bool  // the node may begin runs and steps
+	Runs      int64                                // in memory
+	LostSlots int64                                // to steps that ignore their cancelled context
+	Outage    bool                                 // the store takes no writes
+	Leased    bool                                 // the node may begin runs and steps
 	Draining  bool
 }
 

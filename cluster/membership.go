@@ -28,8 +28,8 @@ type Membership struct {
 const mostTelling = 256
 
 // Join makes the process a member and returns at once: the others are found in
-// the background. ctx ends the search for the addresses of host names, and
-// nothing else.
+// the background. What is wrong with the Config is a [*SetupError]. ctx ends the
+// search for the addresses of host names, and nothing else.
 func Join(ctx context.Context, cfg Config) (*Membership, error) {
 	cfg = cfg.withDefaults()
 	m := &Membership{cfg: cfg, others: newOthers(cfg.Limits), telling: make(chan struct{}, mostTelling)}
@@ -49,7 +49,7 @@ func (m *Membership) open(ctx context.Context) (err error) {
 		Logger: m.cfg.Logger, Limits: m.cfg.Limits,
 	})
 	if err != nil {
-		return err
+		return &SetupError{OfActors, err}
 	}
 	meta := m.cfg.Meta
 	meta.Actors = m.network.Self().Address
@@ -61,8 +61,9 @@ func (m *Membership) open(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		m.network.Close()
+		return &SetupError{OfGossip, err}
 	}
-	return err
+	return nil
 }
 
 // registered asks for the addresses, and notes whom this member ought to see.

@@ -19,7 +19,7 @@ type others struct {
 	peers    map[string]remoting.Peer // that take messages, by boot
 	seen     map[string]bool          // addresses of the gossip of all members
 	expected []string                 // addresses that were registered last
-	stands   map[remoting.Peer]bool // has a stream
+	stands   map[remoting.Peer]bool   // has a stream
 }
 
 // usualStreams is how many streams [remoting.Limits] keeps by default.

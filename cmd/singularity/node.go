@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"singularity"
+	"singularity/cluster"
 )
 
 // sharedFlags are the flags of node.
@@ -58,7 +62,25 @@ func (f *sharedFlags) home() home {
 			Instance:           f.instance,
 		},
 		about:   f.database.about(),
-		explain: f.database.explain,
+		explain: f.explain,
 		cluster: &f.cluster,
 	}
+}
+
+// explain says which flag an error of Open is about.
+func (f *sharedFlags) explain(err error) error {
+	if fault, ok := errors.AsType[*cluster.SetupError](err); ok {
+		return explainSetup(fault)
+	}
+	return f.database.explain(err)
+}
+
+func explainSetup(fault *cluster.SetupError) error {
+	flag := map[cluster.Part]string{
+		cluster.OfGossip: "--gossip", cluster.OfActors: "--actors", cluster.OfCertificates: "--tls-dir",
+	}[fault.Part]
+	if errors.Is(fault, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s: %w; choose another port, or 0 for any free one, or ask singularity doctor who has it", flag, fault)
+	}
+	return fmt.Errorf("%s: %w", flag, fault)
 }

@@ -39,8 +39,9 @@ It changes nothing; the exit code is 1 when something is wrong.`,
 		if flags.database.url == "" {
 			findings = lookAtFolder(ctx, dataDir)
 		} else {
-			found, living := lookAtPostgres(ctx, flags.database, flags.migrate)
-			findings = append(found, lookAtCluster(ctx, flags.cluster, flags.http.tlsDir, living)...)
+			var living []livingNode
+			findings, living = lookAtPostgres(ctx, flags.database, flags.migrate)
+			findings = append(findings, lookAtCluster(ctx, flags.cluster, flags.http.tlsDir, living)...)
 		}
 		findings = append(findings,
 			look("address", func() (string, error) { return checkAddress(ctx, flags.http) }),

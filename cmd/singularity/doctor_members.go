@@ -89,7 +89,7 @@ func explainActors(node livingNode, err error) error {
 	case failure.Reason == remoting.OtherBoot:
 		return fmt.Errorf("another node answers at %s; give each an --actors, or an --actors-advertise, of its own", node.actors)
 	case failure.Reason == remoting.Untrusted:
-		return fmt.Errorf("%s; all nodes need certificates of one authority, each for its own address: give them --tls-dir", failure)
+		return fmt.Errorf("%w; all nodes need certificates of one authority, each for its own address: give them --tls-dir", failure)
 	case failure.Reason == remoting.Reset:
 		return fmt.Errorf("%s hangs up; one side has a --tls-dir and the other has none, or something else listens there", node.actors)
 	default:

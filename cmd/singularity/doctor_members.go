@@ -73,7 +73,7 @@ func explainGossip(node livingNode, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, gossip.ErrSilent):
-		return fmt.Errorf("%s answers by TCP, but not by UDP; let UDP through the firewall, or give all nodes the same --gossip-key-file and --cluster", node.gossip)
+		return fmt.Errorf("%s answers by TCP, but not by UDP; a firewall drops UDP, its --gossip-key-file or its --cluster is another, or it is paused", node.gossip)
 	default:
 		return explainSilence(node, node.gossip, "--gossip", err)
 	}

@@ -80,7 +80,7 @@ func open(ctx context.Context, cfg Config) (*Gossip, error) {
 	}
 	if g.list, err = memberlist.Create(settings); err != nil {
 		if strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) {
-			err = busyError{err}
+			err = syscall.EADDRINUSE // of which memberlist keeps the text alone
 		}
 		return nil, err
 	}
@@ -89,12 +89,6 @@ func open(ctx context.Context, cfg Config) (*Gossip, error) {
 	g.address = self.Address
 	return g, nil
 }
-
-// busyError is an error of an address that is in use, of which memberlist keeps the
-// text alone.
-type busyError struct{ error }
-
-func (busyError) Is(target error) bool { return target == syscall.EADDRINUSE }
 
 // settings translates the configuration for memberlist.
 func (g *Gossip) settings(ctx context.Context) (*memberlist.Config, error) {

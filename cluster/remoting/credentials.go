@@ -17,15 +17,16 @@ import (
 type handshakes struct {
 	identity Identity
 	log      *slog.Logger
+	refused  func(Refusal) // hears of the clients of a server
 }
 
 var _ credentials.TransportCredentials = handshakes{}
 
-func newCredentials(identity Identity, log *slog.Logger) credentials.TransportCredentials {
+func newCredentials(identity Identity, log *slog.Logger, refused func(Refusal)) credentials.TransportCredentials {
 	if identity == nil {
 		return insecure.NewCredentials()
 	}
-	return handshakes{identity, log}
+	return handshakes{identity, log, refused}
 }
 
 // ClientHandshake waits for the first byte of the server, which speaks first in
@@ -77,6 +78,7 @@ func (a *accepted) Read(p []byte) (int, error) {
 func (h handshakes) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	secured, info, err := credentials.NewTLS(h.identity.Server()).ServerHandshake(conn)
 	if err != nil && !errors.Is(err, io.EOF) { // EOF: it only looked whether anybody listens
+		h.refused(RefusedPeer)
 		h.log.Warn("refused a connection", "peer", conn.RemoteAddr(), "error", err)
 	}
 	return secured, info, err

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,7 +66,9 @@ func (c *cluster) countIdle(admin *audit, nodes int, lasts time.Duration) {
 	for _, calls := range others {
 		count += calls
 	}
-	c.t.Logf("beside the renewals: %v", others)
+	for query, calls := range others {
+		c.t.Logf("beside the renewals, %d times: %.200s", calls, strings.Join(strings.Fields(query), " "))
+	}
 	counts := c.verdict.Counts
 	counts["seconds"], counts["renewals"], counts["other_statements"], counts["sequential_scans"] = int(seconds), renewals, count, scans
 	if each := float64(renewals) / seconds / float64(nodes); each < 0.8 || each > 1.2 {

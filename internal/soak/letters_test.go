@@ -13,16 +13,28 @@ type letters struct {
 	stopped chan struct{}
 	writers sync.WaitGroup
 
+	arrived chan struct{} // closed with the first answer
+	arrive  func()
+
 	mu       sync.Mutex
 	answered map[string]int // by the label of who answered
 	stale    int            // refused by another boot at the address
 	lost     int            // refused otherwise
 }
 
+// writeTo begins to write, and returns when the first letter was answered.
 func (c *cluster) writeTo(boot string, from []*node) *letters {
-	l := &letters{boot: boot, stopped: make(chan struct{}), answered: map[string]int{}}
+	l := &letters{boot: boot, stopped: make(chan struct{}), arrived: make(chan struct{}), answered: map[string]int{}}
+	l.arrive = sync.OnceFunc(func() { close(l.arrived) })
 	for _, n := range from {
 		l.writers.Go(func() { l.write(c.t.Context(), n) })
+	}
+	ctx, cancel := bounded(c.t)
+	defer cancel()
+	select {
+	case <-l.arrived:
+	case <-ctx.Done():
+		c.t.Fatalf("waited %s in vain for the first answer of boot %s", patience, boot)
 	}
 	return l
 }
@@ -49,6 +61,7 @@ func (l *letters) note(label string, err error) {
 	switch {
 	case err == nil:
 		l.answered[label]++
+		l.arrive()
 	case strings.Contains(err.Error(), "otherBoot"), strings.Contains(err.Error(), "restarted"):
 		l.stale++
 	default:

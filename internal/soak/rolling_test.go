@@ -14,7 +14,7 @@ func TestRollingRestartLosesAndRepeatsNothing(t *testing.T) {
 	places, nodes := c.settleIn(3)
 	c.begin()
 	load := c.startLoad(usualLoad())
-	for range often(1, 5) {
+	for range often(1, 10) {
 		for i, p := range places {
 			c.awaitRuns(10)
 			c.replace(nodes[i], func() {

@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -15,8 +18,33 @@ import (
 // process is the program as a process of its own.
 type process struct {
 	*exec.Cmd
-	URL string
-	PID int
+	URL  string
+	PID  int
+	said *transcript
+}
+
+// transcript is what a process prints on stderr.
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *transcript) Write(text []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(text)
+}
+
+// has reports whether one line has all of these words.
+func (s *transcript) has(words ...string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for line := range strings.Lines(s.text.String()) {
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // startProcess starts dev as a process and waits until it is ready.
@@ -34,7 +62,8 @@ func startProcessOf(t *testing.T, env []string, verb string, args ...string) pro
 	}
 	p := process{Cmd: exec.CommandContext(t.Context(), program, append([]string{verb, "-o", "json", "--http", "127.0.0.1:0"}, args...)...)}
 	p.Env = append(append(os.Environ(), beMain+"=1", "OPENAI_API_KEY=", "OPENAI_BASE_URL="), env...)
-	p.Stderr = t.Output()
+	p.said = &transcript{}
+	p.Stderr = io.MultiWriter(t.Output(), p.said)
 	stdout, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

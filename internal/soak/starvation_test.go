@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -23,7 +24,10 @@ func starveByQuota(n *node) (starvation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return quota{group}, group.take(n.pid())
+	if err := group.take(n.pid()); err != nil {
+		return nil, errors.Join(err, group.remove())
+	}
+	return quota{group}, nil
 }
 
 func (q quota) end() error { return q.remove() }

@@ -24,7 +24,7 @@ func TestIdleEngineLeavesTheDatabaseAlone(t *testing.T) {
 	c, admin := newCountedCluster(t, "idle")
 	c.fill(admin)
 	engine := c.openEngine(singularity.Config{DatabaseURL: c.url}, c.loadFlow(c.effectful("second")))
-	c.countIdle(admin, 1, 3*time.Minute)
+	c.countIdle(admin, 1, 20*time.Second, 3*time.Minute)
 	engine.close()
 	c.expectNobodyDead()
 	c.conclude()
@@ -39,18 +39,18 @@ func TestIdleClusterLeavesTheDatabaseAlone(t *testing.T) {
 	c.fill(admin)
 	c.launchSome(3)
 	c.awaitStreams()
-	c.countIdle(admin, 3, 2*time.Minute)
+	c.countIdle(admin, 3, 10*time.Second, 2*time.Minute)
 	c.stopNodes()
 	c.expectNobodyDead()
 	c.conclude()
 }
 
 // countIdle lets some nodes come to rest and counts what they ask then, for a
-// time that is short unless in full.
-func (c *cluster) countIdle(admin *audit, nodes int, lasts time.Duration) {
+// time: a short one or, in full, a long one.
+func (c *cluster) countIdle(admin *audit, nodes int, lasts, inFull time.Duration) {
 	c.t.Helper()
-	if !*full {
-		lasts = 20 * time.Second
+	if *full {
+		lasts = inFull
 	}
 	c.begin()
 	pass(c.t, settling)

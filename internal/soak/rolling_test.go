@@ -6,15 +6,34 @@ import (
 	"time"
 )
 
-// TestRollingRestartLosesAndRepeatsNothing ends one node after the other by
-// SIGTERM, under load, and starts the next one at its addresses.
-func TestRollingRestartLosesAndRepeatsNothing(t *testing.T) {
+// TestNodesAreReplacedAtTheirAddresses ends one node after the other, under load,
+// and starts the next one where it was.
+func TestNodesAreReplacedAtTheirAddresses(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, "rolling restart, nodes that talk")
+	for _, way := range []struct {
+		name        string
+		short, long int
+		replaceAll  func(c *cluster, rounds int)
+	}{
+		{"drained", 1, 10, (*cluster).drainInTurn},
+		{"killed", 0, 7, (*cluster).killInTurn},
+	} {
+		if rounds := often(way.short, way.long); rounds > 0 {
+			t.Run(way.name, func(t *testing.T) {
+				t.Parallel()
+				way.replaceAll(newCluster(t, "rolling restart of "+way.name+" nodes that talk"), rounds)
+			})
+		}
+	}
+}
+
+// drainInTurn ends nodes by SIGTERM.
+func (c *cluster) drainInTurn(rounds int) {
+	c.t.Helper()
 	places, nodes := c.settleIn(3)
 	c.begin()
 	load := c.startLoad(usualLoad())
-	for range often(1, 10) {
+	for range rounds {
 		for i, p := range places {
 			c.awaitRuns(10)
 			c.replace(nodes[i], func() {
@@ -30,28 +49,23 @@ func TestRollingRestartLosesAndRepeatsNothing(t *testing.T) {
 	c.conclude()
 }
 
-// TestKilledNodeIsReplacedAtItsAddresses kills nodes and starts the next one at
-// once, before the others have noticed.
-func TestKilledNodeIsReplacedAtItsAddresses(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, "kill and restart in place, nodes that talk")
+// killInTurn kills nodes, and starts the next one before the others know.
+func (c *cluster) killInTurn(rounds int) {
+	c.t.Helper()
 	places, nodes := c.settleIn(3)
-	judges := 1
-	if *full {
-		judges = 2
-	}
 	c.begin()
 	load := c.startLoad(usualLoad())
 	var takeovers []time.Duration
-	for round := range often(1, 20) {
-		i := round % len(nodes)
-		c.awaitJudges(nodes[i], judges)
-		c.replace(nodes[i], func() {
-			takeovers = append(takeovers, c.loseInStep(nodes[i], takeoverBound, func() {
-				nodes[i].kill()
-				nodes[i] = c.launchIn(places[i])
-			}))
-		})
+	for range rounds {
+		for i, p := range places {
+			c.awaitJudges(nodes[i], 2)
+			c.replace(nodes[i], func() {
+				takeovers = append(takeovers, c.loseInStep(nodes[i], takeoverBound, func() {
+					nodes[i].kill()
+					nodes[i] = c.launchIn(p)
+				}))
+			})
+		}
 	}
 	load.stop()
 	c.verdict.Faults = len(takeovers)

@@ -55,7 +55,6 @@ func (c *cluster) starveOne(starve func(*node) (starvation, error)) {
 	if *full {
 		judges = 2
 	}
-	c.awaitJudges(nil, 3)
 	starved := c.living()[0]
 	var killed []int
 	c.begin()
@@ -71,7 +70,7 @@ func (c *cluster) starveOne(starve func(*node) (starvation, error)) {
 	})
 	c.t.Cleanup(end)
 	began, used := time.Now(), processTime(starved.pid())
-	pass(c.t, starvingFor)
+	c.awaitJudges(nil, 3) // which takes longer than a lease lasts
 	var takeovers []time.Duration
 	for range often(2, 20) {
 		others := slices.DeleteFunc(c.living(), func(n *node) bool { return n == starved })
@@ -105,14 +104,9 @@ func (c *cluster) starveOne(starve func(*node) (starvation, error)) {
 	c.conclude()
 }
 
-const (
-	// starvingFor is how long a node starves before the first kill: longer than
-	// its lease.
-	starvingFor = 5 * time.Second
-	// mostStarved is how much of a processor it may have had: a little more than
-	// its share, since that is not the same in each period.
-	mostStarved = 0.08
-)
+// mostStarved is how much of a processor a starved node may have had: a little
+// more than its share, which is not the same in each period.
+const mostStarved = 0.08
 
 // deathsOfLiving are those of processes that were not killed, and of them those
 // whose leases were over on the database's clock.

@@ -33,7 +33,7 @@ func TestThreeNodesDoTheWorkOfThree(t *testing.T) {
 	if _, err := c.audit.pool.Exec(t.Context(), noHistory); err != nil {
 		t.Fatal(err)
 	}
-	lasts := 2 * time.Second
+	lasts := time.Second
 	if *full {
 		lasts = 15 * time.Second
 	}

@@ -26,7 +26,7 @@ func TestFrozenOwnersRunsGoOnElsewhere(t *testing.T) {
 	c.begin()
 	load := c.startLoad(usualLoad())
 	var takeovers []time.Duration
-	for range often(1, 20) {
+	for range often(1, 12) {
 		nodes := c.living()
 		victim := nodes[rand.N(len(nodes))]
 		c.awaitJudges(victim, judges)

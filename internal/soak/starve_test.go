@@ -72,7 +72,7 @@ func (c *cluster) starveOne(starve func(*node) (starvation, error)) {
 	began, used := time.Now(), processTime(starved.pid())
 	c.awaitJudges(nil, 3) // which takes longer than a lease lasts
 	var takeovers []time.Duration
-	for range often(2, 20) {
+	for range often(2, 10) {
 		others := slices.DeleteFunc(c.living(), func(n *node) bool { return n == starved })
 		victim := others[rand.N(len(others))]
 		c.awaitJudges(victim, judges)
@@ -104,9 +104,9 @@ func (c *cluster) starveOne(starve func(*node) (starvation, error)) {
 	c.conclude()
 }
 
-// mostStarved is how much of a processor a starved node may have had: a little
-// more than its share, which is not the same in each period.
-const mostStarved = 0.08
+// mostStarved is how much of a processor a starved node may have had: signals let
+// it have a twentieth of each of two, and never in time.
+const mostStarved = 0.15
 
 // deathsOfLiving are those of processes that were not killed, and of them those
 // whose leases were over on the database's clock.

@@ -82,7 +82,7 @@ func (g *cpuGroup) throttled() (int, error) {
 // remove lets the processes go, to where groups begin, and ends the group.
 func (g *cpuGroup) remove() error {
 	members, err := os.ReadFile(filepath.Join(g.dir, "cgroup.procs"))
-	for _, pid := range strings.Fields(string(members)) {
+	for pid := range strings.FieldsSeq(string(members)) {
 		err = errors.Join(err, put(filepath.Join(g.root, "cgroup.procs"), pid))
 	}
 	return errors.Join(err, os.Remove(g.dir))

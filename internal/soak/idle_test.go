@@ -24,7 +24,7 @@ func TestIdleEngineLeavesTheDatabaseAlone(t *testing.T) {
 	c, admin := newCountedCluster(t, "idle")
 	c.fill(admin)
 	engine := c.openEngine(singularity.Config{DatabaseURL: c.url}, c.loadFlow(c.effectful("second")))
-	c.countIdle(admin, 1, 20*time.Second, 3*time.Minute)
+	c.countIdle(admin, 1, 12*time.Second, 3*time.Minute)
 	engine.close()
 	c.expectNobodyDead()
 	c.conclude()

@@ -72,7 +72,7 @@ func (c *cluster) starveOne(starve func(*node) (starvation, error)) {
 	began, used := time.Now(), processTime(starved.pid())
 	c.awaitJudges(nil, 3) // which takes longer than a lease lasts
 	var takeovers []time.Duration
-	for range often(2, 10) {
+	for range often(1, 10) {
 		others := slices.DeleteFunc(c.living(), func(n *node) bool { return n == starved })
 		victim := others[rand.N(len(others))]
 		c.awaitJudges(victim, judges)

@@ -11,7 +11,7 @@ import (
 
 const (
 	// settling is how long an engine takes to come to rest.
-	settling = 15 * time.Second
+	settling = 10 * time.Second
 	// mostOthers is how many statements a node may ask each second, beside the
 	// renewal of its lease.
 	mostOthers = 0.3
@@ -24,7 +24,7 @@ func TestIdleEngineLeavesTheDatabaseAlone(t *testing.T) {
 	c, admin := newCountedCluster(t, "idle")
 	c.fill(admin)
 	engine := c.openEngine(singularity.Config{DatabaseURL: c.url}, c.loadFlow(c.effectful("second")))
-	c.countIdle(admin, 1, 12*time.Second, 3*time.Minute)
+	c.countIdle(admin, 1, 15*time.Second, 3*time.Minute)
 	engine.close()
 	c.expectNobodyDead()
 	c.conclude()

@@ -106,7 +106,9 @@ func (m *Membership) noticed(e remoting.Event) {
 		m.cfg.Suspect(Suspicion{Boot: e.Peer.Boot, By: ByOther, Witness: true})
 	case remoting.Reset, remoting.Keepalive, remoting.Closed:
 		m.cfg.Suspect(Suspicion{Boot: e.Peer.Boot, By: ByStream})
-	case remoting.Untrusted: // it lives, and somebody has to see to its certificate
+	case remoting.Untrusted: // it lives
+		m.cfg.Logger.Warn("a node of the cluster is not reached: its certificate and this node's are of different authorities or clusters, or one has none; give both a --tls-dir that \"singularity certs node\" filled",
+			"peer", e.Peer, "error", e.Err)
 	}
 }
 

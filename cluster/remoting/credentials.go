@@ -24,7 +24,7 @@ var _ credentials.TransportCredentials = handshakes{}
 
 func newCredentials(identity Identity, log *slog.Logger, refused func(Refusal)) credentials.TransportCredentials {
 	if identity == nil {
-		return insecure.NewCredentials()
+		return plain{insecure.NewCredentials(), log}
 	}
 	return handshakes{identity, log, refused}
 }
@@ -47,6 +47,33 @@ func (h handshakes) ClientHandshake(ctx context.Context, authority string, conn 
 		return nil, nil, err
 	}
 	return &accepted{Conn: secured, ahead: first}, info, nil
+}
+
+// plain are transport credentials without encryption.
+type plain struct {
+	credentials.TransportCredentials
+
+	log *slog.Logger
+}
+
+// tlsHandshake is the first byte of a client that encrypts.
+const tlsHandshake = 22
+
+// ServerHandshake says why a client is refused that encrypts: those who wait for
+// its messages cannot know.
+func (p plain) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(conn, first); err != nil {
+		return nil, nil, err
+	}
+	if first[0] == tlsHandshake {
+		p.log.Warn("refused a connection: the peer has a certificate and this node has none; give it one of the cluster by --tls-dir", "peer", conn.RemoteAddr())
+	}
+	return p.TransportCredentials.ServerHandshake(&accepted{Conn: conn, ahead: first})
+}
+
+func (p plain) Clone() credentials.TransportCredentials {
+	return plain{p.TransportCredentials.Clone(), p.log}
 }
 
 // authorise returns the name in the certificate of a peer, if it is of the cluster.

@@ -56,7 +56,7 @@ func newClusterOn(t *testing.T, scenario string, server testpostgres.Config) *cl
 		began:  time.Now(),
 		verdict: &verdict{
 			Scenario: scenario, Verdict: broken, Faulty: []string{"it did not come to its end; the output of the test says why"},
-			Counts: map[string]int{}, Times: map[string]percentiles{},
+			Counts: map[string]int{}, Times: map[string]percentiles{}, Figures: map[string]figure{},
 		},
 	}
 	t.Cleanup(func() { results.add(c.verdict) })
@@ -91,19 +91,33 @@ func (c *cluster) launch(hooks ...string) *node {
 // launchAt adds a node that reaches the database by a URL of its own.
 func (c *cluster) launchAt(url string, args []string, hooks ...string) *node {
 	c.t.Helper()
-	args = append([]string{"-database-url", url, "-ledger", c.ledger.URL, "-talk=" + strconv.FormatBool(c.talking)}, args...)
-	n := launch(c.t, args, hooks...)
+	n := launch(c.t, append(c.args(url), args...), hooks...)
+	c.remember(n)
+	return n
+}
+
+// args are what all nodes of the scenario are told.
+func (c *cluster) args(url string) []string {
+	return []string{"-database-url", url, "-ledger", c.ledger.URL, "-talk=" + strconv.FormatBool(c.talking)}
+}
+
+// remember has clients ask a node.
+func (c *cluster) remember(n *node) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.nodes = append(c.nodes, n)
-	return n
 }
 
 // launchSome adds nodes, which start at the same time.
 func (c *cluster) launchSome(count int) {
 	c.t.Helper()
-	for range count {
-		c.launch()
+	begun := make([]*node, count)
+	for i := range begun {
+		begun[i] = begin(c.t, c.args(c.url))
+	}
+	for _, n := range begun {
+		n.awaitStart()
+		c.remember(n)
 	}
 }
 

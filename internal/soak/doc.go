@@ -1,7 +1,9 @@
 // Package soak holds nodes that share a Postgres to what ARCHITECTURE.md says
 // of them, while things go wrong: owners are killed with -9, paused at the worst
-// moments and drained, the database is restarted, killed, replaced by its
-// standby and slow.
+// moments, starved and drained, one after the other is replaced at its addresses,
+// the database is restarted, killed, replaced by its standby and slow. It also
+// measures what they claim: that three nodes do the work of three, that idle
+// ones leave the database alone, and that many start together.
 //
 // Each scenario runs real processes, of the program in node, on a Postgres
 // server of its own; faults that one node alone has to see get an engine in the

@@ -58,7 +58,7 @@ func (c *cluster) conclude() {
 	for _, faulty := range v.Faulty {
 		c.t.Errorf("%s: %s", v.Verdict, faulty)
 	}
-	c.t.Logf("%s: %d faults, CPU %.2f, %v, %+v", v.Verdict, v.Faults, v.CPU, v.Counts, v.Times)
+	c.t.Logf("%s: %d faults, CPU %.2f, %v, %+v, %v", v.Verdict, v.Faults, v.CPU, v.Counts, v.Times, v.Figures)
 }
 
 // expectNobodyDead is for scenarios in which no process died.

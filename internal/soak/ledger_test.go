@@ -7,12 +7,15 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // ledger is the outside world: it notes every effect, and answers it unless
 // that is held back.
 type ledger struct {
 	*httptest.Server
+
+	takes time.Duration // for each answer; set before the first effect
 
 	mu      sync.Mutex
 	effects []Effect
@@ -47,6 +50,13 @@ func (l *ledger) handle(w http.ResponseWriter, r *http.Request) {
 	if held := l.note(effect); held != nil {
 		select {
 		case <-held.released:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	if l.takes > 0 {
+		select {
+		case <-time.After(l.takes):
 		case <-r.Context().Done():
 			return
 		}

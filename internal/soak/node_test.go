@@ -24,13 +24,15 @@ import (
 
 // node is one process of the program.
 type node struct {
-	t     testing.TB
-	cmd   *exec.Cmd
-	log   *log
-	url   string
-	runs  messagesconnect.RunServiceClient
-	ready time.Time
-	ended chan struct{}
+	t      testing.TB
+	cmd    *exec.Cmd
+	log    *log
+	url    string
+	runs   messagesconnect.RunServiceClient
+	actors messagesconnect.ActorServiceClient
+	ready  time.Time
+	said   chan string // has where the program is reached, once it says so
+	ended  chan struct{}
 }
 
 // Hooks of the program, by environment variables. In the build with the tag
@@ -43,7 +45,15 @@ const (
 // launch starts the program and returns when it takes work.
 func launch(t testing.TB, args []string, hooks ...string) *node {
 	t.Helper()
-	n := &node{t: t, log: &log{}, ended: make(chan struct{})}
+	n := begin(t, args, hooks...)
+	n.awaitStart()
+	return n
+}
+
+// begin starts the program.
+func begin(t testing.TB, args []string, hooks ...string) *node {
+	t.Helper()
+	n := &node{t: t, log: &log{}, said: make(chan string, 1), ended: make(chan struct{})}
 	n.cmd = exec.Command(program, args...)
 	n.cmd.Env = append(os.Environ(), hooks...)
 	n.cmd.Stderr = n.log
@@ -54,23 +64,31 @@ func launch(t testing.TB, args []string, hooks ...string) *node {
 	if err := n.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(n.discard)
-	lines := bufio.NewReader(stdout)
-	url, err := lines.ReadString('\n')
 	go func() {
 		defer close(n.ended)
+		lines := bufio.NewReader(stdout)
+		if line, err := lines.ReadString('\n'); err == nil {
+			n.said <- strings.TrimSpace(line)
+		}
 		_, _ = io.Copy(io.Discard, lines)
 		_ = n.cmd.Wait()
 	}()
-	if err != nil {
-		<-n.ended
-		t.Fatalf("a node did not start: %v\n%s", err, n.log)
+	t.Cleanup(n.discard)
+	return n
+}
+
+// awaitStart waits until the program takes work.
+func (n *node) awaitStart() {
+	n.t.Helper()
+	select {
+	case n.url = <-n.said:
+	case <-n.ended:
+		n.t.Fatalf("a node did not start: %s\n%s", n.cmd.ProcessState, n.log)
 	}
-	n.url = strings.TrimSpace(url)
 	n.runs = messagesconnect.NewRunServiceClient(http.DefaultClient, n.url)
+	n.actors = messagesconnect.NewActorServiceClient(http.DefaultClient, n.url)
 	n.awaitReady()
 	n.ready = time.Now()
-	return n
 }
 
 // discard ends the process however it stands.

@@ -17,8 +17,12 @@ import (
 	"singularity/server"
 )
 
-// grace is how long the steps under way have after SIGTERM.
-const grace = 30 * time.Second
+const (
+	// grace is how long the steps under way have after SIGTERM.
+	grace = 30 * time.Second
+
+	anyPort = "127.0.0.1:0"
+)
 
 func main() {
 	if err := run(); err != nil {
@@ -32,6 +36,9 @@ func run() error {
 	ledger := flag.String("ledger", "", "URL that takes effects")
 	claims := flag.Bool("claims", false, "also have the queue claims, with one slot")
 	talk := flag.Bool("talk", false, "find the other nodes, and talk to them")
+	http := flag.String("http", anyPort, "where clients reach the node")
+	gossip := flag.String("gossip", anyPort, "where the others find the node")
+	actors := flag.String("actors", anyPort, "where the others talk to the node")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -42,13 +49,13 @@ func run() error {
 	}
 	config := singularity.Config{DatabaseURL: *database, Queues: queues}
 	if *talk {
-		config.Cluster = &singularity.Cluster{Gossip: "127.0.0.1:0", Actors: "127.0.0.1:0"}
+		config.Cluster = &singularity.Cluster{Gossip: *gossip, Actors: *actors}
 	}
 	engine, err := singularity.Open(ctx, config, workflows(*ledger)...)
 	if err != nil {
 		return err
 	}
-	listener, err := server.Listen(ctx, "127.0.0.1:0")
+	listener, err := server.Listen(ctx, *http)
 	if err != nil {
 		return err
 	}

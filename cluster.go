@@ -85,20 +85,21 @@ type peers struct {
 var _ actors.Peers = (*peers)(nil)
 
 // newNode makes a node, in a cluster if there is to be one.
-func newNode(store persistence.Store, config actors.Config, of *Cluster) (*actors.Node, error) {
+func newNode(store persistence.Store, config actors.Config, of *Cluster) (*actors.Node, *peers, error) {
 	if of == nil {
-		return actors.NewNode(store, config)
+		node, err := actors.NewNode(store, config)
+		return node, nil, err
 	}
 	if _, shared := store.(persistence.Shared); !shared {
-		return nil, errors.New("a cluster needs a database that its engines share: set DatabaseURL, or no Cluster")
+		return nil, nil, errors.New("a cluster needs a database that its engines share: set DatabaseURL, or no Cluster")
 	}
 	others, err := newPeers(*of, store, cmp.Or(config.Logger, slog.Default()))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	config.Peers = others
 	others.node, err = actors.NewNode(store, config)
-	return others.node, err
+	return others.node, others, err
 }
 
 func newPeers(cfg Cluster, store persistence.Store, log *slog.Logger) (*peers, error) {
@@ -285,6 +286,15 @@ func (p *peers) At(address string) (persistence.BootID, bool) {
 		}
 	}
 	return "", false
+}
+
+// members is how many engines this one sees, itself included.
+func (p *peers) members() int {
+	m := p.membership()
+	if m == nil {
+		return 0
+	}
+	return len(m.View().Members())
 }
 
 // Complete implements [actors.Peers].

@@ -41,6 +41,24 @@ func answers(t *testing.T, from *singularity.Engine, instance string) {
 	}
 }
 
+// awaitMetric waits until one of an engine's numbers has a value.
+func awaitMetric(t *testing.T, engine *singularity.Engine, name string, want float64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		got, there := scrape(t, engine)[name]
+		if there && got == want {
+			return
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("%s is %v (there: %t), want %v", name, got, there, want)
+		}
+	}
+}
+
 func memberOf(t *testing.T, engine *singularity.Engine, instance string) *messages.Member {
 	t.Helper()
 	members, err := engine.Members(t.Context())
@@ -82,6 +100,10 @@ func TestEnginesFindEachOtherInTheDatabase(t *testing.T) {
 			a, b := openMember(t, database, "a", of), openMember(t, database, "b", of)
 			answers(t, a, "b")
 			answers(t, b, "a")
+			for _, engine := range []*singularity.Engine{a, b} {
+				awaitMetric(t, engine, "singularity_cluster_members", 2)
+				awaitMetric(t, engine, "singularity_cluster_complete", 1)
+			}
 		})
 	}
 }

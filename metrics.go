@@ -8,13 +8,24 @@ import (
 
 // Metrics returns what the engine counts since Open, for a registry of
 // Prometheus.
-func (e *Engine) Metrics() prometheus.Collector { return collector{e.node} }
+func (e *Engine) Metrics() prometheus.Collector { return collector{e.node, e.peers} }
 
 // collector reads one node. Its numbers belong together: they are read at once.
-type collector struct{ node *actors.Node }
+type collector struct {
+	node  *actors.Node
+	peers *peers
+}
 
 var batchSize = prometheus.NewDesc("singularity_journal_batch_size",
 	"Writes that one transaction of the journal carried.", nil, nil)
+
+// What there is in a cluster only.
+var (
+	clusterMembers = prometheus.NewDesc("singularity_cluster_members",
+		"Nodes of the cluster that this one sees, itself included.", nil, nil)
+	clusterComplete = prometheus.NewDesc("singularity_cluster_complete",
+		"1 while messages reach all other nodes that live.", nil, nil)
+)
 
 // metric is one number of a node's [actors.Stats].
 type metric struct {
@@ -62,6 +73,8 @@ func oneIf(condition bool) float64 {
 // Describe implements [prometheus.Collector].
 func (c collector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- batchSize
+	descs <- clusterMembers
+	descs <- clusterComplete
 	for _, m := range metrics {
 		descs <- m.desc
 	}
@@ -73,6 +86,10 @@ func (c collector) Collect(found chan<- prometheus.Metric) {
 	found <- sizesOf(stats)
 	for _, m := range metrics {
 		found <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(stats))
+	}
+	if c.peers != nil {
+		found <- prometheus.MustNewConstMetric(clusterMembers, prometheus.GaugeValue, float64(c.peers.members()))
+		found <- prometheus.MustNewConstMetric(clusterComplete, prometheus.GaugeValue, oneIf(c.peers.Complete()))
 	}
 }
 

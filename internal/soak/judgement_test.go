@@ -16,6 +16,12 @@ func (c *cluster) invalidly(format string, args ...any) {
 	c.invalid = append(c.invalid, fmt.Sprintf(format, args...))
 }
 
+// note adds how long something took to what the report has of it.
+func (c *cluster) note(what string, took time.Duration) {
+	c.took[what] = append(c.took[what], took)
+	c.verdict.Times[what] = percentilesOf(c.took[what])
+}
+
 // begin is called when the nodes are there and the faults begin.
 func (c *cluster) begin() { c.cpu = readCPU() }
 

@@ -63,9 +63,7 @@ func (s *stream) Write(b []byte) (int, error) {
 func (s *stream) pass(way func(Loss) int, deadline time.Time) error {
 	var late <-chan time.Time
 	if !deadline.IsZero() {
-		timer := time.NewTimer(time.Until(deadline))
-		defer timer.Stop()
-		late = timer.C
+		late = time.After(time.Until(deadline))
 	}
 	for {
 		loss, changed := here.to(s.peer)
@@ -75,9 +73,7 @@ func (s *stream) pass(way func(Loss) int, deadline time.Time) error {
 		}
 		var arrives <-chan time.Time
 		if percent < cut {
-			timer := time.NewTimer(sentAgain)
-			defer timer.Stop()
-			arrives = timer.C
+			arrives = time.After(sentAgain)
 		}
 		select {
 		case <-arrives:

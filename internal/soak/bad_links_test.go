@@ -11,10 +11,12 @@ func TestBadLinksMoveNoRuns(t *testing.T) {
 	t.Parallel()
 	c := newClusterIn(t, "bad links", *networkKind)
 	sites := c.launchSites(3)
+	c.awaitJudges(nil, len(sites)) // who cannot judge declares nobody dead anyway
 	c.begin()
 	load := c.startLoad(usualLoad())
+	duration := 3 * time.Second
 	if *full {
-		c.awaitJudges(nil, len(sites))
+		duration = 30 * time.Second
 	}
 	for _, links := range []struct {
 		name string
@@ -24,10 +26,6 @@ func TestBadLinksMoveNoRuns(t *testing.T) {
 		{"come and go", comeAndGo},
 		{"lossy", lossy},
 	} {
-		duration := 4 * time.Second
-		if *full {
-			duration = 30 * time.Second
-		}
 		lost, began := c.network.lost(), time.Now()
 		links.last(c, sites, duration)
 		c.expectLosses(lost, links.name)

@@ -64,6 +64,14 @@ func TestNodesCutFromPostgresFenceThemselves(t *testing.T) {
 		c.awaitJudges(nil, len(sites))
 	}
 	load.stop()
+	c.awaitEnds()
+	for _, s := range sites {
+		refused, err := s.node.fenced(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.verdict.Counts["refused_writes"] += refused
+	}
 	c.settle()
 	if declared := c.declaredDead(); declared != c.verdict.Faults {
 		c.brokenly("%d nodes were declared dead, and %d were cut off", declared, c.verdict.Faults)
@@ -119,6 +127,7 @@ type hermit struct {
 	boot    string
 	step    *hold
 	cut     time.Time
+	fenced  time.Time
 }
 
 func (c *cluster) newHermit(way isolation, s *site) *hermit {
@@ -140,7 +149,8 @@ func (c *cluster) awaitFences(alone []*hermit) {
 			valid, metricErr := h.site.node.metric(ctx, "singularity_lease_valid")
 			err = errors.Join(err, metricErr)
 			if metricErr == nil && valid == 0 {
-				c.note("cut_to_fenced, cut "+h.way.name, time.Since(h.cut))
+				h.fenced = time.Now()
+				c.note("cut_to_fenced, cut "+h.way.name, h.fenced.Sub(h.cut))
 				h.expectLeaseLeft()
 				return true
 			}
@@ -179,6 +189,8 @@ func (h *hermit) awaitTakeover() {
 	}
 }
 
+const endOf = `SELECT ended_at FROM singularity.node_leases WHERE boot = $1`
+
 // awaitReturn waits until the node takes work as another boot.
 func (h *hermit) awaitReturn() {
 	c := h.cluster
@@ -187,6 +199,11 @@ func (h *hermit) awaitReturn() {
 	c.awaitNewBoot(h.site.node, h.boot)
 	h.site.node.awaitReady()
 	c.note("mended_to_ready, cut "+h.way.name, time.Since(mended))
+	declared, err := one[time.Time](c.t.Context(), c.audit, endOf, h.boot)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.note("fenced_to_declared_dead, cut "+h.way.name, declared.Sub(h.fenced))
 }
 
 // epochsOfBoot are the runs that a boot has had, and in which epochs.

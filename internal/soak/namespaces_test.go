@@ -178,16 +178,17 @@ func (n *namespaces) lost() int {
 // that made them follows.
 const namespacePrefix = "soak-"
 
-// removeLeftovers removes what earlier processes left that were killed. Others
-// may be at it, too.
-var removeLeftovers = sync.OnceFunc(func() {
-	_ = removeNamespaces(func(name string) bool {
-		rest, ours := strings.CutPrefix(name, namespacePrefix)
-		text, _, _ := strings.Cut(rest, "-")
-		pid, err := strconv.Atoi(text)
-		return ours && err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
-	})
-})
+// removeLeftovers removes, once, what earlier processes left that were killed.
+// Others may be at it, too.
+var removeLeftovers = sync.OnceFunc(func() { _ = removeNamespaces(abandoned) })
+
+// abandoned reports whether the process is gone that made a namespace.
+func abandoned(name string) bool {
+	rest, ours := strings.CutPrefix(name, namespacePrefix)
+	text, _, _ := strings.Cut(rest, "-")
+	pid, err := strconv.Atoi(text)
+	return ours && err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+}
 
 func (n *namespaces) owns(name string) bool { return strings.HasPrefix(name, n.name+"-") }
 
@@ -223,4 +224,27 @@ func command(input, name string, args ...string) error {
 		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(output)))
 	}
 	return nil
+}
+
+// What a killed run has left is named as usual, for a process that has ended.
+func TestNamespacesOfKilledRunsAreRemoved(t *testing.T) {
+	t.Parallel()
+	if n, err := newNamespaces(t); err != nil {
+		t.Logf("nothing is left where there can be no namespaces: %v", err)
+	} else if abandoned(n.hub()) {
+		t.Errorf("%s is in use, and would be removed", n.hub())
+	}
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	left := fmt.Sprintf("%s%d-1-hub", namespacePrefix, ended.Process.Pid)
+	if !abandoned(left) {
+		t.Errorf("%s would be left for ever", left)
+	}
+	for _, other := range []string{"soak", "soaked-1-1", "soak-here"} {
+		if abandoned(other) {
+			t.Errorf("%s is somebody else's, and would be removed", other)
+		}
+	}
 }

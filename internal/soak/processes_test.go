@@ -37,11 +37,20 @@ func (p *processes) join(postgres string) *site {
 
 func (p *processes) suffer(faults ...fault) {
 	p.t.Helper()
-	losses := map[*site]map[string]faultnet.Loss{}
+	losses := p.losses(faults) // which needs Postgres for the addresses
 	for s, way := range p.proxies {
-		losses[s] = map[string]faultnet.Loss{}
 		way.requests.set(!cuts(faults, s, p.server))
 		way.answers.set(!cuts(faults, p.server, s))
+		p.ask(s, http.MethodPost, losses[s])
+	}
+}
+
+// losses are what the nodes lose because of faults, by their peers' addresses.
+func (p *processes) losses(faults []fault) map[*site]map[string]faultnet.Loss {
+	p.t.Helper()
+	losses := map[*site]map[string]faultnet.Loss{}
+	for s := range p.proxies {
+		losses[s] = map[string]faultnet.Loss{}
 	}
 	for _, f := range faults {
 		if f.from == p.server || f.to == p.server {
@@ -58,9 +67,7 @@ func (p *processes) suffer(faults ...fault) {
 			losses[f.to][address] = l
 		}
 	}
-	for s, lost := range losses {
-		p.ask(s, http.MethodPost, lost)
-	}
+	return losses
 }
 
 // cuts reports whether nothing gets from one site to another.
@@ -79,7 +86,9 @@ func (p *processes) addresses(s *site) []string {
 	if len(s.reached) > 0 {
 		return s.reached
 	}
-	members, err := s.node.members(p.t.Context())
+	ctx, cancel := bounded(p.t)
+	defer cancel()
+	members, err := s.node.members(ctx)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ func TestBadLinksMoveNoRuns(t *testing.T) {
 	c.awaitJudges(nil, len(sites)) // who cannot judge declares nobody dead anyway
 	c.begin()
 	load := c.startLoad(usualLoad())
-	duration := 3 * time.Second
+	duration := 2 * time.Second
 	if *full {
 		duration = 30 * time.Second
 	}
@@ -22,14 +22,14 @@ func TestBadLinksMoveNoRuns(t *testing.T) {
 		name string
 		last func(*cluster, []*site, time.Duration)
 	}{
-		{"one way", oneWay},
+		{"work one way", oneWay},
 		{"come and go", comeAndGo},
-		{"lossy", lossy},
+		{"lose packets", lossy},
 	} {
 		lost, began := c.network.lost(), time.Now()
 		links.last(c, sites, duration)
-		c.expectLosses(lost, links.name)
-		c.verdict.Times["run, "+links.name] = c.runTimes(began)
+		c.expectLosses(lost, "while links "+links.name)
+		c.verdict.Times[key("run while links %s", links.name)] = c.runTimes(began)
 		c.mend()
 		c.verdict.Faults++
 	}

@@ -28,10 +28,10 @@ var (
 		}
 		return faults
 	}}
-	requestsLost = isolation{"from Postgres, whose answers would arrive", func(n network, alone *site, _ []*site) []fault {
+	outward = isolation{"from Postgres outward", func(n network, alone *site, _ []*site) []fault {
 		return []fault{{alone, n.postgres(), everything}}
 	}}
-	answersLost = isolation{"from Postgres, which hears it", func(n network, alone *site, _ []*site) []fault {
+	inward = isolation{"from Postgres inward", func(n network, alone *site, _ []*site) []fault {
 		return []fault{{n.postgres(), alone, everything}}
 	}}
 )
@@ -51,7 +51,7 @@ func TestNodesCutFromPostgresFenceThemselves(t *testing.T) {
 	t.Parallel()
 	isolations := []isolation{fromPostgres, fromAll}
 	if *full {
-		isolations = append(isolations, requestsLost, answersLost)
+		isolations = append(isolations, outward, inward)
 	}
 	const judges = 2
 	c := newClusterIn(t, "nodes cut from Postgres", *networkKind)
@@ -108,7 +108,7 @@ func (c *cluster) isolate(isolations []isolation, sites []*site) {
 	for _, h := range alone {
 		h.step.release() // what it did is to be stored, too late
 	}
-	c.expectLosses(lost, "nodes cut from Postgres")
+	c.expectLosses(lost, "in cuts")
 	c.mend()
 	for _, h := range alone {
 		h.awaitReturn()
@@ -150,7 +150,7 @@ func (c *cluster) awaitFences(alone []*hermit) {
 			err = errors.Join(err, metricErr)
 			if metricErr == nil && valid == 0 {
 				h.fenced = time.Now()
-				c.note("cut_to_fenced, cut "+h.way.name, h.fenced.Sub(h.cut))
+				c.note(key("cut %s to fenced", h.way.name), h.fenced.Sub(h.cut))
 				h.expectLeaseLeft()
 				return true
 			}
@@ -183,7 +183,7 @@ func (h *hermit) awaitTakeover() {
 		return
 	}
 	took := next.Sub(h.cut)
-	c.note("cut_to_next_checkpoint, cut "+h.way.name, took)
+	c.note(key("cut %s to next checkpoint", h.way.name), took)
 	if *full && took > isolationBound {
 		c.brokenly("the runs of the node cut %s went on after %s", h.way.name, took)
 	}
@@ -198,12 +198,12 @@ func (h *hermit) awaitReturn() {
 	mended := time.Now()
 	c.awaitNewBoot(h.site.node, h.boot)
 	h.site.node.awaitReady()
-	c.note("mended_to_ready, cut "+h.way.name, time.Since(mended))
+	c.note(key("cut %s mended to ready", h.way.name), time.Since(mended))
 	declared, err := one[time.Time](c.t.Context(), c.audit, endOf, h.boot)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.note("fenced_to_declared_dead, cut "+h.way.name, declared.Sub(h.fenced))
+	c.note(key("cut %s fenced to declared dead", h.way.name), declared.Sub(h.fenced))
 }
 
 // epochsOfBoot are the runs that a boot has had, and in which epochs.

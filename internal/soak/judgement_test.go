@@ -3,6 +3,7 @@ package soak
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,6 +15,11 @@ func (c *cluster) brokenly(format string, args ...any) {
 // invalidly notes that a fault did not happen as it should.
 func (c *cluster) invalidly(format string, args ...any) {
 	c.invalid = append(c.invalid, fmt.Sprintf(format, args...))
+}
+
+// key is what the report has something under.
+func key(format string, args ...any) string {
+	return strings.ReplaceAll(fmt.Sprintf(format, args...), " ", "_")
 }
 
 // note adds how long something took to what the report has of it.

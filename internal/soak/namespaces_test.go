@@ -62,7 +62,7 @@ func newNamespaces(t testing.TB) (*namespaces, error) {
 			t.Errorf("remove the network: %v", err)
 		}
 	})
-	if err := command("", "ip", "netns", "add", n.hub()); err != nil {
+	if err := execute("", "ip", "netns", "add", n.hub()); err != nil {
 		return nil, err
 	}
 	if err := n.plugIn(); err != nil {
@@ -70,13 +70,13 @@ func newNamespaces(t testing.TB) (*namespaces, error) {
 	}
 	n.server = &site{address: n.address(serverAddress)}
 	return n, errors.Join(
-		command(`link add hub type bridge forward_delay 0
+		execute(`link add hub type bridge forward_delay 0
 			link set dev uplink master hub up
 			link set dev hub up`, "ip", "-n", n.hub(), "-batch", "-"),
-		command(fmt.Sprintf(`address add %s/24 dev %s
+		execute(fmt.Sprintf(`address add %s/24 dev %s
 			address add %s/24 dev %s
 			link set dev %s up`, n.host(), n.port(), n.server.address, n.port(), n.port()), "ip", "-batch", "-"),
-		command(rules, "ip", "netns", "exec", n.hub(), "nft", "-f", "-"),
+		execute(rules, "ip", "netns", "exec", n.hub(), "nft", "-f", "-"),
 	)
 }
 
@@ -96,7 +96,7 @@ func (n *namespaces) plugIn() error {
 		}) {
 			continue
 		}
-		err = command("", "ip", "link", "add", n.port(), "type", "veth", "peer", "name", "uplink", "netns", n.hub())
+		err = execute("", "ip", "link", "add", n.port(), "type", "veth", "peer", "name", "uplink", "netns", n.hub())
 		if err == nil || !strings.Contains(err.Error(), "File exists") {
 			return err
 		}
@@ -120,12 +120,12 @@ func (n *namespaces) join(postgres string) *site {
 	n.nodes++
 	machine, port := fmt.Sprintf("%s-%d", n.name, n.nodes), fmt.Sprint("port", n.nodes)
 	s := &site{address: n.address(firstNode + n.nodes), postgres: postgres, command: []string{"ip", "netns", "exec", machine}}
-	err := command("", "ip", "netns", "add", machine)
+	err := execute("", "ip", "netns", "add", machine)
 	if err == nil {
 		err = errors.Join(
-			command(fmt.Sprintf(`link add %s type veth peer name eth0 netns %s
+			execute(fmt.Sprintf(`link add %s type veth peer name eth0 netns %s
 				link set dev %s master hub up`, port, machine, port), "ip", "-n", n.hub(), "-batch", "-"),
-			command(fmt.Sprintf(`address add %s/24 dev eth0
+			execute(fmt.Sprintf(`address add %s/24 dev eth0
 				link set dev lo up
 				link set dev eth0 up`, s.address), "ip", "-n", machine, "-batch", "-"),
 		)
@@ -148,7 +148,7 @@ func (n *namespaces) suffer(faults ...fault) {
 		fmt.Fprintf(&script, "add rule bridge faults forward ip saddr %s ip daddr %s %scounter name dropped drop\n",
 			f.from.address, f.to.address, chance)
 	}
-	if err := command(script.String(), "ip", "netns", "exec", n.hub(), "nft", "-f", "-"); err != nil {
+	if err := execute(script.String(), "ip", "netns", "exec", n.hub(), "nft", "-f", "-"); err != nil {
 		n.t.Fatalf("break the network: %v", err)
 	}
 }
@@ -211,13 +211,13 @@ func removeNamespaces(selected func(name string) bool) error {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			}
 		}
-		failures = append(failures, command("", "ip", "netns", "delete", name))
+		failures = append(failures, execute("", "ip", "netns", "delete", name))
 	}
 	return errors.Join(failures...)
 }
 
-// command runs a program to its end.
-func command(input, name string, args ...string) error {
+// execute runs a program to its end.
+func execute(input, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Stdin = strings.NewReader(input)
 	if output, err := cmd.CombinedOutput(); err != nil {

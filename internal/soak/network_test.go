@@ -160,12 +160,12 @@ func (c *cluster) awaitMetric(sites []*site, name string, want float64) {
 // mend ends all faults.
 func (c *cluster) mend() { c.network.suffer() }
 
-// expectLosses is for the end of a fault: something was lost since then.
-func (c *cluster) expectLosses(before int, name string) {
+// expectLosses is for the end of a fault: since it began something was lost.
+func (c *cluster) expectLosses(before int, when string) {
 	c.t.Helper()
 	lost := c.network.lost() - before
-	c.verdict.Counts["lost, "+name] += lost
+	c.verdict.Counts[key("lost %s", when)] += lost
 	if lost == 0 {
-		c.invalidly("%s: nothing was lost", name)
+		c.invalidly("%s, nothing was lost", when)
 	}
 }

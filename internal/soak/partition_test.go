@@ -69,7 +69,7 @@ func partition(t *testing.T, kind string) {
 	if *full {
 		pass(t, time.Until(began.Add(longCut)))
 	}
-	c.expectLosses(0, "nodes cut from each other")
+	c.expectLosses(0, "in the cut")
 	c.expectNobodyDead()
 
 	c.mend()
@@ -100,6 +100,9 @@ func (c *cluster) awaitLetters(sites []*site) {
 		members, err := from.node.members(c.t.Context())
 		if err != nil {
 			c.t.Fatal(err)
+		}
+		if len(members) != len(sites) {
+			c.brokenly("node %d lists %d members, and there are %d", from.node.pid(), len(members), len(sites))
 		}
 		for _, to := range members {
 			await(c.t, func(ctx context.Context) (string, error) {

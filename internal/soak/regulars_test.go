@@ -1,7 +1,10 @@
 package soak
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -19,6 +22,7 @@ type regulars struct {
 	mu    sync.Mutex
 	took  []time.Duration // each run, as its client saw it
 	since time.Time
+	lost  []string // runs that were not started, or not seen to end
 }
 
 // regularsEach is how many clients there are at each node.
@@ -50,9 +54,13 @@ func (r *regulars) goesOn() bool {
 	}
 }
 
+// stop lets the clients wait for the runs that they have started.
 func (r *regulars) stop() {
 	close(r.stopped)
 	r.clients.Wait()
+	for _, lost := range r.lost {
+		r.cluster.brokenly("%s", lost)
+	}
 }
 
 // run starts one run on a node and waits for its end there.
@@ -61,17 +69,17 @@ func (r *regulars) run(n *node) {
 	defer cancel()
 	id, began := workflow.NewRunID(), time.Now()
 	r.cluster.starts.note(id, unknown)
-	if err := n.start(ctx, loadRequest(id)); err != nil {
-		r.cluster.t.Errorf("start run %s on node %d: %v", id, n.pid(), err)
-		return
-	}
-	r.cluster.told(id)
-	if err := n.awaitEndOf(ctx, id); err != nil {
-		r.cluster.t.Errorf("wait for run %s on node %d: %v", id, n.pid(), err)
-		return
+	err := n.start(ctx, loadRequest(id))
+	if err == nil {
+		r.cluster.told(id)
+		err = n.awaitEndOf(ctx, id)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err != nil {
+		r.lost = append(r.lost, fmt.Sprintf("run %s did not go well on node %d: %v", id, n.pid(), err))
+		return
+	}
 	r.took = append(r.took, time.Since(began))
 }
 
@@ -86,7 +94,7 @@ func (n *node) awaitEndOf(ctx context.Context, id workflow.RunID) error {
 			return events.Close()
 		}
 	}
-	return events.Err()
+	return cmp.Or(events.Err(), io.ErrUnexpectedEOF)
 }
 
 // measure returns how many runs have ended a second, and how long they took,

@@ -94,12 +94,11 @@ func (c *cluster) isolate(isolations []isolation, sites []*site) {
 	for _, h := range alone {
 		faults = append(faults, h.way.faults(c.network, h.site, sites)...)
 	}
-	lost := c.network.lost()
+	lost, cut := c.network.lost(), time.Now()
 	c.network.suffer(faults...)
-	began := time.Now()
 	c.verdict.Faults += len(alone)
 	for _, h := range alone {
-		h.cut = began
+		h.cut = cut
 	}
 	c.awaitFences(alone)
 	for _, h := range alone {
@@ -189,7 +188,7 @@ func (h *hermit) awaitTakeover() {
 	}
 }
 
-const endOf = `SELECT ended_at FROM singularity.node_leases WHERE boot = $1`
+const endOf = `SELECT ended_at, ended_by FROM singularity.node_leases WHERE boot = $1`
 
 // awaitReturn waits until the node takes work as another boot.
 func (h *hermit) awaitReturn() {
@@ -199,11 +198,13 @@ func (h *hermit) awaitReturn() {
 	c.awaitNewBoot(h.site.node, h.boot)
 	h.site.node.awaitReady()
 	c.note(key("cut %s mended to ready", h.way.name), time.Since(mended))
-	declared, err := one[time.Time](c.t.Context(), c.audit, endOf, h.boot)
-	if err != nil {
+	var declared time.Time
+	var ground string
+	if err := c.audit.pool.QueryRow(c.t.Context(), endOf, h.boot).Scan(&declared, &ground); err != nil {
 		c.t.Fatal(err)
 	}
 	c.note(key("cut %s fenced to declared dead", h.way.name), declared.Sub(h.fenced))
+	c.verdict.Counts[key("cut %s %s", h.way.name, ground)]++
 }
 
 // epochsOfBoot are the runs that a boot has had, and in which epochs.

@@ -53,8 +53,8 @@ func partition(t *testing.T, kind string) {
 	before, took := clients.measure()
 	c.verdict.Times["run_before_the_cut"] = took
 
-	c.network.suffer(amongAll(sites, everything)...)
 	began := time.Now()
+	c.network.suffer(amongAll(sites, everything)...)
 	c.verdict.Faults++
 	c.awaitAlone(sites)
 	c.note("cut_to_alone", time.Since(began))

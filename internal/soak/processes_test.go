@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 
 	"singularity/internal/faultnet"
@@ -72,12 +73,7 @@ func (p *processes) losses(faults []fault) map[*site]map[string]faultnet.Loss {
 
 // cuts reports whether nothing gets from one site to another.
 func cuts(faults []fault, from, to *site) bool {
-	for _, f := range faults {
-		if f == (fault{from, to, everything}) {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(faults, fault{from, to, everything})
 }
 
 // addresses are those at which others reach a node. They outlast its boots.

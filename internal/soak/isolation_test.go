@@ -102,6 +102,9 @@ func (c *cluster) isolate(isolations []isolation, sites []*site) {
 	}
 	c.awaitFences(alone)
 	for _, h := range alone {
+		h.expectUnready()
+	}
+	for _, h := range alone {
 		h.awaitTakeover()
 	}
 	for _, h := range alone {
@@ -169,6 +172,21 @@ func (h *hermit) expectLeaseLeft() {
 	}
 	if left <= 0 {
 		c.brokenly("node cut %s fenced itself %.2fs after the end of its lease", h.way.name, -left)
+	}
+}
+
+// expectUnready asks what a load balancer would.
+func (h *hermit) expectUnready() {
+	c := h.cluster
+	c.t.Helper()
+	ctx, cancel := bounded(c.t)
+	defer cancel()
+	refusal, err := h.site.node.get(ctx, "/readyz")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if refusal == "" {
+		c.brokenly("the node cut %s says that it takes work", h.way.name)
 	}
 }
 

@@ -175,6 +175,14 @@ func (c *cluster) takeConnections() (giveBack func()) {
 		for _, conn := range taken {
 			_ = conn.Close(context.Background())
 		}
+		// The server takes a moment to notice.
+		await(c.t, func(ctx context.Context) (string, error) {
+			conn, err := pgx.Connect(ctx, c.url)
+			if err != nil {
+				return "", err
+			}
+			return "", conn.Close(ctx)
+		})
 	}
 }
 

@@ -109,8 +109,12 @@ func (g *Gossip) settings(ctx context.Context) (*memberlist.Config, error) {
 	settings.Transport = g.cfg.transport
 	settings.Events, settings.Conflict, settings.Delegate = g.inbox, g.inbox, g.inbox
 	settings.Logger = newLogger(g.log)
-	return settings, nil
+	return settings, replaceTransport(settings)
 }
+
+// replaceTransport leaves memberlist to the network of the machine. Fault tests
+// change it.
+var replaceTransport = func(*memberlist.Config) error { return nil }
 
 // Address is the host:port at which the others reach this member, in numbers.
 func (g *Gossip) Address() string { return g.address }

@@ -86,27 +86,34 @@ func (c *cluster) loseInStep(victim *node, bound time.Duration, lose func()) tim
 	began := time.Now()
 	lose()
 	hold.release()
-	// None of these rows has changed since, but by those who took over.
-	var runs []string
-	c.ledger.mu.Lock()
-	for _, effect := range hold.effects {
-		runs = append(runs, effect.Run)
-	}
-	c.ledger.mu.Unlock()
-	var next time.Time
-	missing := awaitFor(c.t, bound, func(ctx context.Context) (string, error) {
-		at, err := one[*time.Time](ctx, c.audit, nextCheckpoint, runs, boot)
-		if err != nil || at == nil {
-			return "no run of it has gone on", err
-		}
-		next = *at
-		return "", nil
-	})
+	next, missing := c.awaitNextCheckpoint(hold, boot, bound)
 	if missing != "" {
 		c.brokenly("%s after node %d was lost: %s", bound, victim.pid(), missing)
 		return bound
 	}
 	return next.Sub(began)
+}
+
+// awaitNextCheckpoint returns when the first of the runs went on whose effects
+// a hold kept from an owner that is gone. None of their rows has changed since,
+// but by those who took over.
+func (c *cluster) awaitNextCheckpoint(held *hold, owner string, bound time.Duration) (next time.Time, missing string) {
+	c.t.Helper()
+	var runs []string
+	c.ledger.mu.Lock()
+	for _, effect := range held.effects {
+		runs = append(runs, effect.Run)
+	}
+	c.ledger.mu.Unlock()
+	missing = awaitFor(c.t, bound, func(ctx context.Context) (string, error) {
+		at, err := one[*time.Time](ctx, c.audit, nextCheckpoint, runs, owner)
+		if err != nil || at == nil {
+			return "no run of the lost node has gone on", err
+		}
+		next = *at
+		return "", nil
+	})
+	return next, missing
 }
 
 // takeoverTimes are how long each takeover took, in milliseconds, to the

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -31,9 +32,16 @@ type hold struct {
 	effects  []Effect // held so far
 }
 
-func newLedger(t testing.TB) *ledger {
+// newLedger listens at an address of this machine.
+func newLedger(t testing.TB, host string) *ledger {
+	t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	l := &ledger{changed: make(chan struct{})}
-	l.Server = httptest.NewServer(http.HandlerFunc(l.handle))
+	l.Server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(l.handle)}}
+	l.Start()
 	t.Cleanup(func() {
 		l.CloseClientConnections()
 		l.Close()

@@ -38,23 +38,24 @@ type node struct {
 // Hooks of the program, by environment variables. In the build with the tag
 // faulttest they change what it does.
 const (
-	withoutFence    = "SINGULARITY_FAULT_FENCE_AFTER=1h"
-	withoutEviction = "SINGULARITY_FAULT_EVICTION=off"
+	withoutFence     = "SINGULARITY_FAULT_FENCE_AFTER=1h"
+	withoutEviction  = "SINGULARITY_FAULT_EVICTION=off"
+	breakableNetwork = "SINGULARITY_FAULT_NETWORK=on"
 )
 
-// launch starts the program and returns when it takes work.
-func launch(t testing.TB, args []string, hooks ...string) *node {
+// launch starts the program, by a command line, and returns when it takes work.
+func launch(t testing.TB, command []string, hooks ...string) *node {
 	t.Helper()
-	n := begin(t, args, hooks...)
+	n := begin(t, command, hooks...)
 	n.awaitStart()
 	return n
 }
 
 // begin starts the program.
-func begin(t testing.TB, args []string, hooks ...string) *node {
+func begin(t testing.TB, command []string, hooks ...string) *node {
 	t.Helper()
 	n := &node{t: t, log: &log{}, said: make(chan string, 1), ended: make(chan struct{})}
-	n.cmd = exec.Command(program, args...)
+	n.cmd = exec.Command(command[0], command[1:]...)
 	n.cmd.Env = append(os.Environ(), hooks...)
 	n.cmd.Stderr = n.log
 	stdout, err := n.cmd.StdoutPipe()
@@ -164,6 +165,12 @@ func (n *node) metric(ctx context.Context, name string) (float64, error) {
 func (n *node) fenced(ctx context.Context) (int, error) {
 	value, err := n.metric(ctx, "singularity_fenced_writes_total")
 	return int(value), err
+}
+
+// members is who is there, as the node says.
+func (n *node) members(ctx context.Context) ([]*messages.Member, error) {
+	answer, err := messagesconnect.NewClusterServiceClient(http.DefaultClient, n.url).ListMembers(ctx, &messages.ListMembersRequest{})
+	return answer.GetMembers(), err
 }
 
 // start starts a run.

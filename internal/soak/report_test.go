@@ -49,6 +49,7 @@ const (
 // verdict is what one scenario came to.
 type verdict struct {
 	Scenario string                 `json:"scenario"`
+	Network  string                 `json:"network,omitempty"` // how it was broken
 	Verdict  string                 `json:"verdict"`
 	Seconds  float64                `json:"seconds"`
 	Faults   int                    `json:"faults"`

@@ -132,17 +132,6 @@ func (v *victim) examine() {
 	}
 }
 
-// awaitNewBoot waits until a node that was declared dead is another one.
-func (c *cluster) awaitNewBoot(n *node, dead string) {
-	c.t.Helper()
-	await(c.t, func(ctx context.Context) (string, error) {
-		if boot, err := one[string](ctx, c.audit, bootOf, n.pid()); err != nil || boot != dead {
-			return "", err
-		}
-		return fmt.Sprintf("node %d does not know that it is dead", n.pid()), nil
-	})
-}
-
 // epochsOf are those in which a boot had a run.
 const epochsOf = `SELECT epoch FROM soak.changes WHERE run = $1::text::uuid AND owner = $2`
 

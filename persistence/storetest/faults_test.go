@@ -73,6 +73,9 @@ var faults = []fault{
 	{"keys are ignored", "key/an unfinished run with the key and input is attached to", edited(func(w *persistence.Insert) { w.Key = "" })},
 	{"keys are shared by workflows", "key/belongs to one workflow", edited(func(w *persistence.Insert) { w.Workflow = flow })},
 
+	{"bulk inserts are torn", "bulk/a conflict keeps all from being added and is named", func(store *memory.Store) persistence.Store { return piecemeal{store} }},
+	{"bulk inserts come from behind", "bulk/attaches to the runs that have an id or a key", func(store *memory.Store) persistence.Store { return backward{store} }},
+
 	{"facts are lost", "advance/history keeps facts, times and owners", entryEdited(func(entry *persistence.Entry) { entry.Facts = nil })},
 	{"equal facts are one", "advance/history keeps facts, times and owners", entryEdited(func(entry *persistence.Entry) {
 		entry.Facts = slices.CompactFunc(slices.Clone(entry.Facts), func(a, b workflow.Fact) bool { return string(a.Doc) == string(b.Doc) })
@@ -272,6 +275,35 @@ func disorderly(store *memory.Store) persistence.Store {
 		}
 		return verdicts, err
 	}}
+}
+
+// piecemeal adds runs one by one.
+type piecemeal struct{ *memory.Store }
+
+func (s piecemeal) InsertAll(ctx context.Context, inserts []persistence.Insert) ([]persistence.Inserted, error) {
+	list := make([]persistence.Inserted, len(inserts))
+	for i, insert := range inserts {
+		one, err := s.Store.InsertAll(ctx, []persistence.Insert{insert})
+		if refusal, ok := errors.AsType[*workflow.StartError](err); ok {
+			refusal.Index = i
+		}
+		if err != nil {
+			return nil, err
+		}
+		list[i] = one[0]
+	}
+	return list, nil
+}
+
+// backward adds the last run first.
+type backward struct{ *memory.Store }
+
+func (s backward) InsertAll(ctx context.Context, inserts []persistence.Insert) ([]persistence.Inserted, error) {
+	inserts = slices.Clone(inserts)
+	slices.Reverse(inserts)
+	list, err := s.Store.InsertAll(ctx, inserts)
+	slices.Reverse(list)
+	return list, err
 }
 
 // undead takes no notice of boots that leave.

@@ -211,6 +211,7 @@ func TestCommands(t *testing.T) {
 		"queue_set":                "queue set metrics --limit 1 --global-limit 2 --key user.id --key-limit 3 --rate 300/m --burst 9 --key-rate 1000/h --key-burst 4",
 		"queue_set_json":           "queue set default --rate 0.25/s -o json",
 		"queue_set_off":            "queue set default --global-limit off --key off --key-limit off --rate off --key-rate off",
+		"queue_set_same":           "queue set metrics --limit 10",
 		"queue_set_nothing":        "queue set default",
 		"queue_set_bad_limit":      "queue set default --global-limit 0",
 		"queue_set_bad_rate":       "queue set default --key-rate 5",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -55,7 +56,11 @@ the id of the user in their input, and those of different users take turns.`,
 		if err != nil {
 			return err
 		}
-		return c.printSettings(queueChange{request.GetName(), before, queueOf(response.GetQueue()).Settings}, given)
+		now := queueOf(response.GetQueue()).Settings
+		if now == before {
+			fmt.Fprintln(c.stderr, "nothing changed: the settings were these before")
+		}
+		return c.printSettings(queueChange{request.GetName(), before, now}, given)
 	})
 	return command
 }

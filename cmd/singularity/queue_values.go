@@ -138,15 +138,16 @@ func (r *rate) Set(text string) error {
 	return fmt.Errorf("%q is not a rate; expected one as 5/s, 300/m or 1000/h, or off for none", text)
 }
 
-// rateText is a rate in the shortest unit in which it is a whole number, and a
-// second if there is none; empty for none.
+// rateText is a rate in the shortest unit in which it is 1 or more with two
+// decimals, and a second if there is none; empty for none.
 func rateText(perSecond float64) string {
 	if perSecond == 0 {
 		return ""
 	}
 	for _, unit := range units {
-		if n := perSecond * unit.seconds; math.Abs(n-math.Round(n)) < 1e-9*n {
-			return strconv.FormatFloat(math.Round(n), 'f', -1, 64) + "/" + unit.name
+		n := perSecond * unit.seconds
+		if short := math.Round(100*n) / 100; short >= 1 && math.Abs(n-short) < 1e-9*n {
+			return strconv.FormatFloat(short, 'f', -1, 64) + "/" + unit.name
 		}
 	}
 	return strconv.FormatFloat(perSecond, 'g', 6, 64) + "/s"

@@ -376,7 +376,7 @@ func (x *PauseQueueRequest) GetName() string {
 // PauseQueueResponse is the paused queue.
 type PauseQueueResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The queue.
+	// The queue, without what is in it.
 	Queue *Queue `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
 	// It was not paused before.
 	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
@@ -477,7 +477,7 @@ func (x *ResumeQueueRequest) GetName() string {
 // ResumeQueueResponse is the queue that goes on.
 type ResumeQueueResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The queue.
+	// The queue, without what is in it.
 	Queue *Queue `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
 	// It was paused before.
 	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
@@ -651,7 +651,7 @@ func (x *SetQueueRequest) GetKeyBurst() int32 {
 // SetQueueResponse is the changed queue.
 type SetQueueResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The queue with all its settings as they are now.
+	// The queue with all its settings as they are now, without what is in it.
 	Queue         *Queue `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -59,14 +60,18 @@ func queueName(cmd *cobra.Command, args []string) error {
 
 // printPause prints a queue that was paused or resumed.
 func (c *cli) printPause(message *messages.Queue, changed bool) error {
-	document := struct {
-		queue
-		Changed bool `json:"changed"`
-	}{queueOf(message), changed}
-	return c.print(document, func(t *table) {
-		t.row("QUEUE", "PAUSED", "CHANGED", "AVAILABLE", "RUNNING")
-		t.row(document.Name, document.PausedAt, yes(changed), document.Available, document.Running)
+	pause := queuePause{message.GetName(), optionalTimeOf(message.GetPausedAt()), changed}
+	return c.print(pause, func(t *table) {
+		t.row("QUEUE", "PAUSED", "CHANGED")
+		t.row(pause.Queue, pause.PausedAt, yes(changed))
 	})
+}
+
+// queuePause is whether a queue is paused, and whether it was before.
+type queuePause struct {
+	Queue    string     `json:"queue"`
+	PausedAt *time.Time `json:"paused_at"`
+	Changed  bool       `json:"changed"`
 }
 
 func yes(is bool) string {

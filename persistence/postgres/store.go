@@ -97,9 +97,10 @@ type Store struct {
 	steps   *pgxpool.Pool
 	closed  atomic.Bool
 	floors  floors
+	unkeyed unkeyed
 
 	sessions sessions
-	wake     func(queue string) // set by Listen
+	listener persistence.Listener // set by Listen
 }
 
 // Open connects to a database. An error wraps persistence.ErrSchemaMissing

@@ -32,6 +32,7 @@ type Store interface {
 	Retention
 	Agents
 	Tokens
+	Queues
 	Close() error
 }
 

@@ -38,9 +38,10 @@ type QueueSettings struct {
 	KeyBurst int     `json:"key_burst,omitempty"`
 }
 
-// Limited reports whether more than the slots of a node limit the queue.
+// Limited reports whether more than the slots of a node limit the queue, or keys
+// take turns in it.
 func (s QueueSettings) Limited() bool {
-	return s.GlobalLimit > 0 || s.KeyLimit > 0 || s.Rate > 0 || s.KeyRate > 0
+	return s.KeyPath != "" || s.GlobalLimit > 0 || s.KeyLimit > 0 || s.Rate > 0 || s.KeyRate > 0
 }
 
 // QueueChange says what to change of a queue's settings: what is nil stays as it

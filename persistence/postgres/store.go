@@ -98,9 +98,10 @@ type Store struct {
 	closed  atomic.Bool
 	floors  floors
 	bulk    chan struct{} // filled while a bulk insert is under way
+	unkeyed unkeyed
 
 	sessions sessions
-	wake     func(queue string) // set by Listen
+	listener persistence.Listener // set by Listen
 }
 
 // Open connects to a database. An error wraps persistence.ErrSchemaMissing

@@ -45,19 +45,21 @@ func (c *cli) startMany(ctx context.Context, node *client, name string, template
 			start.Id, start.InputJson = first.Offset(lines.count).String(), document
 			return start
 		})
-		if err == nil && len(page) > 0 {
-			var runs []*messages.StartRunResponse
-			runs, err = c.startPage(ctx, node, page)
-			for _, run := range runs {
-				started = append(started, startedRun{run.GetId(), run.GetAttached()})
-			}
-		}
 		if err != nil {
-			return lines.explain(ctx, err, len(started), first)
+			return lines.explain(ctx, err, false, len(started), first)
 		}
 		if len(page) == 0 {
 			progress.end(len(started))
 			return c.printStarted(started)
+		}
+		response, lost, err := repeatLost(ctx, c, func() (*messages.StartRunsResponse, error) {
+			return node.runs.StartRuns(ctx, &messages.StartRunsRequest{Runs: page})
+		})
+		if err != nil {
+			return lines.explain(ctx, err, lost && away(err), len(started), first)
+		}
+		for _, run := range response.GetRuns() {
+			started = append(started, startedRun{run.GetId(), run.GetAttached()})
 		}
 		progress.reached(len(started))
 	}
@@ -69,14 +71,6 @@ func (c *cli) openInputs(name string) (io.ReadCloser, error) {
 		return io.NopCloser(c.stdin), nil
 	}
 	return os.Open(name)
-}
-
-// startPage is one call, repeated if its answer was lost: the ids make that safe.
-func (c *cli) startPage(ctx context.Context, node *client, page []*messages.StartRunRequest) ([]*messages.StartRunResponse, error) {
-	response, _, err := repeatLost(ctx, c, func() (*messages.StartRunsResponse, error) {
-		return node.runs.StartRuns(ctx, &messages.StartRunsRequest{Runs: page})
-	})
-	return response.GetRuns(), err
 }
 
 // startedRun is a run of many.
@@ -147,17 +141,19 @@ func (l *inputLines) page(request func(document string) *messages.StartRunReques
 }
 
 // explain says which line an error of the last page is about, and how to go on.
-func (l *inputLines) explain(ctx context.Context, err error, started int, first workflow.RunID) error {
+// lost says that the runs of the page may be started all the same.
+func (l *inputLines) explain(ctx context.Context, err error, lost bool, started int, first workflow.RunID) error {
 	goOn := fmt.Sprintf("repeat the command with --id %s to go on", first)
+	perhaps := fmt.Sprintf("%d runs are started, and perhaps the next %d; %s", started, len(l.numbers), goOn)
 	if ctx.Err() != nil {
-		return &interruptedError{fmt.Sprintf("%d runs are started, and perhaps the next %d; %s", started, len(l.numbers), goOn)}
+		return &interruptedError{perhaps}
 	}
 	if detail := detailOf(err); detail != nil && detail.Index != nil && int(detail.GetIndex()) < len(l.numbers) {
 		err = fmt.Errorf("%s, line %d: %w", l.name, l.numbers[detail.GetIndex()], err)
 	}
 	switch {
-	case answerLost(err):
-		return fmt.Errorf("%d runs are started, and perhaps the next %d; %s: %w", started, len(l.numbers), goOn, err)
+	case lost:
+		return fmt.Errorf("%s: %w", perhaps, err)
 	case started > 0:
 		return fmt.Errorf("%d runs are started; %s after this: %w", started, goOn, err)
 	default:

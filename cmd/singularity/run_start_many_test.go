@@ -3,12 +3,17 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"singularity/server"
 	"singularity/workflow"
 )
 
@@ -69,6 +74,46 @@ func TestRefusedLineOfALaterPageIsNamed(t *testing.T) {
 	list := at(node.URL, "run", "get", id(newRun).Offset(workflow.MaxStarts).String()).run(t.Context())
 	if list.code != exitUnknown {
 		t.Errorf("the run before the refused one: got %+v, want none", list)
+	}
+}
+
+func TestPageWhoseAnswerWasLostIsRepeated(t *testing.T) {
+	t.Parallel()
+	engine := engineWithAll()
+	api := server.Handler(engine, server.Config{})
+	var calls atomic.Int32
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/StartRuns") && calls.Add(1) == 1 {
+			api.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler) // the runs are started, the answer is lost
+		}
+		api.ServeHTTP(w, r)
+	}))
+	defer node.Close()
+
+	got := at(node.URL, "run", "start", "greet", "--inputs", "testdata/names.jsonl", "-o", "json").run(t.Context())
+
+	var runs []startedRun
+	if err := json.Unmarshal([]byte(got.stdout), &runs); err != nil || got.code != exitDone || len(runs) != 3 || !runs[0].Attached || !runs[2].Attached {
+		t.Errorf("got %+v (%v), want the three of the first call", got, err)
+	}
+	if starts := engine.Starts(); len(starts) != 6 || starts[0].ID != starts[3].ID || starts[2].ID != starts[5].ID {
+		t.Errorf("got starts %+v, want three with their ids twice", starts)
+	}
+}
+
+func TestPageOfUnknownOutcomeSaysHowToGoOn(t *testing.T) {
+	t.Parallel()
+	engine := engineWithAll()
+	engine.Err = workflow.ErrOutcomeUnknown
+	var stderr strings.Builder
+	c := newCLI(strings.NewReader(""), io.Discard, &stderr, func(string) (string, bool) { return "", false })
+	c.patience = 100 * time.Millisecond
+
+	code := c.run(t.Context(), []string{"run", "start", "greet", "--inputs", "testdata/names.jsonl", "--id", newRun, "--address", serve(t, engine)})
+
+	if want := "0 runs are started, and perhaps the next 3; repeat the command with --id " + newRun; code != exitUnknown || !strings.Contains(stderr.String(), want) {
+		t.Errorf("got exit code %d, stderr %q, want %q", code, stderr.String(), want)
 	}
 }
 

@@ -15,6 +15,10 @@ func (e *Engine) Queues(ctx context.Context) ([]workflow.Queue, error) { return 
 // without counts. One that no engine is configured for gets slots on each. What
 // runs goes on, also beyond a lower limit. Settings that do not go together are a
 // *workflow.InputError that names the field.
+//
+// Other engines follow within milliseconds, or with the next renewal of their
+// lease, a second later, when they did not hear of it; until then they may begin
+// runs as before.
 func (e *Engine) SetQueue(ctx context.Context, name string, change workflow.QueueChange) (workflow.Queue, error) {
 	return e.node.SetQueue(ctx, name, change)
 }

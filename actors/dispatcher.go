@@ -170,8 +170,8 @@ type (
 	queuesChanged struct{}
 	// claimAgain: it is time for another limited claim.
 	claimAgain struct{ queue string }
-	// runEndedElsewhere: a run of the queue has ended that no runLeft tells of.
-	runEndedElsewhere struct{ queue string }
+	// roomMade: a run of the queue has ended of which no runLeft tells.
+	roomMade struct{ queue string }
 	// stirred: runs have begun to run on other nodes, or to be waited for here.
 	stirred struct{}
 	// peersChanged: others have come or gone, or can be told of things again.
@@ -290,7 +290,7 @@ func (d *dispatcher) Receive(ctx actor.Context) {
 		d.queuesChanged()
 	case claimAgain:
 		d.claimAgain(message)
-	case runEndedElsewhere:
+	case roomMade:
 		if q := d.queues[message.queue]; q != nil {
 			d.freed(q)
 		}

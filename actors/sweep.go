@@ -91,7 +91,7 @@ func (d *dispatcher) gaveUp(m gaveUp) {
 		}, func(persistence.Verdict) {
 			d.node.recheck(m.id)
 			d.node.tellEnded(m.id)
-			d.send(runEndedElsewhere{activation.Run.Queue})
+			d.send(roomMade{activation.Run.Queue})
 		})
 	})
 }

@@ -31,14 +31,12 @@ const (
 
 // ParseKeyPath reads a path such as tenant, user.id or items[0].sku.
 func ParseKeyPath(path string) (KeyPath, error) {
-	malformed := func() (KeyPath, error) {
-		return KeyPath{}, workflow.Invalidf("key_path", "is %q; expected a path such as tenant, user.id or items[0].sku", path)
-	}
+	malformed := workflow.Invalidf("key_path", "is %q; expected a path such as tenant, user.id or items[0].sku", path)
 	if len(path) > maxKeyPath {
 		return KeyPath{}, workflow.Invalidf("key_path", "has %d bytes; expected at most %d", len(path), maxKeyPath)
 	}
 	if !utf8.ValidString(path) || strings.ContainsRune(path, 0) {
-		return malformed()
+		return KeyPath{}, malformed
 	}
 	var parsed KeyPath
 	for i, member := range strings.Split(path, ".") {
@@ -46,22 +44,22 @@ func ParseKeyPath(path string) (KeyPath, error) {
 		if name != "" {
 			parsed.parts = append(parsed.parts, pathPart{name, -1})
 		} else if !indexed || i > 0 { // only the input itself has no name
-			return malformed()
+			return KeyPath{}, malformed
 		}
 		if strings.Contains(name, "]") {
-			return malformed()
+			return KeyPath{}, malformed
 		}
 		if !indexed {
 			continue
 		}
 		body, closed := strings.CutSuffix(elements, "]")
 		if !closed {
-			return malformed()
+			return KeyPath{}, malformed
 		}
 		for digits := range strings.SplitSeq(body, "][") {
 			index, err := strconv.Atoi(digits)
 			if err != nil || strconv.Itoa(index) != digits || index < 0 {
-				return malformed()
+				return KeyPath{}, malformed
 			}
 			parsed.parts = append(parsed.parts, pathPart{"", index})
 		}

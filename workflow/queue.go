@@ -30,7 +30,8 @@ type QueueSettings struct {
 	KeyLimit int `json:"key_limit,omitempty"`
 	// Rate is how many runs begin a second on all nodes together, on average, and
 	// Burst how many may begin at once after a pause; it defaults to 1 or Rate,
-	// whichever is more.
+	// whichever is more. In t seconds no more than Burst + Rate x t runs begin,
+	// however many nodes there are.
 	Rate  float64 `json:"rate,omitempty"`
 	Burst int     `json:"burst,omitempty"`
 	// KeyRate and KeyBurst are the same for the runs with one key.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,12 +32,17 @@ FROM singularity.queues
 WHERE name = $1
 FOR NO KEY UPDATE SKIP LOCKED`}
 
-// What is used of a queue's limits, and whether the claim landed before. Those
+// What is used of a queue's own limits, and whether the claim landed before. Those
 // who end a run need no lock, so there may be more room than it says.
 var queueUsage = &statement{"queue_usage", `
 SELECT EXISTS (SELECT FROM singularity.queues WHERE name = $1::text),
 	EXISTS (SELECT FROM singularity.workflow_runs WHERE state = 'running' AND owner = $2::text AND claim_id = $3::text),
-	(SELECT count(*) FROM singularity.workflow_runs WHERE state = 'running' AND queue = $1),
+	(
+		SELECT count(*)
+		FROM singularity.workflow_runs
+		WHERE state = 'running' AND queue = $1
+			AND EXISTS (SELECT FROM singularity.queues WHERE name = $1 AND global_limit IS NOT NULL)
+	),
 	bucket.tokens, bucket.refilled_at
 FROM (SELECT) AS this
 LEFT JOIN singularity.queue_buckets AS bucket ON bucket.queue = $1 AND bucket.keyed = false AND bucket.key = ''`}
@@ -183,7 +189,9 @@ func (c *limitedClaim) claimInOrder() error {
 		return err
 	}
 	boot, id := textParam(string(c.write.Boot)), textParam(c.write.ID)
-	params := append(known, boot, id, textParam(c.write.Queue), boolParam(c.write.Solo), int8Param(c.left), timeParam(time.Time{}))
+	params := slices.Concat(known, [][]byte{
+		boot, id, textParam(c.write.Queue), boolParam(c.write.Solo), int8Param(c.left), timeParam(time.Time{}),
+	})
 	taken := 0
 	err = c.exchange(query{claimRuns, params, nil}, query{countClaimed, [][]byte{boot, id}, func(row scanner) error { return row.Scan(&taken) }})
 	if err != nil {

@@ -102,7 +102,7 @@ func TestPlansUseIndexesWhateverIsKnownOfTheTables(t *testing.T) {
 			plan := explain(t, conn.Conn(), s)
 			plan.walk(func(n planNode) { checkAccess(t, s.name, knowledge, n) })
 			rendered := plan.render("")
-			if before, ok := plans[s.name]; ok && rendered != before {
+			if before, ok := plans[s.name]; ok && rendered != before && s != takeTurns { // which may sort or hash what it counts
 				t.Errorf("%s: another plan after %s:\n%sbefore:\n%s", s.name, knowledge, rendered, before)
 			}
 			plans[s.name] = rendered

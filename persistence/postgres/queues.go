@@ -142,20 +142,23 @@ func (s *Store) alterQueue(
 }
 
 // A run is due by its place: whatever it was stored as, it waits for a slot
-// then.
+// then. Of those, which may be many, the index knows enough; the first condition
+// on the others lets it leave them out.
 const queueStats = `
 WITH unfinished AS (
-	SELECT run.queue, run.state, now() - (run.sort_key - run.priority * interval '1 minute') AS late
-	FROM ` + claimableRuns + `
+	SELECT run.queue, 'available' AS state, now() - (run.sort_key - run.priority * interval '1 minute') AS late
+	FROM ` + claimableRuns + ` AND run.sort_key <= now() + run.priority * interval '1 minute'
+	UNION ALL
+	SELECT run.queue, CASE run.state WHEN 'retryable' THEN run.state ELSE 'scheduled' END, NULL
+	FROM ` + claimableRuns + ` AND run.sort_key > now() AND run.sort_key > now() + run.priority * interval '1 minute'
 	UNION ALL
 	SELECT run.queue, run.state, NULL
 	FROM singularity.workflow_runs AS run
 	WHERE run.state = 'running'
 )
-SELECT queue, count(*) FILTER (WHERE late >= interval '0'), count(*) FILTER (WHERE late IS NULL),
-	count(*) FILTER (WHERE late < interval '0' AND state <> 'retryable'),
-	count(*) FILTER (WHERE late < interval '0' AND state = 'retryable'),
-	greatest(max(late), interval '0')
+SELECT queue, count(*) FILTER (WHERE state = 'available'), count(*) FILTER (WHERE state = 'running'),
+	count(*) FILTER (WHERE state = 'scheduled'), count(*) FILTER (WHERE state = 'retryable'),
+	coalesce(max(late), interval '0')
 FROM unfinished
 GROUP BY queue
 ORDER BY queue`

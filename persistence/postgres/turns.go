@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"time"
 
 	"singularity/persistence"
@@ -10,12 +11,17 @@ import (
 // once around: each gives up to $9 of its due runs, if its limits let it, until
 // there are $8. It does what persistence.Deal does, for many keys in one
 // statement. Runs that somebody holds are passed over. OFFSET 0 keeps what is
-// read for a key from being read again for each of its uses.
+// read for a key from being read again for each of its uses, and an object finds
+// the count of a key where a join would read those of all.
 var takeTurns = &statement{"take_turns", `
 WITH RECURSIVE busy AS MATERIALIZED (
-	SELECT coalesce(run.limit_key, '') AS key
-	FROM singularity.workflow_runs AS run
-	WHERE run.state = 'running' AND run.queue = $5 AND $10::bigint > 0
+	SELECT coalesce(jsonb_object_agg(running.key, running.runs), '{}') AS runs
+	FROM (
+		SELECT coalesce(run.limit_key, '') AS key, count(*) AS runs
+		FROM singularity.workflow_runs AS run
+		WHERE run.state = 'running' AND run.queue = $5 AND $10::bigint > 0
+		GROUP BY 1
+	) AS running
 ), turn (key, wrapped, n, room, ids, tokens, wait, missed) AS (
 	SELECT $7::text COLLATE "C", false, 0::bigint, $8::bigint, '{}'::uuid[], 0::double precision, NULL::double precision, false
 	UNION ALL
@@ -47,7 +53,7 @@ WITH RECURSIVE busy AS MATERIALIZED (
 	) AS bucket
 	CROSS JOIN LATERAL (
 		SELECT greatest(0, least($9::bigint, turn.room,
-			CASE WHEN $10 > 0 THEN $10 - (SELECT count(*) FROM busy WHERE busy.key = next.key) END,
+			CASE WHEN $10 > 0 THEN $10 - coalesce((SELECT (busy.runs ->> next.key)::bigint FROM busy), 0) END,
 			CASE WHEN $11::double precision > 0 THEN floor(bucket.tokens)::bigint END)) AS runs
 		OFFSET 0
 	) AS allowed
@@ -143,10 +149,12 @@ func (c *limitedClaim) deal() error {
 	rate := persistence.KeyRate(c.settings.QueueSettings)
 	for each, walked := 1, 0; c.left > 0; {
 		var found walk
-		params := append(known[:len(known):len(known)], textParam(string(c.write.Boot)), textParam(c.write.ID),
-			textParam(c.write.Queue), boolParam(c.write.Solo), textParam(c.turn), int8Param(c.left), int8Param(each),
+		params := slices.Concat(known, [][]byte{
+			textParam(string(c.write.Boot)), textParam(c.write.ID), textParam(c.write.Queue), boolParam(c.write.Solo),
+			textParam(c.turn), int8Param(c.left), int8Param(each),
 			int8Param(c.settings.KeyLimit), float8Param(rate.PerSecond), float8Param(rate.Burst), timeParam(c.now),
-			int8Param(persistence.MaxKeysWalked-walked))
+			int8Param(persistence.MaxKeysWalked - walked),
+		})
 		if err := c.exchange(query{takeTurns, params, found.scan}); err != nil {
 			return err
 		}

@@ -65,6 +65,13 @@ var faults = []fault{
 		w.ID = workflow.NewRunID().String()
 	})},
 	{"claims take what must run alone", "claim/only a solo claim takes runs that must run alone", edited(func(w *persistence.Claim) { w.Solo = true })},
+	{"limits are ignored", "limited/no more run at once than the global limit, whoever has them", unlimited},
+	{"limits of keys are ignored", "limited/no more run at once with a key than its limit", unlimited},
+	{"keys do not take turns", "limited/keys take turns across claims", unlimited},
+	{"rates are ignored", "limited/no more begin than the rate lets", unlimited},
+	{"pauses are ignored", "limited/takes nothing while the queue is paused", unlimited},
+	{"keys are lost", "limited/keys take turns across claims", edited(func(w *persistence.Insert) { w.LimitKey = new("") })},
+	{"pauses are forgotten", "queues/pausing reports whether it changed anything", func(store *memory.Store) persistence.Store { return restless{store} }},
 	{"due times are ignored", "claim/leaves runs that are not due, whatever their priority", edited(func(w *persistence.Insert) { w.Due = time.Time{} })},
 	{"delays are ignored", "advance/gives a run back until its backoff is over", edited(func(w *persistence.Advance) { w.Delay = 0 })},
 
@@ -101,6 +108,16 @@ var faults = []fault{
 	{"a takeover is not told of", "takeover/a boot that is declared dead leaves a record", func(store *memory.Store) persistence.Store { return discreet{store} }},
 	{"a takeover is followed by who claims only", "takeover/the first claim and the first checkpoint are noted", func(store *memory.Store) persistence.Store { return hasty{store} }},
 	{"pages repeat their first run", "read/pages join up while runs are added", func(store *memory.Store) persistence.Store { return stuck{store} }},
+}
+
+// unlimited is a store whose claims keep to no limits.
+var unlimited = edited(func(w *persistence.Claim) { w.Limited = false })
+
+// restless is a store that takes no pauses.
+type restless struct{ *memory.Store }
+
+func (restless) PauseQueue(_ context.Context, name string, _ bool) (persistence.QueueSettings, bool, error) {
+	return persistence.QueueSettings{Name: name}, false, nil
 }
 
 // faulty is a store whose commits go wrong.

@@ -46,8 +46,8 @@ const (
 
 // QueueServiceClient is a client for the singularity.v1.QueueService service.
 type QueueServiceClient interface {
-	// ListQueues reads all queues that a node has, that hold a run or of which
-	// somebody said something, by name.
+	// ListQueues reads by name the queues that the node is configured for, that hold
+	// a run which has not ended, or of which somebody said something.
 	ListQueues(context.Context, *messages.ListQueuesRequest) (*messages.ListQueuesResponse, error)
 	// PauseQueue keeps runs of a queue from beginning. Those that run go on.
 	PauseQueue(context.Context, *messages.PauseQueueRequest) (*messages.PauseQueueResponse, error)
@@ -145,8 +145,8 @@ func (c *queueServiceClient) SetQueue(ctx context.Context, req *messages.SetQueu
 
 // QueueServiceHandler is an implementation of the singularity.v1.QueueService service.
 type QueueServiceHandler interface {
-	// ListQueues reads all queues that a node has, that hold a run or of which
-	// somebody said something, by name.
+	// ListQueues reads by name the queues that the node is configured for, that hold
+	// a run which has not ended, or of which somebody said something.
 	ListQueues(context.Context, *messages.ListQueuesRequest) (*messages.ListQueuesResponse, error)
 	// PauseQueue keeps runs of a queue from beginning. Those that run go on.
 	PauseQueue(context.Context, *messages.PauseQueueRequest) (*messages.PauseQueueResponse, error)

@@ -115,7 +115,7 @@ func openPostgres(ctx context.Context, cfg Config) (persistence.Store, error) {
 	return postgres.Open(ctx, postgres.Config{
 		URL:        cfg.DatabaseURL,
 		SessionURL: cfg.SessionDatabaseURL,
-		Writers:    cmp.Or(cfg.JournalWriters, 1) + 1, // and that of starts with a key
+		Writers:    cmp.Or(cfg.JournalWriters, 1) + 2, // and those of starts with a key and of limited claims
 		Logger:     cfg.Logger,
 	})
 }

@@ -99,6 +99,7 @@ type Node struct {
 	spacing  *spacing // of what peers are told
 	catalog  *catalog
 	agents   *directory
+	queues   *queueSettings
 
 	system         *actor.ActorSystem
 	tree           *supervisor.Tree
@@ -152,6 +153,7 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 		awaited:  newAwaited(),
 		spacing:  newSpacing(),
 		catalog:  newCatalog(transactions != nil),
+		queues:   newQueueSettings(),
 		failed:   make(chan struct{}),
 
 		drainAsked:     make(chan struct{}),
@@ -174,7 +176,7 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 func (n *Node) Start(ctx context.Context) error {
 	boot := n.standing.boot()
 	if n.shared != nil {
-		n.shared.Listen(n.enqueued)
+		n.shared.Listen(persistence.Listener{Enqueued: n.enqueued, QueuesChanged: n.queuesChanged})
 	}
 	err := n.join(ctx, boot)
 	if err != nil {
@@ -182,6 +184,9 @@ func (n *Node) Start(ctx context.Context) error {
 		return err
 	}
 	err = n.renewFirst(ctx, boot)
+	if err == nil {
+		err = n.refreshQueues(ctx)
+	}
 	if err == nil {
 		err = n.startActors(ctx)
 	}

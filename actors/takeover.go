@@ -76,7 +76,7 @@ func (s *session) tookOver(m tookOver) {
 	if m.err != nil {
 		s.node.log.Warn("the runs of dead nodes were not all released; the next look goes on", "error", m.err)
 	}
-	if m.runs.Released > 0 {
+	if m.runs != (persistence.Reassigned{}) { // each has freed its place in its queue's limits
 		s.node.tellDispatcher(runsReleased{})
 	}
 	if m.dead != "" {

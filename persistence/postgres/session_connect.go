@@ -72,8 +72,13 @@ WHERE lock.locktype = 'advisory' AND lock.objsubid = 1 AND lock.granted
 
 const takeLock = `SELECT pg_advisory_lock(` + lockKey + `)`
 
-// wakeChannel is where a caller's transaction names the queues of its runs.
-const wakeChannel = "singularity_wake"
+// The channels of notifications: wakeChannel is where a caller's transaction
+// names the queues of its runs, queuesChannel where queues are named whose
+// settings have changed.
+const (
+	wakeChannel   = "singularity_wake"
+	queuesChannel = "singularity_queues"
+)
 
 // occupy checks a new connection and makes it the boot's.
 func (s *session) occupy(ctx context.Context, conn *pgx.Conn) error {
@@ -94,11 +99,12 @@ func (s *session) occupy(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, takeLock, string(s.boot)); err != nil {
 		return err
 	}
-	if s.wake == nil {
-		return nil
+	for _, channel := range []string{wakeChannel, queuesChannel} {
+		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+			return err
+		}
 	}
-	_, err := conn.Exec(ctx, "LISTEN "+wakeChannel)
-	return err
+	return nil
 }
 
 const inspectSession = `

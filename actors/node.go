@@ -100,6 +100,7 @@ type Node struct {
 	spacing  *spacing // of what peers are told
 	catalog  *catalog
 	agents   *directory
+	queues   *queueSettings
 
 	system         *actor.ActorSystem
 	tree           *supervisor.Tree
@@ -109,7 +110,7 @@ type Node struct {
 	marks          atomic.Int64 // given to the launches of runs and to their actors
 	load           atomic.Int64 // runs that have a slot
 	elsewhere      atomic.Bool  // runs run on other nodes
-	takeovers      atomic.Int64 // nodes that this one declared dead
+	takeovers      takeoverCounts
 	lostSlots      atomic.Int64
 	pruned         atomic.Int64 // runs that were deleted here
 	retentionWaits atomic.Int64 // nanoseconds that a run which prunes has waited for a slot, as last seen
@@ -155,6 +156,7 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 		awaited:  newAwaited(),
 		spacing:  newSpacing(),
 		catalog:  newCatalog(transactions != nil),
+		queues:   newQueueSettings(),
 		failed:   make(chan struct{}),
 
 		drainAsked:     make(chan struct{}),
@@ -177,7 +179,7 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 func (n *Node) Start(ctx context.Context) error {
 	boot := n.standing.boot()
 	if n.shared != nil {
-		n.shared.Listen(n.enqueued)
+		n.shared.Listen(persistence.Listener{Enqueued: n.enqueued, QueuesChanged: n.queuesChanged})
 	}
 	err := n.join(ctx, boot)
 	if err != nil {
@@ -185,6 +187,9 @@ func (n *Node) Start(ctx context.Context) error {
 		return err
 	}
 	err = n.renewFirst(ctx, boot)
+	if err == nil {
+		err = n.refreshQueues(ctx)
+	}
 	if err == nil {
 		err = n.startActors(ctx)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"singularity/persistence"
@@ -113,7 +112,7 @@ func (n *Node) ask(ctx context.Context, m admit) (admitted, error) {
 }
 
 func (n *Node) checkOptions(o workflow.Options, program *workflow.Program) error {
-	if queue := cmp.Or(o.Queue, "default"); n.cfg.Queues[queue] == 0 {
+	if queue := cmp.Or(o.Queue, "default"); n.slots(queue) == 0 {
 		return workflow.Invalidf("queue", "is %q; this node has %v", queue, n.queueNames())
 	}
 	if o.Priority < 0 || o.Priority > 9 {
@@ -181,15 +180,6 @@ func checkEphemeral(o workflow.Options) error {
 	return nil
 }
 
-func (n *Node) queueNames() []string {
-	names := make([]string, 0, len(n.cfg.Queues))
-	for name := range n.cfg.Queues {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
 // admission makes the dispatcher's message of an accepted input.
 func (n *Node) admission(req workflow.StartRequest, program *workflow.Program, admission workflow.Admission) (admit, chan workflow.Run) {
 	id := req.ID
@@ -209,6 +199,7 @@ func (n *Node) admission(req workflow.StartRequest, program *workflow.Program, a
 		InputHash: admission.Hash,
 		Extras:    persistence.Extras{Due: req.Due, Delay: req.Delay, Deadline: cmp.Or(req.Deadline, program.Deadline), Tags: req.Tags},
 	}
+	insert.LimitKey = n.queues.of(insert.Queue).limitKey(insert.Input)
 	ended := make(chan workflow.Run, 1)
 	run := workflow.Run{
 		ID: id, Workflow: insert.Workflow, Version: insert.Version, State: workflow.Running,
@@ -397,6 +388,7 @@ func (n *Node) Cancel(ctx context.Context, id workflow.RunID, reason string) (wo
 	n.watchers.end(*verdict.Changed)
 	n.tellCancelled(id, verdict.Changed.Epoch)
 	n.tellCancelledElsewhere(id)
+	n.tellDispatcher(roomMade{verdict.Changed.Queue})
 	return *verdict.Changed, nil
 }
 

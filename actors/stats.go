@@ -4,17 +4,19 @@ import (
 	"math/bits"
 	"sync/atomic"
 	"time"
+
+	"singularity/persistence"
 )
 
 // Stats is what a node did since it was made, and how it stands.
 type Stats struct {
 	JournalStats
-	Takeovers int64 // nodes that this one declared dead
-	Runs      int64 // in memory
-	LostSlots int64 // to steps that ignore their cancelled context
-	Pruned    int64 // runs that were deleted because they had been kept long enough
-	Outage    bool  // the store takes no writes
-	Leased    bool  // the node may begin runs and steps
+	Takeovers map[persistence.Ground]TakeoverStats // of nodes that this one declared dead
+	Runs      int64                                // in memory
+	LostSlots int64                                // to steps that ignore their cancelled context
+	Pruned    int64                                // runs that were deleted because they had been kept long enough
+	Outage    bool                                 // the store takes no writes
+	Leased    bool                                 // the node may begin runs and steps
 	Draining  bool
 	// RetentionWaits is for how long the run that deletes has waited for a slot,
 	// as of the last look.
@@ -25,7 +27,7 @@ type Stats struct {
 func (n *Node) Stats() Stats {
 	return Stats{
 		JournalStats: n.journal.Stats(),
-		Takeovers:    n.takeovers.Load(),
+		Takeovers:    n.takeovers.read(),
 		Runs:         n.load.Load(),
 		LostSlots:    n.lostSlots.Load(),
 		Pruned:       n.pruned.Load(),

@@ -35,9 +35,16 @@ type Shared interface {
 	// Owner returns the boot that runs a run now, and none when nobody does. It is
 	// workflow.ErrRunNotFound for a run that is not there.
 	Owner(ctx context.Context, run workflow.RunID) (BootID, error)
-	// Listen makes the store call wake, from a goroutine of its own, when a
-	// caller's transaction has put runs into a queue. It is called before Join.
-	Listen(wake func(queue string))
+	// Listen makes the store call the functions of a listener, from a goroutine of
+	// its own. It is called before Join.
+	Listen(Listener)
+}
+
+// Listener is what a node does about the news of others. Its functions return at
+// once.
+type Listener struct {
+	Enqueued      func(queue string) // a caller's transaction has put runs into a queue
+	QueuesChanged func()             // an operator has said something of a queue
 }
 
 // Times of leases, as the nodes keep them.
@@ -80,6 +87,8 @@ type Renewal struct {
 	Suspects []Suspect
 	// Elsewhere: other boots have runs running, which may need a new owner.
 	Elsewhere bool
+	// Queues is another number after each change of any queue's settings.
+	Queues int64
 }
 
 // Suspect is a boot that may be dead.

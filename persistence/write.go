@@ -25,8 +25,16 @@ type Verdict struct {
 	// Owned reports that an Insert as owned did get its owner.
 	Owned bool
 	// Wait is how long an Insert's run has to wait until it is due, on the clock of
-	// the store; not positive for one that is.
+	// the store; not positive for one that is. Of a limited Claim it is how long it
+	// takes until another one may find more, though no run ends or comes; zero for
+	// never.
 	Wait time.Duration
+	// Held reports that a limited Claim was not tried, since another one of the same
+	// queue is under way, which is over in a few milliseconds.
+	Held bool
+	// Left reports that the limits would let runs begin that are due and that a
+	// limited Claim does not know.
+	Left bool
 	// Activations are the runs that a Claim or Reactivate took hold of.
 	Activations []Activation
 	// Changed is the run after a Cancel or Retry, without its documents.
@@ -92,6 +100,13 @@ type Claim struct {
 	// Solo takes runs that have to run alone, because their process died twice
 	// since their last checkpoint; otherwise those are left out.
 	Solo bool
+	// Limited takes no more than the queue's limits let begin, as they are in the
+	// store, and nothing while it is paused. Two limited claims of a queue are never
+	// under way at once: the second is Held, and waits for nothing. If the settings
+	// name a path, keys take turns, across all claims; within a key it goes by sort
+	// key and id. Runs that have no key yet, though there is a path, get theirs
+	// first. Such a claim has its batch to itself; else it is ErrBadWrite.
+	Limited bool
 }
 
 // Fence is what a run's owner believes of its row. A write with a fence lands

@@ -111,6 +111,9 @@ func translate(err error) error {
 
 // refusalOf returns an error of the API with its detail.
 func refusalOf(code connect.Code, err error, detail *messages.ErrorDetail) *connect.Error {
+	if one, ok := errors.AsType[*workflow.StartError](err); ok {
+		detail.Index = new(int32(one.Index))
+	}
 	refusal := connect.NewError(code, err)
 	if encoded, err := connect.NewErrorDetail(detail); err == nil { // it is, for what is UTF-8
 		refusal.AddDetail(encoded)

@@ -18,6 +18,7 @@ var scopes = map[string]persistence.TokenScope{
 	"/":        persistence.ScopeRead,
 
 	messagesconnect.RunServiceStartRunProcedure:  persistence.ScopeRun,
+	messagesconnect.RunServiceStartRunsProcedure: persistence.ScopeRun,
 	messagesconnect.RunServiceGetRunProcedure:    persistence.ScopeRead,
 	messagesconnect.RunServiceListRunsProcedure:  persistence.ScopeRead,
 	messagesconnect.RunServiceWatchRunProcedure:  persistence.ScopeRead,
@@ -36,6 +37,11 @@ var scopes = map[string]persistence.TokenScope{
 	messagesconnect.AgentServiceListAgentsProcedure:  persistence.ScopeRead,
 	messagesconnect.AgentServiceAttachProcedure:      persistence.ScopeRun,
 	messagesconnect.AgentServiceAcknowledgeProcedure: persistence.ScopeRun,
+
+	messagesconnect.QueueServiceListQueuesProcedure:  persistence.ScopeRead,
+	messagesconnect.QueueServicePauseQueueProcedure:  persistence.ScopeAdmin,
+	messagesconnect.QueueServiceResumeQueueProcedure: persistence.ScopeAdmin,
+	messagesconnect.QueueServiceSetQueueProcedure:    persistence.ScopeAdmin,
 
 	messagesconnect.ClusterServiceListMembersProcedure:   persistence.ScopeRead,
 	messagesconnect.ClusterServiceListTakeoversProcedure: persistence.ScopeRead,

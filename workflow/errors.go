@@ -93,6 +93,19 @@ func (e *KeyConflictError) Error() string {
 	return fmt.Sprintf("key %q of workflow %s belongs to run %s; use another key, or start with the same input to attach to that run", e.Key, e.Workflow, e.Run)
 }
 
+// StartError is the start for which a call of [BulkEngine.StartRuns] was refused.
+// None of its runs was started.
+type StartError struct {
+	Index int // among those of the call, from 0
+	Err   error
+}
+
+func (e *StartError) Error() string {
+	return fmt.Sprintf("start %d, counted from 0: %v; none of the runs was started", e.Index, e.Err)
+}
+
+func (e *StartError) Unwrap() error { return e.Err }
+
 // StepError is the failure of one attempt of one step.
 type StepError struct {
 	Run     RunID

@@ -82,6 +82,8 @@ Exit codes: 0 done; 1 the run failed, or the request was refused; 2 wrong usage;
 		group("workflow", "Look at the workflows that can be run", c.workflowList(), c.workflowShow()),
 		group("run", "Start runs of workflows and look after them",
 			c.runStart(), c.runList(), c.runGet(), c.runWait(), c.runCancel(), c.runRetry(), c.runSteps()),
+		group("queue", "Look after the queues in which runs wait for a slot",
+			c.queueList(), c.queuePause(), c.queueResume(), c.queueSet()),
 		c.send(),
 		group("agent", "Look at the receivers of messages", c.agentList()),
 		group("cluster", "Look after the nodes, and into them", c.clusterMembers(), c.clusterTakeovers(), c.clusterActors(), c.clusterDrain(), c.clusterKeys()),

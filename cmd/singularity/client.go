@@ -15,6 +15,7 @@ type client struct {
 	actors    messagesconnect.ActorServiceClient
 	agents    messagesconnect.AgentServiceClient
 	cluster   messagesconnect.ClusterServiceClient
+	queues    messagesconnect.QueueServiceClient
 }
 
 func (c *cli) client() (*client, error) {
@@ -44,6 +45,7 @@ func (c *cli) client() (*client, error) {
 		actors:    messagesconnect.NewActorServiceClient(caller, c.address),
 		agents:    messagesconnect.NewAgentServiceClient(caller, c.address),
 		cluster:   messagesconnect.NewClusterServiceClient(caller, c.address),
+		queues:    messagesconnect.NewQueueServiceClient(caller, c.address),
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -56,6 +57,12 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 	}
 	pruned.Messages = s.inbox.prune(at.Add(-policy.Completed))
 	pruned.Takeovers = s.pruneTakeovers(at.Add(-policy.Takeovers))
+	for _, q := range s.queues {
+		rate := persistence.KeyRate(q.QueueSettings.QueueSettings)
+		maps.DeleteFunc(q.keys, func(_ string, b *persistence.Bucket) bool {
+			return !rate.Limits() || rate.Refill(b, at).Tokens >= rate.Burst
+		})
+	}
 	return pruned, nil
 }
 

@@ -15,6 +15,7 @@ type run struct {
 	workflow.Run // as it is read; Owner is made on reading
 
 	inputHash [32]byte
+	keyed     bool               // LimitKey was looked for
 	boot      persistence.BootID // the owner, also the one that ended the run
 	claim     string             // that took it
 	seq       int64

@@ -42,7 +42,7 @@ func (s *Store) insert(w persistence.Insert, at time.Time) persistence.Verdict {
 		r.Deadline = &deadline
 	}
 	if w.LimitKey != nil {
-		r.LimitKey = *w.LimitKey
+		r.LimitKey, r.keyed = *w.LimitKey, true
 	}
 	if !w.Slot.IsZero() {
 		slot := stored(w.Slot)
@@ -70,14 +70,15 @@ func (s *Store) claim(w persistence.Claim, at time.Time) persistence.Verdict {
 	if !s.alive(w.Boot) {
 		return refused(persistence.ErrFenced)
 	}
-	taken := s.claimed(w)
-	if len(taken) == 0 {
-		taken = s.due(w, at)
-		for _, r := range taken {
-			s.change(r, func() { r.own(w.Boot, w.ID, at) })
-		}
-	}
 	var verdict persistence.Verdict
+	taken := s.claimed(w)
+	switch {
+	case len(taken) > 0:
+	case w.Limited:
+		taken, verdict = s.claimLimited(w, at)
+	default:
+		taken = s.takeDue(w, at)
+	}
 	for _, r := range taken {
 		verdict.Activations = append(verdict.Activations, s.activation(r))
 	}

@@ -91,7 +91,7 @@ func TestPlansUseIndexesWhateverIsKnownOfTheTables(t *testing.T) {
 	explained := append([]*statement{
 		{"whole run", wholeRun}, {"runs", listRuns}, {"steps", listSteps}, {"records", listRecords},
 		{"owned", ownedRuns}, {"ended", selectEnded}, {"backlog", backlogs}, {"expired", oldestOfAll}, {"prune", deleteExpired}, {"prune past", deletePast}, {"prune rest", deleteRest}, {"inbox", readInbox},
-		{"takeovers", listTakeovers}, {"follow", followTakeover},
+		{"takeovers", listTakeovers}, {"follow", followTakeover}, {"queues", listQueues},
 	}, statements...)
 	plans := map[string]string{}
 	for _, knowledge := range []string{`SELECT`, `ANALYZE`, `VACUUM ANALYZE`, fillRuns(50_000), `ANALYZE`, emptyRuns, `ANALYZE`, `VACUUM ANALYZE`} {
@@ -102,7 +102,7 @@ func TestPlansUseIndexesWhateverIsKnownOfTheTables(t *testing.T) {
 			plan := explain(t, conn.Conn(), s)
 			plan.walk(func(n planNode) { checkAccess(t, s.name, knowledge, n) })
 			rendered := plan.render("")
-			if before, ok := plans[s.name]; ok && rendered != before {
+			if before, ok := plans[s.name]; ok && rendered != before && s != takeTurns { // which may sort or hash what it counts
 				t.Errorf("%s: another plan after %s:\n%sbefore:\n%s", s.name, knowledge, rendered, before)
 			}
 			plans[s.name] = rendered
@@ -166,6 +166,12 @@ var hasFirst = map[string]bool{
 	"agent_inbox_done": true, "node_leases_ended": true, "takeovers_declared": true, "workflow_runs_retention": true,
 }
 
+// readsAll are the statements that want the first of all, or all that run: those
+// are few.
+var readsAll = map[string]bool{
+	"backlog": true, "takeovers": true, "queues": true, "queue_usage": true, "take_turns": true,
+}
+
 // checkAccess complains of a step that reads more than it is asked for.
 func checkAccess(t *testing.T, name, knowledge string, n planNode) {
 	t.Helper()
@@ -173,7 +179,7 @@ func checkAccess(t *testing.T, name, knowledge string, n planNode) {
 	case n.Table == "" || n.Type == "ModifyTable":
 	case !strings.HasPrefix(n.Type, "Index"):
 		t.Errorf("%s after %s: %s on %s", name, knowledge, n.Type, n.Table)
-	case n.Cond == "" && name != "backlog" && name != "takeovers" && !(name == "expired" && hasFirst[n.Index]): // which want the first of all
+	case n.Cond == "" && !readsAll[name] && !(name == "expired" && hasFirst[n.Index]):
 		t.Errorf("%s after %s: reads all of %s", name, knowledge, n.Index)
 	}
 }

@@ -49,8 +49,29 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 			return pruned, fmt.Errorf("prune messages, boots and takeovers: %w", err)
 		}
 	}
+	if err := s.query(ctx, nil, deleteBuckets, pruneAtOnce); err != nil {
+		return pruned, fmt.Errorf("prune the buckets of keys: %w", err)
+	}
 	return pruned, nil
 }
+
+// A bucket that is full again is as one that is not there.
+const deleteBuckets = `
+DELETE FROM singularity.queue_buckets AS bucket
+USING (
+	SELECT spent.queue, spent.key
+	FROM singularity.queues AS queue
+	CROSS JOIN LATERAL (
+		SELECT other.queue, other.key
+		FROM singularity.queue_buckets AS other
+		WHERE other.queue = queue.name AND other.keyed = true
+			AND other.refilled_at < now() - coalesce(make_interval(secs => least(
+				coalesce(queue.key_burst, greatest(1, queue.key_rate)) / nullif(queue.key_rate, 0), 1e9)), interval '0')
+		LIMIT $1
+		FOR UPDATE SKIP LOCKED
+	) AS spent
+) AS filled
+WHERE bucket.queue = filled.queue AND bucket.keyed = true AND bucket.key = filled.key`
 
 // look judges the oldest of each kind.
 func (s *Store) look(ctx context.Context, policy persistence.RetentionPolicy) (persistence.Expiry, error) {

@@ -43,8 +43,14 @@ var sessionSettings = map[string]string{
 	"tcp_keepalives_idle":                 "1",
 	"tcp_keepalives_interval":             "1",
 	"tcp_keepalives_count":                "2",
-	"tcp_user_timeout":                    millis(deadLink),
+	"tcp_user_timeout":                    millis(silentSession),
 }
+
+// silentSession is for how long the server keeps the session, and with it the
+// lock, of a node that is cut off. It is longer than the 2.5s for which such a node
+// still begins steps after its last renewal: it has stopped before its lock is
+// free. The server looks once a second.
+const silentSession = 2600 * time.Millisecond
 
 const setForSession = `
 SELECT set_config(setting.name, setting.value, false)
@@ -66,8 +72,13 @@ WHERE lock.locktype = 'advisory' AND lock.objsubid = 1 AND lock.granted
 
 const takeLock = `SELECT pg_advisory_lock(` + lockKey + `)`
 
-// wakeChannel is where a caller's transaction names the queues of its runs.
-const wakeChannel = "singularity_wake"
+// The channels of notifications: wakeChannel is where a caller's transaction
+// names the queues of its runs, queuesChannel where queues are named whose
+// settings have changed.
+const (
+	wakeChannel   = "singularity_wake"
+	queuesChannel = "singularity_queues"
+)
 
 // occupy checks a new connection and makes it the boot's.
 func (s *session) occupy(ctx context.Context, conn *pgx.Conn) error {
@@ -88,11 +99,12 @@ func (s *session) occupy(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, takeLock, string(s.boot)); err != nil {
 		return err
 	}
-	if s.wake == nil {
-		return nil
+	for _, channel := range []string{wakeChannel, queuesChannel} {
+		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+			return err
+		}
 	}
-	_, err := conn.Exec(ctx, "LISTEN "+wakeChannel)
-	return err
+	return nil
 }
 
 const inspectSession = `

@@ -40,6 +40,8 @@ type Engine struct {
 	AgentList []workflow.Agent
 	// Deliveries are what whoever attaches gets.
 	Deliveries []workflow.Delivery
+	// QueueList is what Queues answers with.
+	QueueList []workflow.Queue
 	// Tree is what ActorTree answers with.
 	Tree *messages.Actor
 	// MemberList is what Members answers with.
@@ -126,6 +128,26 @@ func (e *Engine) KeyChanges() []string {
 func (e *Engine) StartRun(_ context.Context, request workflow.StartRequest) (workflow.Pending, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.start(request)
+}
+
+// StartRuns implements [server.Engine].
+func (e *Engine) StartRuns(_ context.Context, requests []workflow.StartRequest) ([]workflow.Pending, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	before := slices.Clone(e.runs)
+	started := make([]workflow.Pending, len(requests))
+	for i, request := range requests {
+		var err error
+		if started[i], err = e.start(request); err != nil {
+			e.runs = before
+			return nil, &workflow.StartError{Index: i, Err: err}
+		}
+	}
+	return started, nil
+}
+
+func (e *Engine) start(request workflow.StartRequest) (workflow.Pending, error) {
 	e.starts = append(e.starts, request)
 	if e.Err != nil {
 		return nil, e.Err

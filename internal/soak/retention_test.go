@@ -2,9 +2,9 @@ package soak
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,22 +117,25 @@ func (c *cluster) judgeSizes(seen []sizes, started, perSecond int) {
 type steady struct {
 	stopped chan struct{}
 	clients sync.WaitGroup
-	started int
+	started atomic.Int64
 }
 
 func (c *cluster) startSteady(e *engine, flow *workflow.Workflow[order, receipt], perSecond int) *steady {
 	s := &steady{stopped: make(chan struct{})}
+	start := func() {
+		if _, err := flow.Start(c.t.Context(), e, order{"steady"}); err != nil {
+			c.t.Errorf("start a run: %v", err)
+			return
+		}
+		s.started.Add(1)
+	}
 	s.clients.Go(func() {
 		next := time.NewTicker(time.Second / time.Duration(perSecond))
 		defer next.Stop()
 		for {
 			select {
 			case <-next.C:
-				if _, err := flow.Start(c.t.Context(), e, order{fmt.Sprint("number ", s.started)}); err != nil {
-					c.t.Errorf("start run %d: %v", s.started, err)
-					return
-				}
-				s.started++
+				s.clients.Go(start)
 			case <-s.stopped:
 				return
 			case <-c.t.Context().Done():
@@ -147,5 +150,5 @@ func (c *cluster) startSteady(e *engine, flow *workflow.Workflow[order, receipt]
 func (s *steady) stop() int {
 	close(s.stopped)
 	s.clients.Wait()
-	return s.started
+	return int(s.started.Load())
 }

@@ -187,7 +187,7 @@ func TestRateLimitedQueueStartsRunsOnTime(t *testing.T) {
 func TestKeysShareAQueueFairly(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		const keys, each, slots = 100, 15, 20 // 1200 runs in the minute
+		const keys, each, slots = 1000, 15, 200 // 12,000 runs in the minute
 		var mu sync.Mutex
 		began := map[int]int{}
 		flow := workflow.New("flow", workflow.Do("work", func(_ context.Context, s *count) error {

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -40,9 +41,33 @@ func (n *Node) pruning() *workflow.Workflow[struct{}, persistence.Pruned] {
 	)
 }
 
+// retentionPolicy is the node's own, but for the queues of which operators said
+// for how long they keep their runs.
+func (n *Node) retentionPolicy() persistence.RetentionPolicy {
+	policy := n.cfg.Retention
+	policy.Queues = maps.Clone(policy.Queues)
+	for name, settings := range *n.queues.known.Load() {
+		if settings.RetainCompleted == 0 && settings.RetainFailed == 0 {
+			continue
+		}
+		ages := policy.Queues[name]
+		if settings.RetainCompleted > 0 {
+			ages.Completed, ages.Cancelled = time.Duration(settings.RetainCompleted)*time.Second, 0
+		}
+		if settings.RetainFailed > 0 {
+			ages.Failed, ages.Quarantined = time.Duration(settings.RetainFailed)*time.Second, 0
+		}
+		if policy.Queues == nil {
+			policy.Queues = map[string]persistence.RetentionAges{}
+		}
+		policy.Queues[name] = ages
+	}
+	return policy
+}
+
 // prune deletes some of what has expired.
 func (n *Node) prune(ctx context.Context) (persistence.Pruned, error) {
-	pruned, err := n.store.Prune(ctx, n.cfg.Retention, pruneAtOnce)
+	pruned, err := n.store.Prune(ctx, n.retentionPolicy(), pruneAtOnce)
 	n.pruned.Add(int64(pruned.Runs))
 	return pruned, err
 }

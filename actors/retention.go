@@ -67,12 +67,12 @@ func (r *retention) lookLater(ctx actor.Context) {
 	if r.next != nil {
 		r.next.Stop()
 	}
-	r.next = time.AfterFunc(r.node.expiryEvery(), func() { root.Send(self, lookForExpired{}) })
+	r.next = time.AfterFunc(betweenLooks(r.node.retentionPolicy()), func() { root.Send(self, lookForExpired{}) })
 }
 
-// expiryEvery is the time between two looks.
-func (n *Node) expiryEvery() time.Duration {
-	return min(expiryEvery, max(expirySoonest, n.cfg.Retention.Shortest()/2))
+// betweenLooks is the time between two looks.
+func betweenLooks(policy persistence.RetentionPolicy) time.Duration {
+	return min(expiryEvery, max(expirySoonest, policy.Shortest()/2))
 }
 
 func (r *retention) look(ctx actor.Context) {
@@ -106,12 +106,13 @@ func (r *retention) found(m expiredFound) {
 
 // beginPruning starts a run that prunes, if there is need of one.
 func (n *Node) beginPruning(ctx context.Context) (persistence.Expiry, error) {
-	found, err := n.store.Expired(ctx, n.cfg.Retention)
+	policy := n.retentionPolicy()
+	found, err := n.store.Expired(ctx, policy)
 	if err != nil || !found.Due() || !found.Run.IsZero() {
 		return found, err
 	}
 	// Nodes that look at the same time start the same run.
-	slot := time.Now().Truncate(n.expiryEvery()).UTC().Format(time.RFC3339)
+	slot := time.Now().Truncate(betweenLooks(policy)).UTC().Format(time.RFC3339)
 	_, err = n.StartRun(ctx, workflow.StartRequest{
 		Workflow: persistence.RetentionWorkflow, Input: json.RawMessage(`{}`),
 		Options: workflow.Options{Queue: n.retentionQueue(), Key: slot},

@@ -96,6 +96,32 @@ func TestQueuesKeepTheirRunsForTimesOfTheirOwn(t *testing.T) {
 	})
 }
 
+func TestOperatorsSayHowLongAQueueKeepsItsRuns(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		counting := workflow.New("counting", add("one"))
+		policy := persistence.RetentionPolicy{Queues: map[string]persistence.RetentionAges{"training": {Completed: time.Hour}}}
+		node := startNode(t, memory.New(), Config{Retention: policy}, counting)
+		finish(t, startWith(t, node, counting, workflow.Options{Queue: "training"}))
+		finish(t, start(t, node, counting))
+		for queue, seconds := range map[string]int{"training": 3 * 3600, "default": 2 * 3600} {
+			if _, err := node.SetQueue(t.Context(), queue, workflow.QueueChange{RetainCompleted: new(seconds)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(30 * time.Minute)
+		for _, kept := range []int{2, 2, 1, 0} { // at each half hour
+			if runs := listed(t, node, "counting"); len(runs) != kept {
+				t.Errorf("%+v are left, want %d", runs, kept)
+			}
+			time.Sleep(time.Hour)
+		}
+		if policy.Queues["training"].Completed != time.Hour {
+			t.Error("what operators say is written into the node's configuration")
+		}
+	})
+}
+
 func TestNodesPruneByOneRunTogether(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {

@@ -75,16 +75,6 @@ func (r Run) Err() error {
 	}
 }
 
-// Filter selects runs, newest first. Zero fields select all.
-type Filter struct {
-	Workflow string
-	States   []State
-	Queue    string
-	Key      string
-	Limit    int   // rows; defaults to 100, at most 1,000
-	Before   RunID // only runs older than this one: the last of the page before
-}
-
 // StepRun is one line of a run's history: a checkpoint, or a failed attempt.
 type StepRun struct {
 	Seq        int64           `json:"seq"` // from 1

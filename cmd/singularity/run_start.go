@@ -20,6 +20,7 @@ func (c *cli) runStart() *cobra.Command {
 		wait    bool
 		at      string
 		in      time.Duration
+		unique  uniqueFlags
 	)
 	command := &cobra.Command{
 		Use:   "start NAME",
@@ -31,7 +32,8 @@ A start with the key or id of an earlier run, and with the same input, attaches
 to that run. Ctrl-C ends the waiting, not the run.`,
 		Example: `  singularity run start greet --input '{"name":"Ada"}' --wait
   singularity run start greet --input @input.json --key ada --wait -o json
-  singularity run start greet --in 24h --tag reminder`,
+  singularity run start greet --in 24h --tag reminder
+  singularity run start greet --in 1m --unique workflow,input --on-conflict replace`,
 		Args: arguments("NAME"),
 	}
 	flags := command.Flags()
@@ -43,6 +45,7 @@ to that run. Ctrl-C ends the waiting, not the run.`,
 	flags.StringVar(&at, "at", "", "when the run may start, as 2026-03-01T09:00:00Z (default now)")
 	flags.DurationVar(&in, "in", 0, "how long from now the run may start, as 90s or 24h")
 	flags.StringSliceVar(&request.Tags, "tag", nil, "a word to find the run by; may be given again")
+	unique.register(flags)
 	command.MarkFlagsMutuallyExclusive("at", "in")
 	flags.StringVar(&request.Id, "id", "", "the id of the run, a UUID (default: a fresh one)")
 
@@ -60,6 +63,9 @@ to that run. Ctrl-C ends the waiting, not the run.`,
 			return usagef("--id: %w", err)
 		}
 		if err := startTime(request, at, in); err != nil {
+			return err
+		}
+		if request.Unique, err = unique.message(); err != nil {
 			return err
 		}
 		request.Workflow, request.InputJson = args[0], string(document)

@@ -22,6 +22,7 @@ var statements = []*statement{
 	lockRuns, insertRun, insertRuns, insertFullRuns, existingByID, existingByKey,
 	completeStep, advanceRuns, insertRecords, upsertResults, landedEntries, landedBare,
 	claimRuns, claimedRuns, reactivateRuns, cancelRuns, retryRuns, keyHolders, bareRuns,
+	lockUnique, lapseUnique, replaceRuns, existingByUnique, lapseRivals,
 	lockInboxes, insertMessages, postMessages, finishMessages,
 }
 

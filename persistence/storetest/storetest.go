@@ -65,7 +65,7 @@ type story struct {
 
 func stories() []story {
 	return slices.Concat(
-		insertStories, keyStories, claimStories, backlogStories, advanceStories, fenceStories,
+		insertStories, keyStories, uniqueStories, contestStories, claimStories, backlogStories, advanceStories, fenceStories,
 		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories,
 		readStories, retentionStories, batchStories, concurrencyStories, restartStories,
 	)

@@ -20,11 +20,21 @@ var lockUnique = &statement{"lock_unique", `
 SELECT pg_advisory_xact_lock(w.lock)
 FROM unnest($1::bigint[]) AS w (lock)`}
 
+// holders are the runs that hold the keys of w. LIMIT keeps them from being found
+// in any other way than key by key, however few there are.
+const holders = `LATERAL (
+	SELECT id
+	FROM singularity.workflow_runs
+	WHERE unique_key = w.wanted AND ` + holdsUnique + `
+	LIMIT 1
+) AS holder`
+
 var lapseUnique = &statement{"lapse_unique", `
 UPDATE singularity.workflow_runs AS run
 SET unique_key = ''
 FROM unnest($1::bytea[]) AS w (wanted)
-WHERE run.unique_key = ANY (ARRAY[w.wanted]) AND ` + holdsUnique + ` AND (run.unique_until <= now()) IS TRUE`}
+CROSS JOIN ` + holders + `
+WHERE run.id = ANY (ARRAY[holder.id]) AND (run.unique_until <= now()) IS TRUE`}
 
 // A claim that is under way has the row, and is waited for: its run has begun
 // then. A run that is there is not there to replace itself.
@@ -32,7 +42,8 @@ var replaceRuns = &statement{"replace_runs", `
 UPDATE singularity.workflow_runs AS run
 SET state = 'cancelled', sort_key = NULL, reason = w.reason, epoch = run.epoch + 1, finished_at = now(), updated_at = now()
 FROM unnest($1::uuid[], $2::bytea[], $3::text[]) WITH ORDINALITY AS w (id, wanted, reason, n)
-WHERE run.unique_key = ANY (ARRAY[w.wanted]) AND ` + holdsUnique + ` AND (run.started_at IS NULL) IS TRUE
+CROSS JOIN ` + holders + `
+WHERE run.id = ANY (ARRAY[holder.id]) AND (run.started_at IS NULL AND run.finished_at IS NULL) IS TRUE
 	AND (SELECT true FROM singularity.workflow_runs AS there WHERE there.id = w.id LIMIT 1) IS NOT TRUE
 RETURNING w.n, ` + runColumns}
 
@@ -51,7 +62,8 @@ var lapseRivals = &statement{"lapse_rivals", `
 UPDATE singularity.workflow_runs AS run
 SET unique_key = ''
 FROM (SELECT unique_key FROM singularity.workflow_runs WHERE id = ANY ($1::uuid[]) AND unique_key <> '') AS w (wanted)
-WHERE run.unique_key = ANY (ARRAY[w.wanted]) AND ` + holdsUnique + ` AND (run.unique_until <= now()) IS TRUE`}
+CROSS JOIN ` + holders + `
+WHERE run.id = ANY (ARRAY[holder.id]) AND (run.unique_until <= now()) IS TRUE`}
 
 // uniqueHolder is the other run that holds the unique key of this one, which
 // would hold it too.

@@ -96,8 +96,10 @@ SET state = 'available', attempt = 0, crash_count = 0, error = NULL, reason = NU
 	unique_key = CASE WHEN run.unique_until <= now() THEN '' ELSE run.unique_key END
 FROM unnest($1::uuid[]) AS w (id)
 WHERE run.id = ANY (ARRAY[w.id]) AND run.state IN ('failed', 'cancelled', 'quarantined', 'waiting')
-	AND (SELECT true FROM singularity.workflow_runs AS holder WHERE ` + hasKey + ` LIMIT 1) IS NOT TRUE
-	AND (` + uniqueHolder + `) IS NULL
+	AND (
+		(SELECT true FROM singularity.workflow_runs AS holder WHERE ` + hasKey + ` LIMIT 1) IS NOT TRUE
+		AND (` + uniqueHolder + `) IS NULL
+	) IS TRUE
 RETURNING run.id`}
 
 // The runs as they are now, with those that have the keys of the others.

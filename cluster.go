@@ -44,7 +44,8 @@ type Cluster struct {
 	// are registered in the database are asked.
 	Seeds []string
 	// TLSDir is a folder of "singularity certs node", and GossipKeyFile a file of
-	// keys. Both are required beyond loopback.
+	// keys, which is written when they are replaced. Both are required beyond
+	// loopback.
 	TLSDir, GossipKeyFile string
 }
 
@@ -60,6 +61,8 @@ const (
 	defaultActors = "127.0.0.1:7947"
 	anyPort       = "127.0.0.1:0"
 )
+
+var errNotInCluster = fmt.Errorf("%w: this node is not in the cluster now", workflow.ErrUnreachable)
 
 // The types of messages between engines.
 const (
@@ -254,9 +257,9 @@ func (p *peers) Ask(ctx context.Context, boot persistence.BootID, letter *messag
 	}
 	m := p.membership()
 	if m == nil {
-		return nil, fmt.Errorf("%w: this node is not in the cluster now", workflow.ErrUnreachable)
+		return nil, errNotInCluster
 	}
-	reply, err := m.Call(ctx, string(boot), remoting.Message{
+	reply, err := p.call(ctx, m, boot, remoting.Message{
 		ID: letter.GetId(), Type: letterType, Target: letter.GetTarget(), Payload: payload,
 	})
 	switch {
@@ -271,6 +274,34 @@ func (p *peers) Ask(ctx context.Context, boot persistence.BootID, letter *messag
 		return nil, fmt.Errorf("read the reply to a letter: %w", err)
 	}
 	return &answer, nil
+}
+
+// call sends a message to a boot, at the address that is registered if it is not
+// seen: its gossip may have other keys.
+func (p *peers) call(ctx context.Context, m *cluster.Membership, boot persistence.BootID, message remoting.Message) (remoting.Reply, error) {
+	if _, seen := m.View().Member(string(boot)); !seen {
+		members, err := p.store.Members(ctx)
+		if err != nil {
+			return remoting.Reply{}, fmt.Errorf("%w: %w", remoting.ErrUnreachable, err)
+		}
+		for _, member := range members {
+			if member.Boot == boot && member.Actors != "" {
+				return m.CallAt(ctx, remoting.Peer{Address: member.Actors, Boot: string(boot)}, message)
+			}
+		}
+	}
+	return m.Call(ctx, string(boot), message)
+}
+
+// Others implements [actors.Peers].
+func (p *peers) Others() map[persistence.BootID]string {
+	others := map[persistence.BootID]string{}
+	if m := p.membership(); m != nil {
+		for _, member := range m.View().Members() {
+			others[persistence.BootID(member.Boot)] = member.Instance
+		}
+	}
+	return others
 }
 
 // At implements [actors.Peers].

@@ -210,7 +210,7 @@ func (n *Node) admission(req workflow.StartRequest, program *workflow.Program, a
 		Key:       cmp.Or(req.Key, admission.Key),
 		Input:     admission.Input,
 		InputHash: admission.Hash,
-		Extras:    persistence.Extras{Due: req.Due, Delay: req.Delay, Deadline: req.Deadline, Tags: req.Tags},
+		Extras:    persistence.Extras{Due: req.Due, Delay: req.Delay, Deadline: cmp.Or(req.Deadline, program.Deadline), Tags: req.Tags},
 	}
 	insert.Unique = uniqueOf(req.Unique, insert)
 	ended := make(chan workflow.Run, 1)
@@ -219,11 +219,15 @@ func (n *Node) admission(req workflow.StartRequest, program *workflow.Program, a
 		Queue: insert.Queue, Priority: insert.Priority, Key: insert.Key, Step: insert.Step,
 		Epoch: 1, Owner: n.cfg.Instance, Input: insert.Input, CreatedAt: now, DueAt: now, StartedAt: &now,
 	}
+	if insert.Deadline > 0 {
+		deadline := now.Add(insert.Deadline)
+		run.Deadline = &deadline
+	}
 	return admit{
 		insert: insert,
 		chosen: !req.ID.IsZero(),
 		launch: launch{
-			activation: persistence.Activation{Run: run},
+			activation: persistence.Activation{Run: run, Left: insert.Deadline},
 			program:    program,
 			first:      admission.State,
 			life:       &runLife{ended: ended},

@@ -118,6 +118,9 @@ func (m *Membership) ActorsAddress() string { return m.network.Self().Address }
 // View is who is in the cluster, as far as this member sees.
 func (m *Membership) View() gossip.View { return m.gossip.View() }
 
+// Keyring has the keys that encrypt the gossip of this member.
+func (m *Membership) Keyring() *gossip.Keyring { return m.gossip.Keyring() }
+
 // Complete reports whether hints reach everybody: this member sees all that are
 // registered, and has a stream to each, or to as many as it keeps.
 func (m *Membership) Complete() bool { return m.others.complete() }
@@ -130,6 +133,12 @@ func (m *Membership) Call(ctx context.Context, boot string, message remoting.Mes
 	if !known {
 		return remoting.Reply{}, fmt.Errorf("%w: no member of the cluster has boot %s", remoting.ErrUnreachable, boot)
 	}
+	return m.network.Call(ctx, peer, message)
+}
+
+// CallAt is Call for a member that this one does not see: its gossip may be cut
+// off, or have other keys.
+func (m *Membership) CallAt(ctx context.Context, peer remoting.Peer, message remoting.Message) (remoting.Reply, error) {
 	return m.network.Call(ctx, peer, message)
 }
 

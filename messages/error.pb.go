@@ -59,6 +59,8 @@ const (
 	ErrorDetail_REASON_UNREACHABLE ErrorDetail_Reason = 15
 	// No reply came in time. The message may have been acted on.
 	ErrorDetail_REASON_NO_REPLY ErrorDetail_Reason = 16
+	// Some nodes are not ready for it, or do not answer. Nothing was done.
+	ErrorDetail_REASON_NODES_NOT_READY ErrorDetail_Reason = 17
 	// Another run is there that is to be the only one: run_id.
 	ErrorDetail_REASON_NOT_UNIQUE ErrorDetail_Reason = 19
 )
@@ -83,6 +85,7 @@ var (
 		14: "REASON_UNKNOWN_STEP",
 		15: "REASON_UNREACHABLE",
 		16: "REASON_NO_REPLY",
+		17: "REASON_NODES_NOT_READY",
 		19: "REASON_NOT_UNIQUE",
 	}
 	ErrorDetail_Reason_value = map[string]int32{
@@ -103,6 +106,7 @@ var (
 		"REASON_UNKNOWN_STEP":      14,
 		"REASON_UNREACHABLE":       15,
 		"REASON_NO_REPLY":          16,
+		"REASON_NODES_NOT_READY":   17,
 		"REASON_NOT_UNIQUE":        19,
 	}
 )
@@ -230,14 +234,14 @@ var File_singularity_v1_error_proto protoreflect.FileDescriptor
 
 const file_singularity_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x1asingularity/v1/error.proto\x12\x0esingularity.v1\"\x88\x05\n" +
+	"\x1asingularity/v1/error.proto\x12\x0esingularity.v1\"\xa4\x05\n" +
 	"\vErrorDetail\x12:\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\".singularity.v1.ErrorDetail.ReasonR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x14\n" +
 	"\x05limit\x18\x04 \x01(\x03R\x05limit\x12\x15\n" +
 	"\x06run_id\x18\x05 \x01(\tR\x05runId\x12\x14\n" +
-	"\x05known\x18\x06 \x03(\tR\x05known\"\xcf\x03\n" +
+	"\x05known\x18\x06 \x03(\tR\x05known\"\xeb\x03\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14REASON_INVALID_INPUT\x10\x01\x12\x14\n" +
@@ -256,7 +260,8 @@ const file_singularity_v1_error_proto_rawDesc = "" +
 	"\x12REASON_WRONG_STATE\x10\r\x12\x17\n" +
 	"\x13REASON_UNKNOWN_STEP\x10\x0e\x12\x16\n" +
 	"\x12REASON_UNREACHABLE\x10\x0f\x12\x13\n" +
-	"\x0fREASON_NO_REPLY\x10\x10\x12\x15\n" +
+	"\x0fREASON_NO_REPLY\x10\x10\x12\x1a\n" +
+	"\x16REASON_NODES_NOT_READY\x10\x11\x12\x15\n" +
 	"\x11REASON_NOT_UNIQUE\x10\x13B\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
 
 var (

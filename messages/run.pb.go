@@ -516,7 +516,8 @@ func (x *Record) GetAt() *timestamppb.Timestamp {
 // RunEvent is something that happened to a run just now.
 type RunEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// step_started, step_progress, step_finished, step_failed or run_ended.
+	// step_started, step_progress, step_finished, step_failed, step_snoozed or
+	// run_ended.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// The step, with the turn of a loop: agent[17].
 	Step string `protobuf:"bytes,2,opt,name=step,proto3" json:"step,omitempty"`
@@ -526,7 +527,8 @@ type RunEvent struct {
 	ProgressJson string `protobuf:"bytes,4,opt,name=progress_json,json=progressJson,proto3" json:"progress_json,omitempty"`
 	// What the attempt said, in step_failed.
 	Error string `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
-	// How long until the next attempt, in step_failed; absent when there is none.
+	// How long until the next attempt, in step_failed and step_snoozed; absent when
+	// there is none.
 	RetryIn *durationpb.Duration `protobuf:"bytes,6,opt,name=retry_in,json=retryIn,proto3" json:"retry_in,omitempty"`
 	// How long the attempt took, in step_finished and step_failed.
 	Elapsed *durationpb.Duration `protobuf:"bytes,7,opt,name=elapsed,proto3" json:"elapsed,omitempty"`

@@ -38,7 +38,7 @@ func checkAdvance(w Advance) error {
 		if w.Entry == nil {
 			return fmt.Errorf("%w: an owner cannot go on without an entry", ErrBadWrite)
 		}
-	case workflow.Completed, workflow.Failed, workflow.Available, workflow.Retryable, workflow.Waiting:
+	case workflow.Completed, workflow.Failed, workflow.Cancelled, workflow.Available, workflow.Retryable, workflow.Waiting:
 	default:
 		return fmt.Errorf("%w: an owner cannot make its run %q", ErrBadWrite, w.State)
 	}

@@ -36,9 +36,10 @@ type Verdict struct {
 
 // Activation is the right to run a run, and where it stands.
 type Activation struct {
-	Run     workflow.Run // with its input, without its output
-	Seq     int64        // commits of its owners so far
-	State   []byte       // the last checkpoint's; nil before the first: begin with the input
+	Run     workflow.Run  // with its input, without its output
+	Left    time.Duration // until its deadline, on the clock of the store; not positive when that is over
+	Seq     int64         // commits of its owners so far
+	State   []byte        // the last checkpoint's; nil before the first: begin with the input
 	Summary *workflow.Summary
 }
 
@@ -80,8 +81,8 @@ type Extras struct {
 	Unique   *Unique
 }
 
-// Empty reports whether nothing is set.
-func (e Extras) Empty() bool {
+// Plain reports whether nothing is set.
+func (e Extras) Plain() bool {
 	return e.Due.IsZero() && e.Delay == 0 && e.Deadline == 0 && len(e.Tags) == 0 && e.LimitKey == nil && e.Schedule == "" && e.Batch == "" &&
 		e.Unique == nil
 }
@@ -115,9 +116,10 @@ type Fence struct {
 // end of the run, or its release.
 type Advance struct {
 	Fence
-	// State is what the run becomes: Running, Completed or Failed; or, releasing
-	// it with the next epoch and without an owner, Available (handed over),
-	// Retryable (Delay from now) or Waiting (for Reason).
+	// State is what the run becomes: Running, Completed, Failed or Cancelled; or,
+	// releasing it with the next epoch and without an owner, Available (handed
+	// over), Retryable (Delay from now, but by its deadline) or Waiting (for
+	// Reason).
 	State   workflow.State
 	Step    string // that runs next, or was the last; empty once completed
 	Turn    int
@@ -165,10 +167,10 @@ type Cancel struct {
 }
 
 // Retry makes a failed, cancelled, quarantined or waiting run available again,
-// at the step where it stands, with fresh attempts and the next epoch. A run
-// in any other state is workflow.ErrWrongState; one whose key has passed to a
-// newer run is a *workflow.KeyConflictError that names it, and one whose unique
-// key has, a *workflow.UniqueError.
+// at the step where it stands, with fresh attempts, no deadline and the next
+// epoch. A run in any other state is workflow.ErrWrongState; one whose key has
+// passed to a newer run is a *workflow.KeyConflictError that names it, and one
+// whose unique key has, a *workflow.UniqueError.
 type Retry struct {
 	Run workflow.RunID
 }

@@ -55,6 +55,8 @@ var errorCases = []errorCase{
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_UNKNOWN_STEP}},
 	{"ErrWrongState", workflow.ErrWrongState, 400, "failed_precondition",
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_WRONG_STATE}},
+	{"ErrNodesNotReady", workflow.ErrNodesNotReady, 400, "failed_precondition",
+		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_NODES_NOT_READY}},
 	{"ErrQueueFull", workflow.ErrQueueFull, 429, "resource_exhausted",
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_QUEUE_FULL}},
 	{"ErrOutcomeUnknown", workflow.ErrOutcomeUnknown, 503, "unavailable",
@@ -96,7 +98,7 @@ func TestEveryErrorHasACodeAndADetail(t *testing.T) {
 
 // runErrors are errors of package workflow that describe how a run went. Runs
 // carry their text; no call returns them.
-var runErrors = []string{"StepError", "PanicError", "TimeoutError", "RunError"}
+var runErrors = []string{"StepError", "PanicError", "TimeoutError", "RunError", "ErrOverdue"}
 
 func TestNoErrorOfAnEngineIsForgotten(t *testing.T) {
 	t.Parallel()

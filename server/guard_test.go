@@ -56,8 +56,8 @@ func TestEveryRouteRefusesForeignHostsAndOrigins(t *testing.T) {
 		{"neighbour site", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }},
 	}
 	handler := server.Handler(&servertest.Engine{}, server.Config{})
-	if got := len(routes()); got != 5+19 {
-		t.Errorf("found %d routes, want 24: is a service missing from the list of files?", got)
+	if got := len(routes()); got != 5+23 {
+		t.Errorf("found %d routes, want 28: is a service missing from the list of files?", got)
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -42,4 +42,9 @@ var scopes = map[string]persistence.TokenScope{
 	messagesconnect.ClusterServiceListMembersProcedure:   persistence.ScopeRead,
 	messagesconnect.ClusterServiceListTakeoversProcedure: persistence.ScopeRead,
 	messagesconnect.ClusterServiceDrainNodeProcedure:     persistence.ScopeAdmin,
+
+	messagesconnect.ClusterServiceListKeysProcedure:  persistence.ScopeAdmin,
+	messagesconnect.ClusterServiceAddKeyProcedure:    persistence.ScopeAdmin,
+	messagesconnect.ClusterServiceUseKeyProcedure:    persistence.ScopeAdmin,
+	messagesconnect.ClusterServiceRemoveKeyProcedure: persistence.ScopeAdmin,
 }

@@ -64,6 +64,15 @@ type Engine interface {
 	// Drain makes a node drain and end. It returns the node's label when that has
 	// begun.
 	Drain(ctx context.Context, node string) (instance string, err error)
+	// Keys asks all living nodes which keys encrypt their gossip.
+	Keys(ctx context.Context) ([]*messages.NodeKeys, error)
+	// AddKey makes them understand a key, in base64. A node that did not has an
+	// error in its place.
+	AddKey(ctx context.Context, key string) ([]*messages.NodeKeys, error)
+	// UseKey makes them encrypt with the key that has a fingerprint.
+	UseKey(ctx context.Context, fingerprint string) ([]*messages.NodeKeys, error)
+	// RemoveKey makes them forget it.
+	RemoveKey(ctx context.Context, fingerprint string) ([]*messages.NodeKeys, error)
 	// Members reads the registry of nodes, the latest heartbeat first.
 	Members(ctx context.Context) ([]*messages.Member, error)
 	// Takeovers lists the processes that were declared dead, the latest first. A

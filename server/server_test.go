@@ -129,6 +129,10 @@ func engineWithAll() *servertest.Engine {
 			{Boot: "b00", InstanceId: "node-0", DetectedBy: "join", Ground: "crashed",
 				SuspectedAt: timestamppb.New(servertest.Epoch), DeclaredAt: timestamppb.New(servertest.Epoch)},
 		},
+		KeyList: []*messages.NodeKeys{
+			{InstanceId: "node-1", Boot: "b1", Primary: "0a1b2c3d", Others: []string{"4e5f6071"}},
+			{InstanceId: "node-2", Boot: "b2", Error: "node unreachable"},
+		},
 		Tree: &messages.Actor{Name: "root", Pid: "root", Strategy: "one_for_one", State: "running", Children: []*messages.Actor{
 			{Name: "journal", Pid: "root/journal", State: "running", Restarts: 1, Mailbox: 4,
 				LastFailure: "panic: out of ink", LastFailureAt: timestamppb.New(servertest.Epoch)},
@@ -184,6 +188,10 @@ func TestResponses(t *testing.T) {
 		{"drain_node", "ClusterService/DrainNode", `{"node": "b1"}`},
 		{"drain_node_unknown", "ClusterService/DrainNode", `{"node": "node-9"}`},
 		{"drain_node_none", "ClusterService/DrainNode", `{}`},
+		{"list_keys", "ClusterService/ListKeys", `{}`},
+		{"add_key", "ClusterService/AddKey", `{"key": "c2l4dGVlbiBieXRlcyA6KQ=="}`},
+		{"use_key", "ClusterService/UseKey", `{"fingerprint": "0a1b2c3d"}`},
+		{"remove_key", "ClusterService/RemoveKey", `{"fingerprint": "0a1b2c3d"}`},
 		{"list_agents", "AgentService/ListAgents", `{}`},
 		{"acknowledge", "AgentService/Acknowledge", `{"agent": "scribe", "messageId": "m1"}`},
 	}

@@ -25,7 +25,7 @@ type Gossip struct {
 	inbox   *inbox
 	roster  *roster // belongs to Open, then to follow
 	board   *board
-	keys    *keyring
+	keys    *Keyring
 	address string
 
 	end   context.CancelFunc
@@ -153,18 +153,5 @@ func (g *Gossip) close() error {
 	return err
 }
 
-// Keys returns the keys of this member, the primary first, and none when nothing
-// is encrypted.
-func (g *Gossip) Keys() []Key { return g.keys.list() }
-
-// AddKey makes this member understand a key. It encrypts with its primary as
-// before.
-func (g *Gossip) AddKey(key Key) error { return g.keys.add(key) }
-
-// UseKey makes a key the primary of this member. All members must have it by then:
-// one that does not is dead to this one.
-func (g *Gossip) UseKey(key Key) error { return g.keys.use(key) }
-
-// RemoveKey makes this member forget a key, as [ErrPrimaryKey] says not the
-// primary.
-func (g *Gossip) RemoveKey(key Key) error { return g.keys.remove(key) }
+// Keyring returns the keys of this member, to change them while it runs.
+func (g *Gossip) Keyring() *Keyring { return g.keys }

@@ -20,6 +20,7 @@ func (c *cli) runStart() *cobra.Command {
 		wait    bool
 		at      string
 		in      time.Duration
+		by      time.Duration
 		unique  uniqueFlags
 	)
 	command := &cobra.Command{
@@ -44,6 +45,7 @@ to that run. Ctrl-C ends the waiting, not the run.`,
 	flags.Var(&priority{&request.Priority}, "priority", "0 (first) to 9 (last)")
 	flags.StringVar(&at, "at", "", "when the run may start, as 2026-03-01T09:00:00Z (default now)")
 	flags.DurationVar(&in, "in", 0, "how long from now the run may start, as 90s or 24h")
+	flags.DurationVar(&by, "deadline", 0, "how long after that the run may end, at the latest; it fails then (default: what the workflow says)")
 	flags.StringSliceVar(&request.Tags, "tag", nil, "a word to find the run by; may be given again")
 	unique.register(flags)
 	command.MarkFlagsMutuallyExclusive("at", "in")
@@ -64,6 +66,12 @@ to that run. Ctrl-C ends the waiting, not the run.`,
 		}
 		if err := startTime(request, at, in); err != nil {
 			return err
+		}
+		if by < 0 {
+			return usagef("--deadline: %s is negative; expected how long the run may take, as 10m", by)
+		}
+		if by > 0 {
+			request.Deadline = durationpb.New(by)
 		}
 		if request.Unique, err = unique.message(); err != nil {
 			return err

@@ -145,6 +145,9 @@ func (s *Store) full(r *run) workflow.Run {
 func (s *Store) activation(r *run) persistence.Activation {
 	found := persistence.Activation{Run: s.full(r), Seq: r.seq}
 	found.Run.Output = nil
+	if r.Deadline != nil {
+		found.Left = time.Until(*r.Deadline)
+	}
 	for _, line := range slices.Backward(r.history) {
 		if found.State == nil {
 			found.State = bytes.Clone(line.State)

@@ -155,7 +155,7 @@ func (s *Store) advance(w persistence.Advance, at time.Time) persistence.Verdict
 			s.record(r, w)
 		}
 		switch w.State {
-		case workflow.Completed, workflow.Failed:
+		case workflow.Completed, workflow.Failed, workflow.Cancelled:
 			r.end(w.State, at)
 		case workflow.Available, workflow.Retryable, workflow.Waiting:
 			r.released = release{w.Boot, w.Epoch, r.seq}
@@ -163,6 +163,9 @@ func (s *Store) advance(w persistence.Advance, at time.Time) persistence.Verdict
 		}
 		if w.State == workflow.Retryable {
 			r.DueAt = at.Add(w.Delay).Truncate(time.Microsecond)
+			if r.Deadline != nil && r.Deadline.Before(r.DueAt) {
+				r.DueAt = *r.Deadline
+			}
 		}
 	})
 	if r.State.Terminal() && w.Summary != nil {
@@ -263,7 +266,7 @@ func (s *Store) retry(w persistence.Retry, at time.Time) persistence.Verdict {
 		r.disown(workflow.Available)
 		r.Attempt, r.Crashes = 0, 0
 		r.Error, r.Reason = "", ""
-		r.DueAt, r.FinishedAt = at, nil
+		r.DueAt, r.FinishedAt, r.Deadline = at, nil, nil
 	})
 	changed := s.bare(r)
 	return persistence.Verdict{Changed: &changed}

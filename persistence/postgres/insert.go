@@ -196,7 +196,7 @@ func (c *commit) queueRuns(inserts []placed[persistence.Insert], places map[work
 // insertRows are the inserts, with their extras if any has some, and apart from
 // them the boots that are to own any.
 func insertRows(inserts []placed[persistence.Insert]) (list *arrays, boots [][]byte, full bool, err error) {
-	full = slices.ContainsFunc(inserts, func(w placed[persistence.Insert]) bool { return !w.write.Extras.Empty() })
+	full = slices.ContainsFunc(inserts, func(w placed[persistence.Insert]) bool { return !w.write.Plain() })
 	columns := []uint32{
 		pgtype.UUIDOID, pgtype.TextOID, pgtype.Int4OID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TextOID,
 		pgtype.Int4OID, pgtype.TextOID, pgtype.TextOID, pgtype.TextOID,

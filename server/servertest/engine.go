@@ -47,6 +47,8 @@ type Engine struct {
 	MemberList []*messages.Member
 	// TakeoverList is what Takeovers answers with, up to its limit.
 	TakeoverList []*messages.Takeover
+	// KeyList is what Keys, AddKey, UseKey and RemoveKey answer with.
+	KeyList []*messages.NodeKeys
 	// NotReady is what Ready answers with.
 	NotReady error
 
@@ -55,6 +57,7 @@ type Engine struct {
 	starts       []workflow.StartRequest
 	sent         []Sent
 	acknowledged []string
+	keyChanges   []string
 	changed      chan struct{} // closed when a run changes
 }
 
@@ -111,6 +114,13 @@ func (e *Engine) Acknowledged() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.acknowledged)
+}
+
+// KeyChanges returns what was asked of the keys, as "verb key".
+func (e *Engine) KeyChanges() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.keyChanges)
 }
 
 // StartRun implements [server.Engine].
@@ -374,6 +384,31 @@ func (e *Engine) ActorTree(_ context.Context, node string) (*messages.Actor, err
 // Drain implements [server.Engine].
 func (e *Engine) Drain(_ context.Context, node string) (instance string, err error) {
 	return e.member(node)
+}
+
+// Keys implements [server.Engine].
+func (e *Engine) Keys(context.Context) ([]*messages.NodeKeys, error) { return e.KeyList, e.Err }
+
+// AddKey implements [server.Engine].
+func (e *Engine) AddKey(_ context.Context, key string) ([]*messages.NodeKeys, error) {
+	return e.changeKeys("add", key)
+}
+
+// UseKey implements [server.Engine].
+func (e *Engine) UseKey(_ context.Context, fingerprint string) ([]*messages.NodeKeys, error) {
+	return e.changeKeys("use", fingerprint)
+}
+
+// RemoveKey implements [server.Engine].
+func (e *Engine) RemoveKey(_ context.Context, fingerprint string) ([]*messages.NodeKeys, error) {
+	return e.changeKeys("remove", fingerprint)
+}
+
+func (e *Engine) changeKeys(verb, key string) ([]*messages.NodeKeys, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.keyChanges = append(e.keyChanges, verb+" "+key)
+	return e.KeyList, e.Err
 }
 
 // member finds a node by its label or its boot.

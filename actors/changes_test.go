@@ -26,6 +26,7 @@ func TestRunsAreRetriedByAFilterPageByPage(t *testing.T) {
 		for range 5 {
 			fails(t, start(t, node, flaky))
 		}
+		time.Sleep(time.Second) // for ids after those
 		keyed := workflow.Options{Key: "k"}
 		lost := startWith(t, node, flaky, keyed)
 		fails(t, lost)

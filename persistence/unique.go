@@ -21,8 +21,9 @@ type Unique struct {
 // Yield is the verdict on an insert whose unique key another run holds and keeps.
 func (w Insert) Yield(holder *workflow.Run, inputHash []byte) Verdict {
 	same := holder.Workflow == w.Workflow
+	sameInput := same && bytes.Equal(inputHash, w.InputHash[:])
 	switch {
-	case w.Unique.By&workflow.ByKey != 0 && !(same && bytes.Equal(inputHash, w.InputHash[:])):
+	case w.Unique.By&workflow.ByKey != 0 && !sameInput:
 		return Verdict{Err: &workflow.KeyConflictError{Workflow: w.Workflow, Key: w.Key, Run: holder.ID}}
 	case w.Unique.OnConflict == workflow.Reject || !same:
 		return Verdict{Err: &workflow.UniqueError{Workflow: w.Workflow, Run: holder.ID, By: w.Unique.By, Within: w.Unique.Within}}

@@ -47,7 +47,7 @@ type Run struct {
 	Crashes    int             `json:"crashes"` // process deaths since the last checkpoint
 	Owner      string          `json:"owner,omitempty"`
 	Error      string          `json:"error,omitempty"`
-	Reason     string          `json:"reason,omitempty"` // what a waiting run waits for
+	Reason     string          `json:"reason,omitempty"` // what a waiting run waits for, or why a cancelled one was
 	Input      json.RawMessage `json:"input,omitempty"`
 	Output     json.RawMessage `json:"output,omitempty"`
 	CreatedAt  time.Time       `json:"created_at"`

@@ -29,10 +29,10 @@ FROM (
 		))
 	) IS TRUE AS selected
 	FROM (
-		SELECT *
-		FROM singularity.workflow_runs
-		WHERE id < $1
-		ORDER BY id DESC
+		SELECT newest.*
+		FROM singularity.workflow_runs AS newest
+		WHERE newest.id < $1
+		ORDER BY newest.id DESC
 		LIMIT $12
 	) AS looked
 ) AS run

@@ -75,14 +75,14 @@ func (f *fixture) wantInserted(insert persistence.Insert) persistence.Verdict {
 }
 
 // wantRival commits a write that the given run must be in the way of.
-func (f *fixture) wantRival(write persistence.Write, rival workflow.RunID) *workflow.UniqueError {
+func (f *fixture) wantRival(write persistence.Write, rival workflow.RunID) workflow.UniqueError {
 	f.Helper()
 	verdict := f.try(write)
 	refusal, ok := errors.AsType[*workflow.UniqueError](verdict.Err)
 	if !ok || refusal.Run != rival || refusal.Workflow != flow {
 		f.Fatalf("%T: verdict %+v, want run %s in its way", write, verdict, rival)
 	}
-	return refusal
+	return *refusal
 }
 
 func uniqueAttaches(f *fixture) {

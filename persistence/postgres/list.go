@@ -12,32 +12,33 @@ import (
 // However few runs a filter selects, only so many are looked through, the newest
 // first. The last of them comes back too, for the next page to begin there.
 const listRuns = `
-SELECT ` + runColumns + `, run.n, run.selected
+SELECT ` + runColumns + `, looked.n, looked.selected
 FROM (
-	SELECT looked.*, row_number() OVER (ORDER BY looked.id DESC) AS n, (
-		($2 = '' OR looked.workflow = $2)
-		AND ($3 = '' OR looked.queue = $3)
-		AND ($4 = '' OR looked.key = $4)
-		AND (cardinality($5::text[]) = 0 OR looked.state = ANY ($5::text[]))
-		AND (cardinality($6::text[]) = 0 OR looked.tags @> $6::text[])
-		AND ($7 = '' OR looked.schedule = $7)
-		AND ($8::timestamptz IS NULL OR looked.created_at >= $8)
-		AND ($9::timestamptz IS NULL OR looked.created_at < $9)
-		AND ($10 = '' OR strpos(lower(looked.error COLLATE "C"), $10) > 0)
+	SELECT newest.id, row_number() OVER (ORDER BY newest.id DESC) AS n, (
+		($2 = '' OR newest.workflow = $2)
+		AND ($3 = '' OR newest.queue = $3)
+		AND ($4 = '' OR newest.key = $4)
+		AND (cardinality($5::text[]) = 0 OR newest.state = ANY ($5::text[]))
+		AND (cardinality($6::text[]) = 0 OR newest.tags @> $6::text[])
+		AND ($7 = '' OR newest.schedule = $7)
+		AND ($8::timestamptz IS NULL OR newest.created_at >= $8)
+		AND ($9::timestamptz IS NULL OR newest.created_at < $9)
+		AND ($10 = '' OR strpos(lower(newest.error COLLATE "C"), $10) > 0)
 		AND ($11 = '' OR $11 = coalesce(
-			(SELECT boot.instance_id FROM singularity.node_leases AS boot WHERE boot.boot = looked.owner), looked.owner
+			(SELECT boot.instance_id FROM singularity.node_leases AS boot WHERE boot.boot = newest.owner), newest.owner
 		))
 	) IS TRUE AS selected
 	FROM (
-		SELECT newest.*
-		FROM singularity.workflow_runs AS newest
-		WHERE newest.id < $1
-		ORDER BY newest.id DESC
+		SELECT id, workflow, queue, key, state, tags, schedule, created_at, error, owner
+		FROM singularity.workflow_runs
+		WHERE id < $1
+		ORDER BY id DESC
 		LIMIT $12
-	) AS looked
-) AS run
-WHERE run.selected OR run.n = $12
-ORDER BY run.id DESC
+	) AS newest
+) AS looked
+JOIN singularity.workflow_runs AS run ON run.id = ANY (ARRAY[looked.id])
+WHERE looked.selected OR looked.n = $12
+ORDER BY looked.id DESC
 LIMIT $13`
 
 // afterAll is after all ids.

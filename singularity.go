@@ -71,6 +71,7 @@ type Config struct {
 // Engine runs workflows. Its methods are safe for concurrent use.
 type Engine struct {
 	node  *actors.Node
+	peers *peers // nil where there is no cluster
 	store persistence.Store
 }
 
@@ -129,7 +130,7 @@ func start(ctx context.Context, store persistence.Store, cfg Config, definitions
 		Capabilities: cfg.Capabilities,
 		Logger:       cfg.Logger,
 	}
-	node, err := newNode(store, config, cfg.Cluster)
+	node, others, err := newNode(store, config, cfg.Cluster)
 	if err != nil {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
@@ -141,7 +142,7 @@ func start(ctx context.Context, store persistence.Store, cfg Config, definitions
 	if err := node.Start(ctx); err != nil {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
-	return &Engine{node: node, store: store}, nil
+	return &Engine{node: node, peers: others, store: store}, nil
 }
 
 // Close takes no more starts, lets the steps under way finish until ctx ends,

@@ -108,7 +108,7 @@ type Node struct {
 	marks          atomic.Int64 // given to the launches of runs and to their actors
 	load           atomic.Int64 // runs that have a slot
 	elsewhere      atomic.Bool  // runs run on other nodes
-	takeovers      atomic.Int64 // nodes that this one declared dead
+	takeovers      takeoverCounts
 	lostSlots      atomic.Int64
 
 	// stepContext is above the contexts of all steps; it ends after the last

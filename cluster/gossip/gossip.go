@@ -80,7 +80,7 @@ func open(ctx context.Context, cfg Config) (*Gossip, error) {
 	}
 	if g.list, err = memberlist.Create(settings); err != nil {
 		if strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) {
-			err = busyError{err}
+			err = syscall.EADDRINUSE // of which memberlist keeps the text alone
 		}
 		return nil, err
 	}
@@ -89,12 +89,6 @@ func open(ctx context.Context, cfg Config) (*Gossip, error) {
 	g.address = self.Address
 	return g, nil
 }
-
-// busyError is an error of an address that is in use, of which memberlist keeps the
-// text alone.
-type busyError struct{ error }
-
-func (busyError) Is(target error) bool { return target == syscall.EADDRINUSE }
 
 // settings translates the configuration for memberlist.
 func (g *Gossip) settings(ctx context.Context) (*memberlist.Config, error) {
@@ -115,8 +109,12 @@ func (g *Gossip) settings(ctx context.Context) (*memberlist.Config, error) {
 	settings.Transport = g.cfg.transport
 	settings.Events, settings.Conflict, settings.Delegate = g.inbox, g.inbox, g.inbox
 	settings.Logger = newLogger(g.log)
-	return settings, nil
+	return settings, replaceTransport(settings)
 }
+
+// replaceTransport leaves memberlist to the network of the machine. Fault tests
+// change it.
+var replaceTransport = func(*memberlist.Config) error { return nil }
 
 // Address is the host:port at which the others reach this member, in numbers.
 func (g *Gossip) Address() string { return g.address }

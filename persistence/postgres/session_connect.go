@@ -43,8 +43,14 @@ var sessionSettings = map[string]string{
 	"tcp_keepalives_idle":                 "1",
 	"tcp_keepalives_interval":             "1",
 	"tcp_keepalives_count":                "2",
-	"tcp_user_timeout":                    millis(deadLink),
+	"tcp_user_timeout":                    millis(silentSession),
 }
+
+// silentSession is for how long the server keeps the session, and with it the
+// lock, of a node that is cut off. It is longer than the 2.5s for which such a node
+// still begins steps after its last renewal: it has stopped before its lock is
+// free. The server looks once a second.
+const silentSession = 2600 * time.Millisecond
 
 const setForSession = `
 SELECT set_config(setting.name, setting.value, false)

@@ -201,8 +201,9 @@ func (e *Engine) Run(ctx context.Context, id workflow.RunID) (workflow.Run, erro
 	return e.node.Run(ctx, id)
 }
 
-// Runs lists runs without their documents, newest first.
-func (e *Engine) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
+// Runs lists a page of runs without their documents, newest first. A page that is
+// not full may have another one after it, see [workflow.Page].
+func (e *Engine) Runs(ctx context.Context, filter workflow.Filter) (workflow.Page, error) {
 	return e.node.Runs(ctx, filter)
 }
 

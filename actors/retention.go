@@ -106,16 +106,14 @@ func (r *retention) found(m expiredFound) {
 
 // beginPruning starts a run that prunes, if there is need of one.
 func (n *Node) beginPruning(ctx context.Context) (persistence.Expiry, error) {
-	policy := n.retentionPolicy()
-	found, err := n.store.Expired(ctx, policy)
+	found, err := n.store.Expired(ctx, n.retentionPolicy())
 	if err != nil || !found.Due() || !found.Run.IsZero() {
 		return found, err
 	}
-	// Nodes that look at the same time start the same run.
-	slot := time.Now().Truncate(betweenLooks(policy)).UTC().Format(time.RFC3339)
 	_, err = n.StartRun(ctx, workflow.StartRequest{
 		Workflow: persistence.RetentionWorkflow, Input: json.RawMessage(`{}`),
-		Options: workflow.Options{Queue: n.retentionQueue(), Key: slot},
+		// Nodes that look at the same time start the same run.
+		Options: workflow.Options{Queue: n.retentionQueue(), Unique: workflow.Unique{By: workflow.ByWorkflow}},
 	})
 	switch {
 	case errors.Is(err, workflow.ErrDraining):

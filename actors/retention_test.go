@@ -16,11 +16,11 @@ import (
 // listed are the runs of a workflow, newest first, up to a thousand.
 func listed(t testing.TB, node *Node, name string) []workflow.Run {
 	t.Helper()
-	runs, err := node.Runs(t.Context(), workflow.Filter{Workflow: name, Limit: 1000})
+	page, err := node.Runs(t.Context(), workflow.Filter{Workflow: name, Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return runs
+	return page.Runs
 }
 
 func TestEndedRunsAreDeletedAfterTheirTime(t *testing.T) {
@@ -206,8 +206,8 @@ func TestStoreThatTakesNoRunsIsPrunedAllTheSame(t *testing.T) {
 		finish(t, start(t, node, counting))
 		store.beforeCommit(func([]persistence.Write) error { return errDown })
 		time.Sleep(25 * time.Hour)
-		if runs, err := store.Runs(t.Context(), workflow.Filter{}); err != nil || len(runs) != 0 {
-			t.Errorf("%+v, %v are left, want none: a full disk must get room", runs, err)
+		if page, err := store.Runs(t.Context(), workflow.Filter{}); err != nil || len(page.Runs) != 0 {
+			t.Errorf("%+v, %v are left, want none: a full disk must get room", page.Runs, err)
 		}
 		store.restore()
 		time.Sleep(time.Minute)

@@ -61,6 +61,8 @@ const (
 	ErrorDetail_REASON_NO_REPLY ErrorDetail_Reason = 16
 	// Some nodes are not ready for it, or do not answer. Nothing was done.
 	ErrorDetail_REASON_NODES_NOT_READY ErrorDetail_Reason = 17
+	// Another run is there that is to be the only one: run_id.
+	ErrorDetail_REASON_NOT_UNIQUE ErrorDetail_Reason = 19
 )
 
 // Enum value maps for ErrorDetail_Reason.
@@ -84,6 +86,7 @@ var (
 		15: "REASON_UNREACHABLE",
 		16: "REASON_NO_REPLY",
 		17: "REASON_NODES_NOT_READY",
+		19: "REASON_NOT_UNIQUE",
 	}
 	ErrorDetail_Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":       0,
@@ -104,6 +107,7 @@ var (
 		"REASON_UNREACHABLE":       15,
 		"REASON_NO_REPLY":          16,
 		"REASON_NODES_NOT_READY":   17,
+		"REASON_NOT_UNIQUE":        19,
 	}
 )
 
@@ -239,7 +243,7 @@ var File_singularity_v1_error_proto protoreflect.FileDescriptor
 
 const file_singularity_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x1asingularity/v1/error.proto\x12\x0esingularity.v1\"\xb2\x05\n" +
+	"\x1asingularity/v1/error.proto\x12\x0esingularity.v1\"\xc9\x05\n" +
 	"\vErrorDetail\x12:\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\".singularity.v1.ErrorDetail.ReasonR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x12\n" +
@@ -247,7 +251,7 @@ const file_singularity_v1_error_proto_rawDesc = "" +
 	"\x05limit\x18\x04 \x01(\x03R\x05limit\x12\x15\n" +
 	"\x06run_id\x18\x05 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05known\x18\x06 \x03(\tR\x05known\x12\x19\n" +
-	"\x05index\x18\a \x01(\x05H\x00R\x05index\x88\x01\x01\"\xd4\x03\n" +
+	"\x05index\x18\a \x01(\x05H\x00R\x05index\x88\x01\x01\"\xeb\x03\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14REASON_INVALID_INPUT\x10\x01\x12\x14\n" +
@@ -267,7 +271,8 @@ const file_singularity_v1_error_proto_rawDesc = "" +
 	"\x13REASON_UNKNOWN_STEP\x10\x0e\x12\x16\n" +
 	"\x12REASON_UNREACHABLE\x10\x0f\x12\x13\n" +
 	"\x0fREASON_NO_REPLY\x10\x10\x12\x1a\n" +
-	"\x16REASON_NODES_NOT_READY\x10\x11B\b\n" +
+	"\x16REASON_NODES_NOT_READY\x10\x11\x12\x15\n" +
+	"\x11REASON_NOT_UNIQUE\x10\x13B\b\n" +
 	"\x06_indexB\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
 
 var (

@@ -70,6 +70,7 @@ func translate(err error) error {
 		input    *workflow.InputError
 		limit    *workflow.LimitError
 		conflict *workflow.KeyConflictError
+		unique   *workflow.UniqueError
 		unknown  *workflow.UnknownMessageError
 	)
 	switch {
@@ -84,6 +85,10 @@ func translate(err error) error {
 	case errors.As(err, &conflict):
 		return refusalOf(connect.CodeAlreadyExists, err, &messages.ErrorDetail{
 			Reason: messages.ErrorDetail_REASON_KEY_CONFLICT, RunId: conflict.Run.String(),
+		})
+	case errors.As(err, &unique):
+		return refusalOf(connect.CodeAlreadyExists, err, &messages.ErrorDetail{
+			Reason: messages.ErrorDetail_REASON_NOT_UNIQUE, RunId: unique.Run.String(),
 		})
 	case errors.As(err, &unknown):
 		return refusalOf(connect.CodeInvalidArgument, err, &messages.ErrorDetail{

@@ -39,6 +39,8 @@ var errorCases = []errorCase{
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_INVALID_INPUT, Field: "name", Index: new(int32(7))}},
 	{"KeyConflictError", &workflow.KeyConflictError{Workflow: "w", Key: "k", Run: someRun}, 409, "already_exists",
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_KEY_CONFLICT, RunId: someRun.String()}},
+	{"UniqueError", &workflow.UniqueError{Workflow: "w", By: workflow.ByQueue, Run: someRun}, 409, "already_exists",
+		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_NOT_UNIQUE, RunId: someRun.String()}},
 	{"UnknownMessageError", &workflow.UnknownMessageError{PID: "run/x", Type: "sing", Known: []string{"ping"}}, 400, "invalid_argument",
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_UNKNOWN_MESSAGE, Field: "type", Known: []string{"ping"}}},
 	{"ErrUnknownWorkflow", workflow.ErrUnknownWorkflow, 404, "not_found",

@@ -32,14 +32,18 @@ type Engine interface {
 	workflow.BulkEngine
 	// Run reads one run with its documents.
 	Run(ctx context.Context, id workflow.RunID) (workflow.Run, error)
-	// Runs lists runs without their documents, newest first.
-	Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error)
+	// Runs lists a page of runs without their documents, newest first.
+	Runs(ctx context.Context, filter workflow.Filter) (workflow.Page, error)
 	// Steps reads the history of a run.
 	Steps(ctx context.Context, id workflow.RunID) ([]workflow.StepRun, error)
 	// Cancel ends a run that has not ended.
 	Cancel(ctx context.Context, id workflow.RunID, reason string) (workflow.Run, error)
 	// Retry takes up a run again that stands still.
 	Retry(ctx context.Context, id workflow.RunID) (workflow.Run, error)
+	// CancelRuns ends the runs of a page of a filter.
+	CancelRuns(ctx context.Context, filter workflow.Filter, reason string) (workflow.Changes, error)
+	// RetryRuns takes up the runs of a page of a filter again.
+	RetryRuns(ctx context.Context, filter workflow.Filter) (workflow.Changes, error)
 	// Watch tells what happens to a run. The channel is closed after RunEnded,
 	// which comes at once for a run that has ended, or when ctx or the engine
 	// ends. Slow readers lose events, but never RunEnded.

@@ -20,6 +20,7 @@ type run struct {
 	claim     string             // that took it
 	seq       int64
 	released  release // the last one
+	unique    *unique // nil for none
 	history   []line
 }
 
@@ -41,7 +42,7 @@ type holding struct{ workflow, key string }
 
 // holdsKey reports whether another run with r's key is refused.
 func (r *run) holdsKey() bool {
-	return r.Key != "" && r.State != workflow.Failed && r.State != workflow.Cancelled && r.State != workflow.Quarantined
+	return r.Key != "" && r.unique == nil && r.State != workflow.Failed && r.State != workflow.Cancelled && r.State != workflow.Quarantined
 }
 
 func (r *run) claimable() bool {
@@ -72,6 +73,9 @@ func (s *Store) index(r *run) {
 	if r.holdsKey() {
 		s.holders[holding{r.Workflow, r.Key}] = r
 	}
+	if r.holdsUnique() {
+		s.only[r.unique.key] = r
+	}
 	switch {
 	case r.State == workflow.Running:
 		s.running[r.ID] = r
@@ -85,6 +89,9 @@ func (s *Store) index(r *run) {
 func (s *Store) unindex(r *run) {
 	if r.holdsKey() {
 		delete(s.holders, holding{r.Workflow, r.Key})
+	}
+	if r.holdsUnique() {
+		delete(s.only, r.unique.key)
 	}
 	switch {
 	case r.State == workflow.Running:

@@ -24,6 +24,7 @@ type Store struct {
 	running map[workflow.RunID]*run
 	waiting map[string][]*run // claimable, by queue, in the order of claims
 	holders map[holding]*run  // of keys
+	only    map[[32]byte]*run // holders of unique keys
 	boots   map[persistence.BootID]*member
 	agents  map[string]*agent
 	inbox   inbox
@@ -42,6 +43,7 @@ func New() *Store {
 		running: map[workflow.RunID]*run{},
 		waiting: map[string][]*run{},
 		holders: map[holding]*run{},
+		only:    map[[32]byte]*run{},
 		boots:   map[persistence.BootID]*member{},
 		agents:  map[string]*agent{},
 		inbox:   inbox{known: map[messageKey]*inboxRow{}},

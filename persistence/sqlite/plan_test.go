@@ -46,7 +46,7 @@ func parameters(query string) int {
 // making, JSON arguments and the boots, takeovers to the first one, and the index
 // of the system's own runs. One that holds only the runs that run now, or wait
 // for a claim, may be too, where it says so.
-var mayScan = regexp.MustCompile(`^SCAN (json_each|CONSTANT|\d+ CONSTANT|node_leases|queues|lanes|priorities|heads|history|kind|first|\(subquery` +
+var mayScan = regexp.MustCompile(`^SCAN (json_each|wanted|tag|CONSTANT|\d+ CONSTANT|node_leases|queues|lanes|priorities|heads|history|kind|first|\(subquery` +
 	`|takeovers USING COVERING INDEX takeovers_declared|workflow_runs USING INDEX workflow_runs_retention)`)
 
 func TestQueriesUseTheirIndexes(t *testing.T) {
@@ -91,7 +91,13 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		{"key", existingByKey, "SEARCH run USING INDEX workflow_runs_key (workflow=? AND key=?)", 1, "", false},
 		{"key holder", keyHolder, "SEARCH workflow_runs USING INDEX workflow_runs_key (workflow=? AND key=?)", 1, "", false},
 		{"run", wholeRun, "SEARCH run USING PRIMARY KEY (id=?)", 1, "", false},
-		{"runs", listRuns, "SEARCH run USING PRIMARY KEY (id<?)", 1, "", false},
+		{"runs", listRuns, "SEARCH run USING PRIMARY KEY (id>? AND id<?)", 1, "", false},
+		{"look ahead", lookAhead, "SEARCH workflow_runs USING PRIMARY KEY (id<?)", 1, "", false},
+		{"unique holder", existingByUnique, "SEARCH run USING INDEX workflow_runs_unique (unique_key=?)", 1, "", false},
+		{"lapse", lapseUnique, "SEARCH workflow_runs USING INDEX workflow_runs_unique (unique_key=?)", 1, "", false},
+		{"replace", replaceRun, "SEARCH workflow_runs USING INDEX workflow_runs_unique (unique_key=?)", 1, "", false},
+		{"lapse a rival", lapseRival, "SEARCH workflow_runs USING INDEX workflow_runs_unique (unique_key=?)", 1, "", false},
+		{"rival", uniqueRival, "SEARCH workflow_runs USING INDEX workflow_runs_unique (unique_key=?)", 1, "", false},
 		{"steps", listSteps, "SEARCH earlier USING INTEGER PRIMARY KEY (rowid=?)", 1, "", false},
 		{"records", listRecords, "SEARCH step_records USING INDEX sqlite_autoindex_step_records_1 (run_id=?)", 1, "", false},
 		{"owned", ownedRuns, "SEARCH workflow_runs USING COVERING INDEX workflow_runs_owned (owner=?)", 1, "", true},

@@ -82,6 +82,13 @@ var faults = []fault{
 
 	{"bulk inserts are torn", "bulk/a conflict keeps all from being added and is named", func(store *memory.Store) persistence.Store { return piecemeal{store} }},
 	{"bulk inserts come from behind", "bulk/attaches to the runs that have an id or a key", func(store *memory.Store) persistence.Store { return backward{store} }},
+	{"unique keys are ignored", "unique/an unfinished run with the unique key is attached to", edited(func(w *persistence.Insert) { w.Unique = nil })},
+	{"unique runs give way to none", "unique/is free again once the run has ended", uniqueEdited(func(unique *persistence.Unique) { unique.Within = time.Hour })},
+	{"the time of unique runs is ignored", "unique/for a time outlasts the completion of the run", uniqueEdited(func(unique *persistence.Unique) { unique.Within = 0 })},
+	{"the time of unique runs never ends", "unique/for a time ends on the clock of the store", uniqueEdited(func(unique *persistence.Unique) { unique.Within *= 1_000_000 })},
+	{"nobody is rejected", "unique/a start that is to be rejected names the run in the way", uniqueEdited(func(unique *persistence.Unique) { unique.OnConflict = workflow.Attach })},
+	{"nobody is replaced", "replace/a run that has not begun makes way and says for which", uniqueEdited(func(unique *persistence.Unique) { unique.OnConflict = workflow.Attach })},
+	{"other input attaches", "unique/another input of the same key conflicts", uniqueEdited(func(unique *persistence.Unique) { unique.By = workflow.ByQueue })},
 
 	{"facts are lost", "advance/history keeps facts, times and owners", entryEdited(func(entry *persistence.Entry) { entry.Facts = nil })},
 	{"equal facts are one", "advance/history keeps facts, times and owners", entryEdited(func(entry *persistence.Entry) {
@@ -154,6 +161,17 @@ func edited[W persistence.Write](edit func(w *W)) func(*memory.Store) persistenc
 			return store.Commit(ctx, batch)
 		}}
 	}
+}
+
+// uniqueEdited is a store that changes what inserts are unique by.
+func uniqueEdited(edit func(unique *persistence.Unique)) func(*memory.Store) persistence.Store {
+	return edited(func(w *persistence.Insert) {
+		if w.Unique != nil {
+			unique := *w.Unique
+			edit(&unique)
+			w.Unique = &unique
+		}
+	})
 }
 
 // entryEdited is a store that changes the entries of advances.
@@ -383,14 +401,14 @@ func (inattentive) TouchToken(context.Context, string, time.Time) error { return
 // talkative lists runs with their documents.
 type talkative struct{ *memory.Store }
 
-func (s talkative) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
-	runs, err := s.Store.Runs(ctx, filter)
-	for i := range runs {
-		if runs[i], err = s.Run(ctx, runs[i].ID); err != nil {
-			return nil, err
+func (s talkative) Runs(ctx context.Context, filter workflow.Filter) (workflow.Page, error) {
+	page, err := s.Store.Runs(ctx, filter)
+	for i := range page.Runs {
+		if page.Runs[i], err = s.Run(ctx, page.Runs[i].ID); err != nil {
+			return page, err
 		}
 	}
-	return runs, err
+	return page, err
 }
 
 // discreet keeps takeovers to itself.
@@ -410,7 +428,7 @@ func (h hasty) FollowTakeover(ctx context.Context, boot persistence.BootID) (boo
 // stuck always lists the first page.
 type stuck struct{ *memory.Store }
 
-func (s stuck) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
+func (s stuck) Runs(ctx context.Context, filter workflow.Filter) (workflow.Page, error) {
 	filter.Before = workflow.RunID{}
 	return s.Store.Runs(ctx, filter)
 }

@@ -65,7 +65,8 @@ type story struct {
 
 func stories() []story {
 	return slices.Concat(
-		insertStories, keyStories, bulkStories, claimStories, queueStories, limitedStories, turnStories, backlogStories, advanceStories, fenceStories,
+		insertStories, keyStories, uniqueStories, contestStories, bulkStories, claimStories, queueStories, limitedStories, turnStories,
+		backlogStories, advanceStories, fenceStories,
 		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories,
 		readStories, retentionStories, batchStories, concurrencyStories, restartStories,
 	)

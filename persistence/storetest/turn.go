@@ -183,11 +183,11 @@ func turnRekeyed(f *fixture) {
 	if slices.Sort(got); !slices.Equal(got, []string{"0", "1"}) {
 		f.Errorf("runs were taken with the keys %q, want 0 and 1", got)
 	}
-	list, err := f.store.Runs(f.Context(), workflow.Filter{Limit: 1000})
-	if err != nil || len(list) != runs {
-		f.Fatalf("%d runs, %v", len(list), err)
+	page, err := f.store.Runs(f.Context(), workflow.Filter{Limit: 1000})
+	if err != nil || len(page.Runs) != runs {
+		f.Fatalf("%d runs, %v", len(page.Runs), err)
 	}
-	for _, run := range list {
+	for _, run := range page.Runs {
 		if run.LimitKey == "old" {
 			f.Fatalf("run %s still has its old key", run.ID)
 		}

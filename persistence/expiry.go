@@ -26,7 +26,7 @@ type EndedRuns struct {
 
 // Due reports whether anything has expired. Ended runs of RetentionWorkflow do
 // not count: they go with what has.
-func (e Expiry) Due() bool { return len(e.Runs) > 0 || e.Rest }
+func (e *Expiry) Due() bool { return len(e.Runs) > 0 || e.Rest }
 
 // Kinds of what a store looks at, beside the states in which runs end.
 const (

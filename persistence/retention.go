@@ -107,7 +107,7 @@ func (p RetentionPolicy) Shortest() time.Duration {
 
 // Validate names the ages that are negative.
 func (p RetentionPolicy) Validate() error {
-	errs := []error{p.RetentionAges.validate("")}
+	errs := []error{p.validate("")}
 	for _, queue := range slices.Sorted(maps.Keys(p.Queues)) {
 		errs = append(errs, p.Queues[queue].validate(" in queue "+queue))
 	}

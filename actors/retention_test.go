@@ -183,7 +183,7 @@ func TestNodeWithoutMetricsPrunesInItsOwnQueue(t *testing.T) {
 		counting := workflow.New("counting", add("one"))
 		for queues, want := range map[string]string{"default orders": "default", "orders bills": "bills"} {
 			limits := map[string]int{}
-			for _, name := range strings.FieldsSeq(queues) {
+			for name := range strings.FieldsSeq(queues) {
 				limits[name] = 1
 			}
 			node := startNode(t, memory.New(), Config{Queues: limits}, counting)

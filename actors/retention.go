@@ -76,7 +76,11 @@ func betweenLooks(policy persistence.RetentionPolicy) time.Duration {
 }
 
 func (r *retention) look(ctx actor.Context) {
-	if r.stop != nil {
+	switch {
+	case r.stop != nil:
+		return
+	case !r.node.started.Load(): // so it could start no run
+		r.lookLater(ctx)
 		return
 	}
 	root, self, node := ctx.ActorSystem().Root, ctx.Self(), r.node

@@ -111,29 +111,37 @@ func (r *retention) found(m expiredFound) {
 // beginPruning starts a run that prunes, if there is need of one.
 func (n *Node) beginPruning(ctx context.Context) (persistence.Expiry, error) {
 	found, err := n.store.Expired(ctx, n.retentionPolicy())
-	if err != nil || !found.Due() || !found.Run.IsZero() {
+	if err != nil || !found.Due() {
 		return found, err
 	}
-	_, err = n.StartRun(ctx, workflow.StartRequest{
-		Workflow: persistence.RetentionWorkflow, Input: json.RawMessage(`{}`),
-		// Nodes that look at the same time start the same run.
-		Options: workflow.Options{Queue: n.retentionQueue(), Unique: workflow.Unique{By: workflow.ByWorkflow}},
-	})
+	if found.Run.IsZero() {
+		err = n.startPruning(ctx)
+	}
 	switch {
 	case errors.Is(err, workflow.ErrDraining):
 		return found, nil
-	case errors.Is(err, workflow.ErrUnavailable):
+	case errors.Is(err, workflow.ErrUnavailable), found.Waits > 0 && n.journal.faltered():
 		// A full disk takes in no run, but lets go of what it has.
 		_, err = n.prune(ctx)
 	}
 	return found, err
 }
 
+// startPruning starts a run that prunes. Nodes that do so at the same time start
+// the same one.
+func (n *Node) startPruning(ctx context.Context) error {
+	_, err := n.StartRun(ctx, workflow.StartRequest{
+		Workflow: persistence.RetentionWorkflow, Input: json.RawMessage(`{}`),
+		Options: workflow.Options{Queue: n.retentionQueue(), Unique: workflow.Unique{By: workflow.ByWorkflow}},
+	})
+	return err
+}
+
 // retentionQueue is metrics, if this node works it, since whatever else it works
 // is for its users.
 func (n *Node) retentionQueue() string {
 	for _, name := range []string{"metrics", "default"} {
-		if n.cfg.Queues[name] > 0 {
+		if n.slots(name) > 0 {
 			return name
 		}
 	}

@@ -199,20 +199,37 @@ func TestNodeWithoutMetricsPrunesInItsOwnQueue(t *testing.T) {
 
 func TestStoreThatTakesNoRunsIsPrunedAllTheSame(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		counting := workflow.New("counting", add("one"))
-		store := newFaultyStore()
-		node := startNode(t, store, Config{}, counting)
-		finish(t, start(t, node, counting))
-		store.beforeCommit(func([]persistence.Write) error { return errDown })
-		time.Sleep(25 * time.Hour)
-		if page, err := store.Runs(t.Context(), workflow.Filter{}); err != nil || len(page.Runs) != 0 {
-			t.Errorf("%+v, %v are left, want none: a full disk must get room", page.Runs, err)
-		}
-		store.restore()
-		time.Sleep(time.Minute)
-		finish(t, start(t, node, counting))
-	})
+	for name, queued := range map[string]bool{"before retention began": false, "while retention waits": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				counting := workflow.New("counting", add("one"))
+				store := newFaultyStore()
+				node := startNode(t, store, Config{}, counting)
+				finish(t, start(t, node, counting))
+				if queued {
+					if _, _, err := node.PauseQueue(t.Context(), "metrics"); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(24*time.Hour + 5*time.Minute)
+					if own := listed(t, node, persistence.RetentionWorkflow); len(own) != 1 || len(listed(t, node, "counting")) != 1 {
+						t.Fatalf("runs of retention are %+v, want one that waits", own)
+					}
+				}
+				store.beforeCommit(func([]persistence.Write) error { return errDown })
+				if _, err := counting.Start(t.Context(), node, count{}); err == nil {
+					t.Fatal("a full disk took in a run")
+				}
+				time.Sleep(25 * time.Hour)
+				if page, err := store.Runs(t.Context(), workflow.Filter{Workflow: "counting"}); err != nil || len(page.Runs) != 0 {
+					t.Errorf("%+v, %v are left, want none: a full disk must get room", page.Runs, err)
+				}
+				store.restore()
+				time.Sleep(time.Minute)
+				finish(t, start(t, node, counting))
+			})
+		})
+	}
 }
 
 func TestShortAgesAreLookedAfterMoreOften(t *testing.T) {

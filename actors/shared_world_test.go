@@ -44,8 +44,9 @@ type link struct {
 	cut      bool      // nothing passes
 	deaf     bool      // renewals do not pass
 	lockFree bool      // the database has noticed that the session is gone
-	wake     func(queue string)
-	slow     time.Duration  // that registering an agent takes
+	ears     persistence.Ears
+	slow     time.Duration // that registering an agent takes
+	firing   func(context.Context, string, persistence.Decide) (persistence.ScheduleView, bool, error)
 	calls    map[string]int // to the database, by what they ask
 }
 
@@ -146,6 +147,49 @@ func (l *link) Inbox(ctx context.Context, agent string, after int64, limit int) 
 		return nil, err
 	}
 	return l.Store.Inbox(ctx, agent, after, limit)
+}
+
+func (l *link) Schedules(ctx context.Context) ([]workflow.Schedule, time.Time, error) {
+	if err := l.called("schedules"); err != nil {
+		return nil, time.Time{}, err
+	}
+	return l.Store.Schedules(ctx)
+}
+
+func (l *link) ChangeSchedule(ctx context.Context, name string, decide persistence.Decide) (*workflow.Schedule, error) {
+	if err := l.called("change schedule"); err != nil {
+		return nil, err
+	}
+	after, err := l.Store.ChangeSchedule(ctx, name, decide)
+	if err == nil {
+		l.database.tell(func(ears persistence.Ears) { ears.Schedule(name) })
+	}
+	return after, err
+}
+
+func (l *link) FireSchedule(ctx context.Context, name string, decide persistence.Decide) (persistence.ScheduleView, bool, error) {
+	if err := l.called("fire schedule"); err != nil {
+		return persistence.ScheduleView{}, false, err
+	}
+	if l.firing != nil {
+		return l.firing(ctx, name, decide)
+	}
+	return l.Store.FireSchedule(ctx, name, decide)
+}
+
+// tell lets all nodes hear of a transaction.
+func (d *database) tell(hear func(persistence.Ears)) {
+	var ears []persistence.Ears
+	d.set(func() {
+		for _, lease := range d.leases {
+			if !lease.ended && !lease.link.cut {
+				ears = append(ears, lease.link.ears)
+			}
+		}
+	})
+	for _, e := range ears {
+		hear(e)
+	}
 }
 
 func (l *link) Owner(ctx context.Context, run workflow.RunID) (persistence.BootID, error) {
@@ -257,7 +301,7 @@ func (l *link) Ended(ctx context.Context, runs []workflow.RunID) ([]workflow.Run
 	return ended, nil
 }
 
-func (l *link) Listen(wake func(queue string)) { l.wake = wake }
+func (l *link) Listen(ears persistence.Ears) { l.ears = ears }
 
 // status is what the node on a link said of itself last.
 func (d *database) status(instance string) persistence.Status {

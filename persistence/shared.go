@@ -35,9 +35,16 @@ type Shared interface {
 	// Owner returns the boot that runs a run now, and none when nobody does. It is
 	// workflow.ErrRunNotFound for a run that is not there.
 	Owner(ctx context.Context, run workflow.RunID) (BootID, error)
-	// Listen makes the store call wake, from a goroutine of its own, when a
-	// caller's transaction has put runs into a queue. It is called before Join.
-	Listen(wake func(queue string))
+	// Listen makes the store call those who want to hear of others' transactions,
+	// from a goroutine of its own. It is called before Join.
+	Listen(ears Ears)
+}
+
+// Ears are called when a transaction has committed, of this process or another
+// one. What happened while the session was broken is not heard.
+type Ears struct {
+	Queue    func(name string) // a caller put runs into it
+	Schedule func(name string) // it was made, changed or deleted
 }
 
 // Times of leases, as the nodes keep them.

@@ -31,6 +31,7 @@ type Store interface {
 	Retention
 	Agents
 	Tokens
+	Schedules
 	Close() error
 }
 

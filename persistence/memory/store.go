@@ -30,6 +30,9 @@ type Store struct {
 	results map[workflow.RunID]JobResult
 	tokens  map[string]persistence.Token
 	ended   map[persistence.BootID]*takeover // boots that were declared dead
+
+	schedules map[string]workflow.Schedule
+	slots     map[slotKey]bool // that have their run
 }
 
 var _ persistence.Store = (*Store)(nil)
@@ -47,6 +50,9 @@ func New() *Store {
 		results: map[workflow.RunID]JobResult{},
 		tokens:  map[string]persistence.Token{},
 		ended:   map[persistence.BootID]*takeover{},
+
+		schedules: map[string]workflow.Schedule{},
+		slots:     map[slotKey]bool{},
 	}
 }
 

@@ -148,6 +148,9 @@ func (c *commit) queueInserts() error {
 	for _, w := range c.inserts {
 		places[w.write.Run] = w.place
 		c.verdicts[w.place].Err = errInTheWay
+		if !w.write.Slot.IsZero() {
+			c.verdicts[w.place].Err = persistence.ErrSlotTaken
+		}
 	}
 	list, owners, full, err := insertRows(c.inserts)
 	if err != nil {

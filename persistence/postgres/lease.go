@@ -127,4 +127,4 @@ func (s *session) unbroken() time.Duration {
 }
 
 // Listen implements [persistence.Shared].
-func (s *Store) Listen(wake func(queue string)) { s.wake = wake }
+func (s *Store) Listen(ears persistence.Ears) { s.ears = ears }

@@ -19,7 +19,7 @@ import (
 type session struct {
 	boot  persistence.BootID
 	url   string
-	wake  func(queue string) // nil when nobody listens
+	ears  persistence.Ears
 	log   *slog.Logger
 	calls chan func()
 	stop  context.CancelFunc
@@ -38,10 +38,10 @@ const (
 )
 
 // openSession connects and begins to listen.
-func openSession(ctx context.Context, boot persistence.BootID, cfg Config, wake func(queue string)) (*session, error) {
+func openSession(ctx context.Context, boot persistence.BootID, cfg Config, ears persistence.Ears) (*session, error) {
 	running, stop := context.WithCancel(context.Background())
 	s := &session{
-		boot: boot, url: cfg.SessionURL, wake: wake, log: cfg.Logger,
+		boot: boot, url: cfg.SessionURL, ears: ears, log: cfg.Logger,
 		calls: make(chan func()), stop: stop, ended: make(chan struct{}),
 	}
 	if err := s.connect(ctx); err != nil {
@@ -126,7 +126,9 @@ func (s *session) hear(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.wake(notification.Payload)
+		if tell := s.channels()[notification.Channel]; tell != nil {
+			tell(notification.Payload)
+		}
 	}
 }
 

@@ -66,8 +66,19 @@ WHERE lock.locktype = 'advisory' AND lock.objsubid = 1 AND lock.granted
 
 const takeLock = `SELECT pg_advisory_lock(` + lockKey + `)`
 
-// wakeChannel is where a caller's transaction names the queues of its runs.
-const wakeChannel = "singularity_wake"
+// The channels of a session. A caller's transaction names the queues of its
+// runs on the first, and a change of a schedule that schedule on the second.
+const (
+	wakeChannel     = "singularity_wake"
+	scheduleChannel = "singularity_schedule"
+)
+
+// channels are those that somebody listens to.
+func (s *session) channels() map[string]func(string) {
+	channels := map[string]func(string){wakeChannel: s.ears.Queue, scheduleChannel: s.ears.Schedule}
+	maps.DeleteFunc(channels, func(_ string, hear func(string)) bool { return hear == nil })
+	return channels
+}
 
 // occupy checks a new connection and makes it the boot's.
 func (s *session) occupy(ctx context.Context, conn *pgx.Conn) error {
@@ -88,11 +99,12 @@ func (s *session) occupy(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, takeLock, string(s.boot)); err != nil {
 		return err
 	}
-	if s.wake == nil {
-		return nil
+	for channel := range s.channels() {
+		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+			return err
+		}
 	}
-	_, err := conn.Exec(ctx, "LISTEN "+wakeChannel)
-	return err
+	return nil
 }
 
 const inspectSession = `

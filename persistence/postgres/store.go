@@ -99,7 +99,7 @@ type Store struct {
 	floors  floors
 
 	sessions sessions
-	wake     func(queue string) // set by Listen
+	ears     persistence.Ears // set by Listen
 }
 
 // Open connects to a database. An error wraps persistence.ErrSchemaMissing

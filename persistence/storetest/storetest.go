@@ -67,6 +67,7 @@ func stories() []story {
 	return slices.Concat(
 		insertStories, keyStories, claimStories, backlogStories, advanceStories, fenceStories,
 		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories,
+		scheduleStories,
 		readStories, retentionStories, batchStories, concurrencyStories, restartStories,
 	)
 }

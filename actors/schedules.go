@@ -32,8 +32,9 @@ type schedules struct {
 	self *actor.PID
 
 	slots   map[string]slot
-	known   int  // schedules, of other nodes' workflows too
-	failing bool // the last work did
+	known   int       // schedules, of other nodes' workflows too
+	learned time.Time // when they were read last
+	failing bool      // the last work did
 	working bool
 	again   bool // something has changed since the work under way began
 	next    *time.Timer
@@ -146,7 +147,7 @@ func (s *schedules) learn(m schedulesRead) {
 		return
 	}
 	clear(s.slots)
-	s.known = len(m.list)
+	s.known, s.learned = len(m.list), time.Now()
 	for _, schedule := range m.list {
 		s.await(schedule, m.now)
 	}
@@ -164,12 +165,12 @@ func (s *schedules) await(schedule workflow.Schedule, now time.Time) {
 	s.slots[schedule.Name] = slot{schedule, time.Now().Add(schedule.NextSlot.Sub(now))}
 }
 
-// arm sets the timer for the next slot of all.
+// arm sets the timer for the next slot of all, or for the next reading.
 func (s *schedules) arm() {
 	if s.known == 0 {
 		return
 	}
-	delay := schedulesEvery
+	delay := schedulesEvery - time.Since(s.learned)
 	for _, slot := range s.slots {
 		delay = min(delay, time.Until(slot.due))
 	}

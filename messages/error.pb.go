@@ -59,6 +59,10 @@ const (
 	ErrorDetail_REASON_UNREACHABLE ErrorDetail_Reason = 15
 	// No reply came in time. The message may have been acted on.
 	ErrorDetail_REASON_NO_REPLY ErrorDetail_Reason = 16
+	// No schedule has that name.
+	ErrorDetail_REASON_SCHEDULE_NOT_FOUND ErrorDetail_Reason = 20
+	// There is another schedule of that name.
+	ErrorDetail_REASON_SCHEDULE_EXISTS ErrorDetail_Reason = 21
 )
 
 // Enum value maps for ErrorDetail_Reason.
@@ -81,25 +85,29 @@ var (
 		14: "REASON_UNKNOWN_STEP",
 		15: "REASON_UNREACHABLE",
 		16: "REASON_NO_REPLY",
+		20: "REASON_SCHEDULE_NOT_FOUND",
+		21: "REASON_SCHEDULE_EXISTS",
 	}
 	ErrorDetail_Reason_value = map[string]int32{
-		"REASON_UNSPECIFIED":       0,
-		"REASON_INVALID_INPUT":     1,
-		"REASON_TOO_LARGE":         2,
-		"REASON_KEY_CONFLICT":      3,
-		"REASON_UNKNOWN_WORKFLOW":  4,
-		"REASON_RUN_NOT_FOUND":     5,
-		"REASON_AGENT_NOT_FOUND":   6,
-		"REASON_ACTOR_NOT_FOUND":   7,
-		"REASON_UNKNOWN_MESSAGE":   8,
-		"REASON_QUEUE_FULL":        9,
-		"REASON_STORE_UNAVAILABLE": 10,
-		"REASON_OUTCOME_UNKNOWN":   11,
-		"REASON_DRAINING":          12,
-		"REASON_WRONG_STATE":       13,
-		"REASON_UNKNOWN_STEP":      14,
-		"REASON_UNREACHABLE":       15,
-		"REASON_NO_REPLY":          16,
+		"REASON_UNSPECIFIED":        0,
+		"REASON_INVALID_INPUT":      1,
+		"REASON_TOO_LARGE":          2,
+		"REASON_KEY_CONFLICT":       3,
+		"REASON_UNKNOWN_WORKFLOW":   4,
+		"REASON_RUN_NOT_FOUND":      5,
+		"REASON_AGENT_NOT_FOUND":    6,
+		"REASON_ACTOR_NOT_FOUND":    7,
+		"REASON_UNKNOWN_MESSAGE":    8,
+		"REASON_QUEUE_FULL":         9,
+		"REASON_STORE_UNAVAILABLE":  10,
+		"REASON_OUTCOME_UNKNOWN":    11,
+		"REASON_DRAINING":           12,
+		"REASON_WRONG_STATE":        13,
+		"REASON_UNKNOWN_STEP":       14,
+		"REASON_UNREACHABLE":        15,
+		"REASON_NO_REPLY":           16,
+		"REASON_SCHEDULE_NOT_FOUND": 20,
+		"REASON_SCHEDULE_EXISTS":    21,
 	}
 )
 
@@ -226,14 +234,14 @@ var File_singularity_v1_error_proto protoreflect.FileDescriptor
 
 const file_singularity_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x1asingularity/v1/error.proto\x12\x0esingularity.v1\"\xf1\x04\n" +
+	"\x1asingularity/v1/error.proto\x12\x0esingularity.v1\"\xac\x05\n" +
 	"\vErrorDetail\x12:\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\".singularity.v1.ErrorDetail.ReasonR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x14\n" +
 	"\x05limit\x18\x04 \x01(\x03R\x05limit\x12\x15\n" +
 	"\x06run_id\x18\x05 \x01(\tR\x05runId\x12\x14\n" +
-	"\x05known\x18\x06 \x03(\tR\x05known\"\xb8\x03\n" +
+	"\x05known\x18\x06 \x03(\tR\x05known\"\xf3\x03\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14REASON_INVALID_INPUT\x10\x01\x12\x14\n" +
@@ -252,7 +260,9 @@ const file_singularity_v1_error_proto_rawDesc = "" +
 	"\x12REASON_WRONG_STATE\x10\r\x12\x17\n" +
 	"\x13REASON_UNKNOWN_STEP\x10\x0e\x12\x16\n" +
 	"\x12REASON_UNREACHABLE\x10\x0f\x12\x13\n" +
-	"\x0fREASON_NO_REPLY\x10\x10B\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
+	"\x0fREASON_NO_REPLY\x10\x10\x12\x1d\n" +
+	"\x19REASON_SCHEDULE_NOT_FOUND\x10\x14\x12\x1a\n" +
+	"\x16REASON_SCHEDULE_EXISTS\x10\x15B\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
 
 var (
 	file_singularity_v1_error_proto_rawDescOnce sync.Once

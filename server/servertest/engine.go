@@ -46,6 +46,8 @@ type Engine struct {
 	MemberList []*messages.Member
 	// TakeoverList is what Takeovers answers with, up to its limit.
 	TakeoverList []*messages.Takeover
+	// ScheduleList is what Schedules answers with; calls change it.
+	ScheduleList []workflow.Schedule
 	// NotReady is what Ready answers with.
 	NotReady error
 

@@ -45,7 +45,7 @@ func claimTakes(f *fixture) {
 }
 
 func claimOrder(f *fixture) {
-	start := time.Now().Add(-time.Hour)
+	start := f.now().Add(-time.Hour)
 	type due struct {
 		after    time.Duration
 		priority int
@@ -135,7 +135,7 @@ func claimNotDue(f *fixture) {
 	var batch []persistence.Write
 	for priority := range 10 {
 		later := f.draft()
-		later.Priority, later.Due = priority, time.Now().Add(time.Minute)
+		later.Priority, later.Due = priority, f.now().Add(time.Minute)
 		batch = append(batch, later)
 	}
 	last := f.draft()
@@ -149,10 +149,10 @@ func claimNotDue(f *fixture) {
 func claimBecomesDue(f *fixture) {
 	boot := f.join("a")
 	insert := f.draft()
-	insert.Due = time.Now().Add(20 * time.Millisecond)
+	insert.Due = f.now().Add(20 * time.Millisecond)
 	f.land(insert)
 	f.takesInTheEnd(boot, insert.Run)
-	if now := time.Now(); now.Before(insert.Due.Truncate(time.Microsecond)) {
+	if now := f.now(); now.Before(insert.Due.Truncate(time.Microsecond)) {
 		f.Errorf("taken %s before it was due", insert.Due.Sub(now))
 	}
 }

@@ -56,28 +56,28 @@ func (n *Node) acceptScheduled(spec workflow.ScheduleSpec, id workflow.RunID) (a
 }
 
 // fire decides what the schedule starts, unless somebody has changed it.
-func (r runnable) fire(view persistence.ScheduleView) (persistence.ScheduleDecision, error) {
+func (r runnable) fire(view persistence.ScheduleView) (decision persistence.ScheduleDecision) {
 	if !sameSpec(view.Schedule.ScheduleSpec, r.spec) {
-		return persistence.ScheduleDecision{}, nil
+		return decision
 	}
 	after := *view.Schedule
 	plan := planFiring(&after, r.times, view.Now, view.Busy)
 	if plan.last.IsZero() {
-		return persistence.ScheduleDecision{}, nil
+		return decision
 	}
+	decision.Schedule = &after
 	after.LastSlot, after.NextSlot, after.LastError = &plan.last, plan.next, plan.why
 	if r.err != nil {
 		after.LastError = errorText(r.err)
-		return persistence.ScheduleDecision{Schedule: &after}, nil
+		return decision
 	}
-	decision := persistence.ScheduleDecision{Schedule: &after}
 	for _, slot := range plan.slots {
 		insert := r.insert
 		insert.Run, insert.Slot = workflow.NewRunID(), slot
 		after.LastRun = insert.Run
 		decision.Runs = append(decision.Runs, insert)
 	}
-	return decision, nil
+	return decision
 }
 
 // put decides that there is a schedule with these settings from now on. Another

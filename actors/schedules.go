@@ -259,9 +259,9 @@ func (n *Node) fireSchedule(ctx context.Context, schedule workflow.Schedule) (pe
 	}
 	started := 0
 	view, done, err := n.store.FireSchedule(ctx, schedule.Name, func(view persistence.ScheduleView) (persistence.ScheduleDecision, error) {
-		decision, err := ready.fire(view)
+		decision := ready.fire(view)
 		started = len(decision.Runs)
-		return decision, err
+		return decision, nil
 	})
 	if err == nil && started > 0 {
 		n.tellDispatcher(released{queue: schedule.Queue})

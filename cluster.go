@@ -26,11 +26,11 @@ import (
 // talk. Without it they only meet in the database.
 type Cluster struct {
 	// Name is one that all engines of the cluster have in common. Defaults to
-	// "singularity".
+	// [DefaultCluster].
 	Name string
 	// Gossip is the host:port at which the engines find each other, by TCP and
 	// UDP, and Actors the one at which they talk; port 0 is any free one. Default
-	// to 127.0.0.1:7946 and 127.0.0.1:7947, or to a free port where these are in
+	// to [DefaultGossip] and [DefaultActors], or to a free port where these are in
 	// use.
 	Gossip, Actors string
 	// AdvertiseGossip and AdvertiseActors are how others reach these two. Default
@@ -44,22 +44,27 @@ type Cluster struct {
 	// are registered in the database are asked.
 	Seeds []string
 	// TLSDir is a folder of "singularity certs node", and GossipKeyFile a file of
-	// keys. Both are required beyond loopback.
+	// keys, which is written when they are replaced. Both are required beyond
+	// loopback.
 	TLSDir, GossipKeyFile string
 }
 
 func (c Cluster) withDefaults() Cluster {
-	c.Name = cmp.Or(c.Name, "singularity")
+	c.Name = cmp.Or(c.Name, DefaultCluster)
 	c.Role = cmp.Or(c.Role, "node")
 	return c
 }
 
-// The ports where others look first.
+// What a [Cluster] defaults to.
 const (
-	defaultGossip = "127.0.0.1:7946"
-	defaultActors = "127.0.0.1:7947"
-	anyPort       = "127.0.0.1:0"
+	DefaultCluster = "singularity"
+	DefaultGossip  = "127.0.0.1:7946"
+	DefaultActors  = "127.0.0.1:7947"
 )
+
+var errNotInCluster = fmt.Errorf("%w: this node is not in the cluster now", workflow.ErrUnreachable)
+
+const anyPort = "127.0.0.1:0"
 
 // The types of messages between engines.
 const (
@@ -76,6 +81,9 @@ type peers struct {
 	log   *slog.Logger
 	node  *actors.Node // set once, before the first Open
 
+	counts  cluster.Counts // of all memberships
+	letters letterCounts
+
 	gossip, actors string // where the first boot listened; Open is never called twice at once
 
 	mu      sync.RWMutex
@@ -85,20 +93,21 @@ type peers struct {
 var _ actors.Peers = (*peers)(nil)
 
 // newNode makes a node, in a cluster if there is to be one.
-func newNode(store persistence.Store, config actors.Config, of *Cluster) (*actors.Node, error) {
+func newNode(store persistence.Store, config actors.Config, of *Cluster) (*actors.Node, *peers, error) {
 	if of == nil {
-		return actors.NewNode(store, config)
+		node, err := actors.NewNode(store, config)
+		return node, nil, err
 	}
 	if _, shared := store.(persistence.Shared); !shared {
-		return nil, errors.New("a cluster needs a database that its engines share: set DatabaseURL, or no Cluster")
+		return nil, nil, errors.New("a cluster needs a database that its engines share: set DatabaseURL, or no Cluster")
 	}
 	others, err := newPeers(*of, store, cmp.Or(config.Logger, slog.Default()))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	config.Peers = others
 	others.node, err = actors.NewNode(store, config)
-	return others.node, err
+	return others.node, others, err
 }
 
 func newPeers(cfg Cluster, store persistence.Store, log *slog.Logger) (*peers, error) {
@@ -106,7 +115,7 @@ func newPeers(cfg Cluster, store persistence.Store, log *slog.Logger) (*peers, e
 	if cfg.TLSDir != "" {
 		identity, err := certs.Load(cfg.TLSDir, log)
 		if err != nil {
-			return nil, err
+			return nil, &cluster.SetupError{Part: cluster.OfCertificates, Err: err}
 		}
 		p.tls = identity
 	}
@@ -117,7 +126,7 @@ func newPeers(cfg Cluster, store persistence.Store, log *slog.Logger) (*peers, e
 // for an earlier boot must not reach a later one, which keeps the addresses.
 func (p *peers) Open(ctx context.Context, boot persistence.Boot) (persistence.Addresses, error) {
 	p.Close()
-	membership, err := p.join(ctx, boot, cmp.Or(p.gossip, p.cfg.Gossip, defaultGossip), cmp.Or(p.actors, p.cfg.Actors, defaultActors))
+	membership, err := p.join(ctx, boot, cmp.Or(p.gossip, p.cfg.Gossip, DefaultGossip), cmp.Or(p.actors, p.cfg.Actors, DefaultActors))
 	if errors.Is(err, syscall.EADDRINUSE) && p.gossip == "" && (p.cfg.Gossip == "" || p.cfg.Actors == "") {
 		membership, err = p.join(ctx, boot, cmp.Or(p.cfg.Gossip, anyPort), cmp.Or(p.cfg.Actors, anyPort))
 	}
@@ -152,7 +161,7 @@ func (p *peers) join(ctx context.Context, boot persistence.Boot, gossipAt, actor
 		Actors:  cluster.Endpoint{Bind: actorsAt, Advertise: p.cfg.AdvertiseActors},
 		KeyFile: p.cfg.GossipKeyFile, TLS: p.tls, Seeds: p.cfg.Seeds,
 		Registered: p.registered, Deliver: p.deliver, Suspect: p.suspect, Changed: p.node.PeersChanged,
-		Logger: p.log,
+		Counts: &p.counts, Logger: p.log,
 	})
 }
 
@@ -248,15 +257,21 @@ func (p *peers) hint(hint *messages.Hint) (*cluster.Membership, remoting.Message
 
 // Ask implements [actors.Peers].
 func (p *peers) Ask(ctx context.Context, boot persistence.BootID, letter *messages.Letter) (*messages.LetterReply, error) {
+	reply, err := p.ask(ctx, boot, letter)
+	p.letters.count(reply, err)
+	return reply, err
+}
+
+func (p *peers) ask(ctx context.Context, boot persistence.BootID, letter *messages.Letter) (*messages.LetterReply, error) {
 	payload, err := proto.Marshal(letter)
 	if err != nil {
 		return nil, fmt.Errorf("write a letter: %w", err)
 	}
 	m := p.membership()
 	if m == nil {
-		return nil, fmt.Errorf("%w: this node is not in the cluster now", workflow.ErrUnreachable)
+		return nil, errNotInCluster
 	}
-	reply, err := m.Call(ctx, string(boot), remoting.Message{
+	reply, err := p.call(ctx, m, boot, remoting.Message{
 		ID: letter.GetId(), Type: letterType, Target: letter.GetTarget(), Payload: payload,
 	})
 	switch {
@@ -271,6 +286,34 @@ func (p *peers) Ask(ctx context.Context, boot persistence.BootID, letter *messag
 		return nil, fmt.Errorf("read the reply to a letter: %w", err)
 	}
 	return &answer, nil
+}
+
+// call sends a message to a boot, at the address that is registered if it is not
+// seen: its gossip may have other keys.
+func (p *peers) call(ctx context.Context, m *cluster.Membership, boot persistence.BootID, message remoting.Message) (remoting.Reply, error) {
+	if _, seen := m.View().Member(string(boot)); !seen {
+		members, err := p.store.Members(ctx)
+		if err != nil {
+			return remoting.Reply{}, fmt.Errorf("%w: %w", remoting.ErrUnreachable, err)
+		}
+		for _, member := range members {
+			if member.Boot == boot && member.Actors != "" {
+				return m.CallAt(ctx, remoting.Peer{Address: member.Actors, Boot: string(boot)}, message)
+			}
+		}
+	}
+	return m.Call(ctx, string(boot), message)
+}
+
+// Others implements [actors.Peers].
+func (p *peers) Others() map[persistence.BootID]string {
+	others := map[persistence.BootID]string{}
+	if m := p.membership(); m != nil {
+		for _, member := range m.View().Members() {
+			others[persistence.BootID(member.Boot)] = member.Instance
+		}
+	}
+	return others
 }
 
 // At implements [actors.Peers].

@@ -8,30 +8,31 @@ import (
 
 // Metrics returns what the engine counts since Open, for a registry of
 // Prometheus.
-func (e *Engine) Metrics() prometheus.Collector { return collector{e.node} }
+func (e *Engine) Metrics() prometheus.Collector { return collector{e.node, e.peers} }
 
 // collector reads one node. Its numbers belong together: they are read at once.
-type collector struct{ node *actors.Node }
+type collector struct {
+	node  *actors.Node
+	peers *peers // nil where there is no cluster
+}
 
 var batchSize = prometheus.NewDesc("singularity_journal_batch_size",
 	"Writes that one transaction of the journal carried.", nil, nil)
 
-// metric is one number of a node's [actors.Stats].
-type metric struct {
+// metric is one number of what is read at once.
+type metric[S any] struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
-	value func(actors.Stats) float64
+	value func(S) float64
 }
 
-var metrics = []metric{
+var metrics = []metric[actors.Stats]{
 	counter("journal_batches_total", "Transactions that the journal committed.",
 		func(s actors.Stats) float64 { return float64(s.Batches) }),
 	counter("journal_writes_total", "Writes of runs that the journal committed.",
 		func(s actors.Stats) float64 { return float64(s.Writes) }),
 	counter("fenced_writes_total", "Writes that were refused because the run has another owner.",
 		func(s actors.Stats) float64 { return float64(s.Fenced) }),
-	counter("takeovers_total", "Nodes that this one declared dead.",
-		func(s actors.Stats) float64 { return float64(s.Takeovers) }),
 	gauge("runs_in_memory", "Runs that have a slot.",
 		func(s actors.Stats) float64 { return float64(s.Runs) }),
 	gauge("lost_slots", "Slots of steps that ignore their cancelled context.",
@@ -44,12 +45,25 @@ var metrics = []metric{
 		func(s actors.Stats) float64 { return oneIf(s.Draining) }),
 }
 
-func counter(name, help string, value func(actors.Stats) float64) metric {
-	return metric{prometheus.NewDesc("singularity_"+name, help, nil, nil), prometheus.CounterValue, value}
+func counter[S any](name, help string, value func(S) float64, labels ...prometheus.Labels) metric[S] {
+	return metric[S]{newDesc(name, help, labels), prometheus.CounterValue, value}
 }
 
-func gauge(name, help string, value func(actors.Stats) float64) metric {
-	return metric{prometheus.NewDesc("singularity_"+name, help, nil, nil), prometheus.GaugeValue, value}
+func gauge[S any](name, help string, value func(S) float64, labels ...prometheus.Labels) metric[S] {
+	return metric[S]{newDesc(name, help, labels), prometheus.GaugeValue, value}
+}
+
+// newDesc describes a metric, whose labels, if any, are constant.
+func newDesc(name, help string, labels []prometheus.Labels) *prometheus.Desc {
+	var constant prometheus.Labels
+	for _, some := range labels {
+		constant = some
+	}
+	return prometheus.NewDesc("singularity_"+name, help, nil, constant)
+}
+
+func (m metric[S]) read(from S) prometheus.Metric {
+	return prometheus.MustNewConstMetric(m.desc, m.kind, m.value(from))
 }
 
 func oneIf(condition bool) float64 {
@@ -65,6 +79,14 @@ func (c collector) Describe(descs chan<- *prometheus.Desc) {
 	for _, m := range metrics {
 		descs <- m.desc
 	}
+	for _, m := range takeoverMetrics {
+		m.describe(descs)
+	}
+	if c.peers != nil {
+		for _, m := range clusterMetrics {
+			descs <- m.desc
+		}
+	}
 }
 
 // Collect implements [prometheus.Collector].
@@ -72,7 +94,16 @@ func (c collector) Collect(found chan<- prometheus.Metric) {
 	stats := c.node.Stats()
 	found <- sizesOf(stats)
 	for _, m := range metrics {
-		found <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(stats))
+		found <- m.read(stats)
+	}
+	for ground, m := range takeoverMetrics {
+		m.collect(stats.Takeovers[ground], found)
+	}
+	if c.peers != nil {
+		cluster := c.peers.stats()
+		for _, m := range clusterMetrics {
+			found <- m.read(cluster)
+		}
 	}
 }
 

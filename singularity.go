@@ -74,6 +74,7 @@ type Config struct {
 // Engine runs workflows. Its methods are safe for concurrent use.
 type Engine struct {
 	node  *actors.Node
+	peers *peers // nil where there is no cluster
 	store persistence.Store
 }
 
@@ -117,7 +118,7 @@ func openPostgres(ctx context.Context, cfg Config) (persistence.Store, error) {
 	return postgres.Open(ctx, postgres.Config{
 		URL:        cfg.DatabaseURL,
 		SessionURL: cfg.SessionDatabaseURL,
-		Writers:    cmp.Or(cfg.JournalWriters, 1) + 1, // and that of starts with a key
+		Writers:    cmp.Or(cfg.JournalWriters, 1) + 2, // and those of starts with a key and of limited claims
 		Logger:     cfg.Logger,
 	})
 }
@@ -132,7 +133,7 @@ func start(ctx context.Context, store persistence.Store, cfg Config, definitions
 		Capabilities: cfg.Capabilities,
 		Logger:       cfg.Logger,
 	}
-	node, err := newNode(store, config, cfg.Cluster)
+	node, others, err := newNode(store, config, cfg.Cluster)
 	if err != nil {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
@@ -149,7 +150,7 @@ func start(ctx context.Context, store persistence.Store, cfg Config, definitions
 			return nil, fmt.Errorf("open engine: %w", errors.Join(err, node.Stop(ctx)))
 		}
 	}
-	return &Engine{node: node, store: store}, nil
+	return &Engine{node: node, peers: others, store: store}, nil
 }
 
 // Close takes no more starts, lets the steps under way finish until ctx ends,

@@ -1,6 +1,7 @@
 package singularity_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ var quiet = slog.New(slog.DiscardHandler)
 
 func open(t *testing.T, cfg singularity.Config, definitions ...workflow.Definition) *singularity.Engine {
 	t.Helper()
-	cfg.Logger = quiet
+	cfg.Logger = cmp.Or(cfg.Logger, quiet)
 	engine, err := singularity.Open(t.Context(), cfg, definitions...)
 	if err != nil {
 		t.Fatal(err)

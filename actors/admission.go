@@ -12,7 +12,7 @@ import (
 
 // admit starts a new run at once if it can, and stores it otherwise.
 func (d *dispatcher) admit(m admit) {
-	q := d.queues[m.insert.Queue]
+	q := d.queueOf(m.insert.Queue)
 	switch {
 	case d.leaving != nil:
 		m.reply <- admitted{err: workflow.ErrDraining}
@@ -28,7 +28,7 @@ func (d *dispatcher) admit(m admit) {
 // then.
 func (d *dispatcher) admitStored(m admit, q *queue) {
 	var live *liveRun
-	atOnce := m.insert.Due.IsZero() && m.insert.Delay == 0
+	atOnce := m.insert.Due.IsZero() && m.insert.Delay == 0 && !q.limited() && !q.paused()
 	if atOnce && q.free() > 0 && !q.more && !d.closed() && d.node.standing.good() && d.absent(m.insert.Run) {
 		m.insert.Owner = d.node.standing.boot().ID
 		m.launch.boot, m.launch.unstored = m.insert.Owner, true
@@ -49,7 +49,7 @@ func (d *dispatcher) admitEphemeral(m admit, q *queue) admitted {
 		return admitted{existing: &there}
 	}
 	switch {
-	case q.free() > 0 && !d.closed():
+	case q.free() > 0 && !d.closed() && !q.paused():
 		d.run(q, m.launch)
 	case len(q.waiting.launches) < maxWaiting:
 		q.waiting.launches = append(q.waiting.launches, m.launch)
@@ -88,7 +88,7 @@ func (d *dispatcher) find(id workflow.RunID) workflow.Run {
 }
 
 func (d *dispatcher) inserted(m inserted) {
-	q, id, live := d.queues[m.insert.Queue], m.insert.Run, d.live[m.insert.Run]
+	q, id, live := d.queueOf(m.insert.Queue), m.insert.Run, d.live[m.insert.Run]
 	switch {
 	case live == nil || live != m.live: // the run has left, or an earlier start of the dispatcher began it
 	case !m.verdict.Owned:

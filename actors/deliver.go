@@ -239,8 +239,8 @@ func (n *Node) answerRegistry(ctx context.Context, letter *messages.Letter) (any
 	}
 }
 
-// supervisorTarget is for Tree and Drain. Send does not get there: who may send
-// messages may not end nodes.
+// supervisorTarget is for what is asked of a node as a whole: Tree, Drain and the
+// keys. Send does not get there: who may send messages may not end nodes.
 const supervisorTarget = "supervisor"
 
 func (n *Node) answerSupervisor(ctx context.Context, letter *messages.Letter) (any, error) {
@@ -249,8 +249,10 @@ func (n *Node) answerSupervisor(ctx context.Context, letter *messages.Letter) (a
 		return n.answerTree(ctx)
 	case "drain":
 		return n.answerDrain(ctx, letter)
+	case "keys":
+		return n.answerKeys(letter)
 	default:
-		return nil, unknownType(letter, "tree", "drain")
+		return nil, unknownType(letter, "tree", "drain", "keys")
 	}
 }
 

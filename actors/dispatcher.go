@@ -42,6 +42,7 @@ type dispatcher struct {
 	start    int // of the dispatcher, from 0; marks what is late
 	life     *actorLife
 	queues   map[string]*queue
+	rooms    map[string]*waitingRoom // of the queues, over all starts
 	live     map[workflow.RunID]*liveRun
 	muster   map[workflow.RunID]bool      // of an earlier start, and not counted yet
 	orphans  map[workflow.RunID]time.Time // owned and without an actor, since
@@ -165,6 +166,12 @@ type (
 	}
 	// resumed: the node's lease is renewed after it was late.
 	resumed struct{}
+	// queuesChanged: the node knows new settings of queues.
+	queuesChanged struct{}
+	// claimAgain: it is time for another limited claim.
+	claimAgain struct{ queue string }
+	// roomMade: a run of the queue has ended of which no runLeft tells.
+	roomMade struct{ queue string }
 	// stirred: runs have begun to run on other nodes, or to be waited for here.
 	stirred struct{}
 	// peersChanged: others have come or gone, or can be told of things again.
@@ -193,10 +200,7 @@ type (
 // newDispatcherProps returns what the supervisor needs to start the dispatcher,
 // and to start it again.
 func newDispatcherProps(node *Node) func(start int) *actor.Props {
-	waiting := map[string]*waitingRoom{}
-	for name := range node.cfg.Queues {
-		waiting[name] = &waitingRoom{}
-	}
+	rooms := map[string]*waitingRoom{}
 	return func(start int) *actor.Props {
 		return actor.PropsFromProducer(func() actor.Actor {
 			d := &dispatcher{
@@ -204,6 +208,7 @@ func newDispatcherProps(node *Node) func(start int) *actor.Props {
 				log:      node.log,
 				start:    start,
 				queues:   map[string]*queue{},
+				rooms:    rooms,
 				live:     map[workflow.RunID]*liveRun{},
 				muster:   map[workflow.RunID]bool{},
 				orphans:  map[workflow.RunID]time.Time{},
@@ -213,9 +218,7 @@ func newDispatcherProps(node *Node) func(start int) *actor.Props {
 			if node.shared != nil {
 				d.cadence = sharedCadence
 			}
-			for name, limit := range node.cfg.Queues {
-				d.queues[name] = &queue{name: name, limit: limit, more: true, waiting: waiting[name]}
-			}
+			d.adjustQueues()
 			return d
 		})
 	}
@@ -283,6 +286,14 @@ func (d *dispatcher) Receive(ctx actor.Context) {
 		message.reply <- d.find(message.id)
 	case drainAll:
 		d.drainAll(message)
+	case queuesChanged:
+		d.queuesChanged()
+	case claimAgain:
+		d.claimAgain(message)
+	case roomMade:
+		if q := d.queues[message.queue]; q != nil {
+			d.freed(q)
+		}
 	case resumed:
 		d.fillAll()
 		d.lookSoon()
@@ -326,7 +337,11 @@ func (d *dispatcher) started() {
 }
 
 func (d *dispatcher) stopping() {
-	for _, timer := range []*time.Timer{d.due, d.sweep, d.look} {
+	timers := []*time.Timer{d.due, d.sweep, d.look}
+	for _, q := range d.queues {
+		timers = append(timers, q.again)
+	}
+	for _, timer := range timers {
 		if timer != nil {
 			timer.Stop()
 		}
@@ -458,15 +473,18 @@ func (d *dispatcher) runLeft(m runLeft) {
 	delete(d.muster, m.id)
 	live := d.live[m.id]
 	switch {
-	case live == nil:
-		d.fillAll() // of an earlier start of the dispatcher; there may be nobody left to answer
+	case live == nil: // of an earlier start of the dispatcher; there may be nobody left to answer
+		if q := d.queues[m.queue]; q != nil {
+			d.freed(q)
+		}
+		d.fillAll()
 		return
 	case m.mark != live.mark: // it made way for the one that is live now
 		if live.before > 0 {
 			live.before--
 			live.queue.used--
 		}
-		d.fill(live.queue)
+		d.freed(live.queue)
 		return
 	}
 	d.forget(m.id, live)
@@ -482,7 +500,7 @@ func (d *dispatcher) runLeft(m runLeft) {
 	case workflow.Retryable:
 		d.wake(q, time.Now().Add(m.delay))
 	}
-	d.fill(q)
+	d.freed(q)
 	if m.state == workflow.Available {
 		d.offer(q)
 	}

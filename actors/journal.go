@@ -24,11 +24,12 @@ import (
 // Writes of one run are committed in the order in which they were appended,
 // and no two of them share a batch.
 type Journal struct {
-	store persistence.Committer
-	log   *slog.Logger
-	lanes []*lane
-	keyed *lane // of inserts with a key; nil when they have none of their own
-	seed  maphash.Seed
+	store   persistence.Committer
+	log     *slog.Logger
+	lanes   []*lane
+	keyed   *lane // of inserts with a key; nil when they have none of their own
+	limited *lane // of limited claims, each of which is a batch
+	seed    maphash.Seed
 
 	sizes  batchSizes
 	writes atomic.Int64
@@ -90,6 +91,7 @@ func NewJournal(store persistence.Committer, cfg JournalConfig) *Journal {
 	for range cfg.Writers {
 		j.lanes = append(j.lanes, j.newLane(cfg))
 	}
+	j.limited = j.newLane(JournalConfig{MaxBatch: 1})
 	if cfg.KeyWriter {
 		j.keyed = j.newLane(cfg)
 	}
@@ -98,10 +100,11 @@ func NewJournal(store persistence.Committer, cfg JournalConfig) *Journal {
 
 // all lists the lanes.
 func (j *Journal) all() []*lane {
-	if j.keyed == nil {
-		return j.lanes
+	lanes := append(slices.Clone(j.lanes), j.limited)
+	if j.keyed != nil {
+		lanes = append(lanes, j.keyed)
 	}
-	return append(slices.Clone(j.lanes), j.keyed)
+	return lanes
 }
 
 // Append hands over a write. reply hears its verdict, once, from the goroutine
@@ -165,6 +168,9 @@ func mustLand(write persistence.Write) bool {
 func (j *Journal) laneOf(write persistence.Write) *lane {
 	if insert, ok := write.(persistence.Insert); ok && insert.Key != "" && j.keyed != nil {
 		return j.keyed
+	}
+	if claim, ok := write.(persistence.Claim); ok && claim.Limited {
+		return j.limited
 	}
 	if len(j.lanes) == 1 {
 		return j.lanes[0]

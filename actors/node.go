@@ -99,6 +99,7 @@ type Node struct {
 	spacing  *spacing // of what peers are told
 	catalog  *catalog
 	agents   *directory
+	queues   *queueSettings
 
 	system         *actor.ActorSystem
 	tree           *supervisor.Tree
@@ -108,7 +109,7 @@ type Node struct {
 	marks          atomic.Int64 // given to the launches of runs and to their actors
 	load           atomic.Int64 // runs that have a slot
 	elsewhere      atomic.Bool  // runs run on other nodes
-	takeovers      atomic.Int64 // nodes that this one declared dead
+	takeovers      takeoverCounts
 	lostSlots      atomic.Int64
 
 	// stepContext is above the contexts of all steps; it ends after the last
@@ -152,6 +153,7 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 		awaited:  newAwaited(),
 		spacing:  newSpacing(),
 		catalog:  newCatalog(transactions != nil),
+		queues:   newQueueSettings(),
 		failed:   make(chan struct{}),
 
 		drainAsked:     make(chan struct{}),
@@ -174,7 +176,9 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 func (n *Node) Start(ctx context.Context) error {
 	boot := n.standing.boot()
 	if n.shared != nil {
-		n.shared.Listen(persistence.Ears{Queue: n.enqueued, Schedule: n.scheduleChanged})
+		n.shared.Listen(persistence.Listener{
+			Enqueued: n.enqueued, QueuesChanged: n.queuesChanged, ScheduleChanged: n.scheduleChanged,
+		})
 	}
 	err := n.join(ctx, boot)
 	if err != nil {
@@ -182,6 +186,9 @@ func (n *Node) Start(ctx context.Context) error {
 		return err
 	}
 	err = n.renewFirst(ctx, boot)
+	if err == nil {
+		err = n.refreshQueues(ctx)
+	}
 	if err == nil {
 		err = n.startActors(ctx)
 	}

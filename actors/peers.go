@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"singularity/messages"
@@ -14,7 +15,7 @@ import (
 // and a letter that nobody answers is looked after by who wrote it.
 //
 // The other direction are [Node.Hear], [Node.Answer] and [Node.PeersChanged],
-// which whoever implements Peers calls. All methods but Ask are called from
+// which whoever implements Peers calls. All methods but Ask and ChangeKeys are called from
 // within actors and must not block.
 type Peers interface {
 	// Open makes the node one that the others find and reach, under a boot that is
@@ -36,6 +37,13 @@ type Peers interface {
 	// At returns the boot of the node that is reached at an address, or goes by a
 	// label.
 	At(address string) (persistence.BootID, bool)
+	// Others are the nodes that this one sees, by boot, with their labels. It may be
+	// among them.
+	Others() map[persistence.BootID]string
+	// ChangeKeys changes the keys by which this node finds the others, and returns
+	// the fingerprints of all, that of the primary first. A change that was made
+	// before is none.
+	ChangeKeys(change KeyChange) (fingerprints []string, err error)
 	// Complete reports whether every other living node of the store can be
 	// reached. Then the node relies on being told, and asks the store rarely.
 	Complete() bool
@@ -70,6 +78,14 @@ func (nobody) Ask(_ context.Context, boot persistence.BootID, _ *messages.Letter
 
 // At implements [Peers].
 func (nobody) At(string) (persistence.BootID, bool) { return "", false }
+
+// Others implements [Peers].
+func (nobody) Others() map[persistence.BootID]string { return nil }
+
+// ChangeKeys implements [Peers].
+func (nobody) ChangeKeys(KeyChange) ([]string, error) {
+	return nil, errors.New("this node talks to no others, so it has no keys")
+}
 
 // Complete implements [Peers].
 func (nobody) Complete() bool { return false }

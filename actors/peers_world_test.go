@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -35,6 +36,8 @@ type port struct {
 	network *network
 	node    *Node
 	boot    persistence.BootID
+	keys    []string // fingerprints, that of the primary first
+	broken  error    // what changes of the keys fail with
 }
 
 var _ Peers = (*port)(nil)
@@ -46,7 +49,7 @@ func startPeers(t testing.TB, size int, definitions ...workflow.Definition) *clu
 	c.network.nodes = map[persistence.BootID]*port{}
 	c.severed = map[*port]bool{}
 	for range size {
-		p := &port{network: &c.network}
+		p := &port{network: &c.network, keys: []string{printOf("old")}}
 		p.attach(c.add(p, definitions...))
 	}
 	return c.ripen()
@@ -163,6 +166,37 @@ func (p *port) At(address string) (persistence.BootID, bool) {
 	}
 	return "", false
 }
+
+func (p *port) Others() map[persistence.BootID]string {
+	p.network.mu.Lock()
+	defer p.network.mu.Unlock()
+	others := map[persistence.BootID]string{}
+	for boot, other := range p.network.nodes {
+		if other.node != nil && !p.network.severed[other] {
+			others[boot] = other.node.Instance()
+		}
+	}
+	return others
+}
+
+func (p *port) ChangeKeys(change KeyChange) ([]string, error) {
+	p.network.mu.Lock()
+	defer p.network.mu.Unlock()
+	switch at := slices.Index(p.keys, change.Use+change.Remove); {
+	case p.broken != nil:
+		return nil, p.broken
+	case change.Add != "" && !slices.Contains(p.keys, printOf(change.Add)):
+		p.keys = append(p.keys, printOf(change.Add))
+	case change.Use != "":
+		p.keys = slices.Concat(p.keys[at:at+1], p.keys[:at], p.keys[at+1:])
+	case change.Remove != "" && at > 0:
+		p.keys = slices.Concat(p.keys[:at], p.keys[at+1:])
+	}
+	return slices.Clone(p.keys), nil
+}
+
+// printOf is the fingerprint of a key.
+func printOf(key string) string { return "print of " + key[:3] }
 
 func (p *port) Complete() bool {
 	p.network.mu.Lock()

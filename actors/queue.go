@@ -25,6 +25,12 @@ type queue struct {
 	hasSolo  bool
 	next     time.Time // the earliest that something becomes due, as far as known
 	waiting  *waitingRoom
+	settings persistence.QueueSettings
+
+	held      bool        // the last limited claim met another one, and the next is due at againAt
+	again     *time.Timer // of the next limited claim, at againAt; nil before the first
+	againAt   time.Time   // zero while none is due
+	soloAfter time.Time   // no run is made room for before that has to run alone
 }
 
 func (q *queue) free() int { return q.limit - q.used - q.lost }
@@ -40,9 +46,11 @@ func (d *dispatcher) fill(q *queue) {
 	case d.closed():
 		d.goSolo()
 		return
+	case q.paused():
+		return
 	}
 	d.fillFromMemory(q)
-	if q.more && !q.claiming && q.free() > 0 && d.node.standing.good() {
+	if q.more && !q.claiming && !q.held && q.free() > 0 && d.node.standing.good() {
 		d.claim(q, min(q.free(), claimsAtOnce), false)
 	}
 }
@@ -68,7 +76,7 @@ func (d *dispatcher) claim(q *queue, limit int, solo bool) {
 	q.used += limit
 	claim := persistence.Claim{
 		ID: workflow.NewRunID().String(), Boot: d.node.standing.boot().ID, Queue: q.name,
-		Limit: limit, Known: d.node.catalog.known(), Solo: solo,
+		Limit: limit, Known: d.node.catalog.known(), Solo: solo, Limited: q.limited(),
 	}
 	d.node.journal.Append(claim, func(verdict persistence.Verdict) {
 		d.send(claimed{d.start, claim.Boot, q.name, limit, solo, verdict})
@@ -88,7 +96,7 @@ func (d *dispatcher) claimed(m claimed) {
 		if m.solo && current {
 			d.solo = soloClears
 		}
-		if !d.closed() && d.leaving == nil {
+		if !d.closed() && d.leaving == nil && !q.paused() {
 			d.fillFromMemory(q)
 		}
 		d.lookSoon()
@@ -101,13 +109,20 @@ func (d *dispatcher) claimed(m claimed) {
 	}
 	switch {
 	case !current:
+	case m.solo && m.verdict.Held:
+		d.solo = soloClears
+		d.curbed(q, m.verdict)
 	case m.solo && len(activations) == 0:
 		q.hasSolo = false
+		if q.limited() {
+			q.soloAfter = time.Now().Add(soloAgain)
+		}
 		d.soloOver()
 	case m.solo:
 		d.solo, d.soloRun = soloRunning, activations[0].Run.ID
 	case len(activations) < m.limit:
 		q.more = q.missed
+		d.curbed(q, m.verdict)
 	}
 	if len(activations) > 0 && !d.node.peers.Complete() {
 		d.sweepEvery = d.cadence.least
@@ -134,7 +149,7 @@ func (d *dispatcher) released(m released) {
 
 // offer lets other nodes have what waits in the store and finds no slot here.
 func (d *dispatcher) offer(q *queue) {
-	if q.more && !q.claiming {
+	if q.more && !q.claiming && !q.held && !q.paused() {
 		d.node.tellWaiting(q.name)
 		d.sweepBusy()
 	}
@@ -146,7 +161,9 @@ func (d *dispatcher) runsReleased() {
 	for _, q := range d.queues {
 		q.expect()
 		d.fill(q)
-		d.node.tellWaiting(q.name)
+		if !q.paused() {
+			d.node.tellWaiting(q.name)
+		}
 	}
 	d.sweepOften() // some may have to run alone
 }

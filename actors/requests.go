@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"singularity/persistence"
@@ -113,7 +112,7 @@ func (n *Node) ask(ctx context.Context, m admit) (admitted, error) {
 }
 
 func (n *Node) checkOptions(o workflow.Options, program *workflow.Program) error {
-	if queue := cmp.Or(o.Queue, "default"); n.cfg.Queues[queue] == 0 {
+	if queue := cmp.Or(o.Queue, "default"); n.slots(queue) == 0 {
 		return workflow.Invalidf("queue", "is %q; this node has %v", queue, n.queueNames())
 	}
 	if o.Priority < 0 || o.Priority > 9 {
@@ -181,15 +180,6 @@ func checkEphemeral(o workflow.Options) error {
 	return nil
 }
 
-func (n *Node) queueNames() []string {
-	names := make([]string, 0, len(n.cfg.Queues))
-	for name := range n.cfg.Queues {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
 // admission makes the dispatcher's message of an accepted input.
 func (n *Node) admission(req workflow.StartRequest, program *workflow.Program, admission workflow.Admission) (admit, chan workflow.Run) {
 	id := req.ID
@@ -207,19 +197,24 @@ func (n *Node) admission(req workflow.StartRequest, program *workflow.Program, a
 		Key:       cmp.Or(req.Key, admission.Key),
 		Input:     admission.Input,
 		InputHash: admission.Hash,
-		Extras:    persistence.Extras{Due: req.Due, Delay: req.Delay, Deadline: req.Deadline, Tags: req.Tags},
+		Extras:    persistence.Extras{Due: req.Due, Delay: req.Delay, Deadline: cmp.Or(req.Deadline, program.Deadline), Tags: req.Tags},
 	}
+	insert.LimitKey = n.queues.of(insert.Queue).limitKey(insert.Input)
 	ended := make(chan workflow.Run, 1)
 	run := workflow.Run{
 		ID: id, Workflow: insert.Workflow, Version: insert.Version, State: workflow.Running,
 		Queue: insert.Queue, Priority: insert.Priority, Key: insert.Key, Step: insert.Step,
 		Epoch: 1, Owner: n.cfg.Instance, Input: insert.Input, CreatedAt: now, DueAt: now, StartedAt: &now,
 	}
+	if insert.Deadline > 0 {
+		deadline := now.Add(insert.Deadline)
+		run.Deadline = &deadline
+	}
 	return admit{
 		insert: insert,
 		chosen: !req.ID.IsZero(),
 		launch: launch{
-			activation: persistence.Activation{Run: run},
+			activation: persistence.Activation{Run: run, Left: insert.Deadline},
 			program:    program,
 			first:      admission.State,
 			life:       &runLife{ended: ended},
@@ -393,6 +388,7 @@ func (n *Node) Cancel(ctx context.Context, id workflow.RunID, reason string) (wo
 	n.watchers.end(*verdict.Changed)
 	n.tellCancelled(id, verdict.Changed.Epoch)
 	n.tellCancelledElsewhere(id)
+	n.tellDispatcher(roomMade{verdict.Changed.Queue})
 	return *verdict.Changed, nil
 }
 

@@ -197,6 +197,10 @@ func (r *runActor) activate(activation persistence.Activation) {
 	}
 	current, err := r.restore(activation)
 	r.current = current
+	if run.Deadline != nil {
+		r.state.overdue = activation.Left <= 0
+		r.after(activation.Left, deadlineOver{})
+	}
 	r.handle(began{err})
 }
 
@@ -237,6 +241,8 @@ func (r *runActor) perform(e effect) {
 		r.current = r.answer.state
 	case attemptFailed:
 		r.tellFailed(e)
+	case attemptSnoozed:
+		r.tell(workflow.StepSnoozed, e.ran, func(event *workflow.Event) { event.Retry = e.delay })
 	case attemptFinished:
 		r.tell(workflow.StepFinished, e.ran, func(event *workflow.Event) {
 			event.Elapsed = r.answer.finishedAt.Sub(r.task.startedAt)
@@ -302,7 +308,7 @@ func (r *runActor) commit(c commit) {
 // carry keeps what an attempt reported until a commit stores it; a restartable
 // run's commit is long after. Messages are sent by successful attempts only.
 func (r *runActor) carry(answer stepAnswer) {
-	if r.program.Durability == workflow.Ephemeral {
+	if _, snoozed := workflow.Snoozed(answer.err); snoozed || r.program.Durability == workflow.Ephemeral {
 		return
 	}
 	r.carried.Facts = append(r.carried.Facts, answer.report.Facts...)
@@ -336,7 +342,7 @@ func (r *runActor) advance(c commit) (persistence.Advance, error) {
 	if c.state == workflow.Completed && r.summary != nil {
 		r.summary.ErrorClass = "" // of an attempt that a later one made good
 	}
-	if (c.state == workflow.Completed || c.state == workflow.Failed) && !c.bare {
+	if c.state.Terminal() && !c.bare {
 		write.Summary = r.summary
 	}
 	if c.entry == noEntry {
@@ -463,7 +469,7 @@ func (r *runActor) leave(e leave) {
 		r.node.watchers.end(run)
 		r.node.tellEnded(run.ID)
 		r.life.over(&run)
-	case e.state == workflow.Cancelled:
+	case errors.Is(e.err, errCancelled):
 		r.life.over(nil) // who cancelled it has told the others, and the row says why
 	default:
 		r.node.watchers.end(r.outcome(run))

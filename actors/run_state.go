@@ -28,6 +28,7 @@ type runState struct {
 	cause    error     // why the attempt under way was interrupted
 	draining bool      // leave memory at the next chance
 	evicting bool      // begin no further attempt, not even of an ephemeral run
+	overdue  bool      // begin no further attempt: the run fails
 	lost     *leave    // how to end as soon as nothing is under way: the row belongs to nobody here
 	pending  commit    // of phase committing
 	unsaved  *position // the last finished step of a restartable run, when it is not stored
@@ -57,134 +58,6 @@ const (
 
 // longBackoff is the shortest wait that a run does not spend in memory.
 const longBackoff = 5 * time.Second
-
-// What may happen to a run in memory.
-type (
-	event interface{ isEvent() }
-
-	// began: the run's row is known and owned; err says that what it holds
-	// cannot be used.
-	began struct{ err error }
-	// stepReturned: an attempt's body returned, and what it left was encoded.
-	stepReturned struct {
-		token  int64
-		done   bool // the step, not only the turn
-		err    error
-		random float64 // for the jitter, in [0, 1)
-	}
-	// stepExpired: an attempt reached its timeout and its context is cancelled.
-	stepExpired struct{ token int64 }
-	// graceOver: an interrupted attempt has not returned in time.
-	graceOver struct {
-		token  int64
-		random float64
-	}
-	// committed: the journal stored what the last commit effect said.
-	committed struct{}
-	// refused: it did not, and never will.
-	refused struct{ err error }
-	// backoffOver: the wait before the next attempt is over.
-	backoffOver struct{ token int64 }
-	// leaseLate: the attempt was not started, since the node's lease may be over.
-	leaseLate struct{ token int64 }
-	// leaseRenewed: attempts may start again.
-	leaseRenewed struct{}
-	// cancelled: the run was cancelled in its row.
-	cancelled struct{}
-	// disowned: the boot that owns the run was declared dead.
-	disowned struct{}
-	// drained: the node stops, or needs the run's memory; a step under way may
-	// finish.
-	drained struct{}
-	// evicted: the node stops now.
-	evicted struct{}
-)
-
-// What the shell is to do.
-type (
-	effect interface{ isEffect() }
-
-	// runStep starts an attempt.
-	runStep struct {
-		token int64
-		position
-	}
-	// interrupt cancels the context of the attempt under way.
-	interrupt struct{ cause error }
-	// armGrace sends graceOver in a while.
-	armGrace struct{ token int64 }
-	// armBackoff sends backoffOver after the delay.
-	armBackoff struct {
-		token int64
-		delay time.Duration
-	}
-	// commit appends an advance to the journal.
-	commit struct {
-		state   workflow.State
-		entry   entryKind
-		next    position
-		ran     position // of entry
-		delay   time.Duration
-		failure error
-		reason  string
-		bare    bool // leaves out the run's summary
-	}
-	// keep makes the state that the last attempt left the current one.
-	keep struct{}
-	// attemptFailed tells watchers; retry is the wait for the next attempt, less
-	// than 0 when there is none.
-	attemptFailed struct {
-		ran   position
-		err   error
-		retry time.Duration
-	}
-	// attemptFinished tells watchers.
-	attemptFinished struct{ ran position }
-	// abandon gives up an attempt that goes on after its grace: its slot is lost.
-	abandon struct{}
-	// leave ends the activation. State is the run's state now; Running means
-	// that this activation does not know it, because it lost the run.
-	leave struct {
-		state workflow.State
-		err   error
-	}
-)
-
-// entryKind says what a commit adds to the history.
-type entryKind string
-
-const (
-	noEntry       entryKind = ""
-	checkpoint    entryKind = "checkpoint"     // the state that the last attempt left
-	savedState    entryKind = "saved state"    // the current state, of a step finished earlier
-	failedAttempt entryKind = "failed attempt" // without a state
-	failedSaving  entryKind = "failed attempt, saved state"
-)
-
-func (began) isEvent()        {}
-func (stepReturned) isEvent() {}
-func (stepExpired) isEvent()  {}
-func (graceOver) isEvent()    {}
-func (committed) isEvent()    {}
-func (refused) isEvent()      {}
-func (backoffOver) isEvent()  {}
-func (leaseLate) isEvent()    {}
-func (leaseRenewed) isEvent() {}
-func (cancelled) isEvent()    {}
-func (disowned) isEvent()     {}
-func (drained) isEvent()      {}
-func (evicted) isEvent()      {}
-
-func (runStep) isEffect()         {}
-func (interrupt) isEffect()       {}
-func (armGrace) isEffect()        {}
-func (armBackoff) isEffect()      {}
-func (commit) isEffect()          {}
-func (keep) isEffect()            {}
-func (attemptFailed) isEffect()   {}
-func (attemptFinished) isEffect() {}
-func (abandon) isEffect()         {}
-func (leave) isEffect()           {}
 
 var (
 	errCancelled = errors.New("the run was cancelled")
@@ -242,6 +115,8 @@ func (s *runState) apply(e event) []effect {
 			return nil
 		}
 		return s.attempt()
+	case deadlineOver:
+		return s.expire()
 	case cancelled:
 		return s.lose(leave{workflow.Cancelled, errCancelled})
 	case disowned:
@@ -272,8 +147,14 @@ func (s *runState) begin(err error) []effect {
 	}
 }
 
-// attempt starts the next attempt, unless the run is to leave memory.
+// attempt starts the next attempt, unless the run is to end or to leave memory.
 func (s *runState) attempt() []effect {
+	switch {
+	case s.overdue && s.durability == workflow.Ephemeral:
+		return s.end(workflow.Failed, workflow.ErrOverdue)
+	case s.overdue:
+		return s.write(commit{state: workflow.Failed, next: s.stored, failure: workflow.ErrOverdue})
+	}
 	if s.evicting || s.draining && s.durability != workflow.Ephemeral {
 		return s.evacuate()
 	}
@@ -311,17 +192,33 @@ func (s *runState) returned(e stepReturned) []effect {
 		return nil
 	}
 	err := e.err
+	delay, isSnooze := workflow.Snoozed(err)
 	if err != nil && s.cause != nil && isContextError(err) {
 		err = s.cause // rather than "context canceled"
 	}
 	switch {
 	case err == nil:
 		return s.advance(e.done)
+	case s.overdue && s.phase != handing:
+		return s.give(workflow.Failed, pastDeadline(err))
+	case isSnooze:
+		return s.snooze(delay)
+	case workflow.EndsCancelled(err):
+		return s.give(workflow.Cancelled, err)
 	case s.phase == handing && errors.Is(err, errEvicted):
 		return s.evacuate() // not the attempt's fault: it does not count
 	default:
 		return s.fail(err, e.random)
 	}
+}
+
+// pastDeadline is the error of an attempt that the run's deadline has ended, or that
+// failed after it.
+func pastDeadline(err error) error {
+	if errors.Is(err, workflow.ErrOverdue) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", workflow.ErrOverdue, err)
 }
 
 func isContextError(err error) bool {
@@ -364,14 +261,7 @@ func (s *runState) fail(err error, random float64) []effect {
 	next.attempt++
 	delay, again := s.steps[ran.step].Retry.Next(next.attempt, err, random)
 	if !again {
-		s.position = next
-		told := attemptFailed{ran, err, -1}
-		if s.durability == workflow.Ephemeral {
-			return append([]effect{told}, s.end(workflow.Failed, err)...)
-		}
-		return append([]effect{told}, s.write(commit{
-			state: workflow.Failed, entry: s.failedEntry(), next: next, ran: ran, failure: err,
-		})...)
+		return s.give(workflow.Failed, err)
 	}
 	told := attemptFailed{ran, err, delay}
 	s.position = next
@@ -390,6 +280,28 @@ func (s *runState) fail(err error, random float64) []effect {
 	}
 }
 
+// give ends the run with the failed attempt: there is no other one.
+func (s *runState) give(state workflow.State, err error) []effect {
+	ran := s.position
+	s.position.attempt++
+	told := attemptFailed{ran, err, -1}
+	if s.durability == workflow.Ephemeral {
+		return append([]effect{told}, s.end(state, err)...)
+	}
+	return append([]effect{told}, s.write(commit{
+		state: state, entry: s.failedEntry(), next: s.position, ran: ran, failure: err,
+	})...)
+}
+
+// snooze runs the step again after a delay: the attempt does not count.
+func (s *runState) snooze(delay time.Duration) []effect {
+	told := attemptSnoozed{s.position, delay}
+	if delay < longBackoff && !s.draining || s.durability == workflow.Ephemeral {
+		return append([]effect{told}, s.backOff(delay)...)
+	}
+	return append([]effect{told}, s.release(delay)...)
+}
+
 // failedEntry is what a failed attempt leaves behind when the run leaves
 // memory: a restartable run's progress was not stored before.
 func (s *runState) failedEntry() entryKind {
@@ -400,7 +312,7 @@ func (s *runState) failedEntry() entryKind {
 }
 
 func (s *runState) backOff(delay time.Duration) []effect {
-	if delay <= 0 || s.evicting {
+	if delay <= 0 || s.evicting || s.overdue {
 		return s.attempt()
 	}
 	s.phase = backingOff
@@ -483,6 +395,21 @@ func (s *runState) lose(as leave) []effect {
 	}
 }
 
+// expire makes the run fail at the next chance: its deadline is over.
+func (s *runState) expire() []effect {
+	s.overdue = true
+	switch s.phase {
+	case stepping:
+		s.phase = expiring
+		s.cause = workflow.ErrOverdue
+		return []effect{interrupt{s.cause}, armGrace{s.token}}
+	case backingOff, withheld:
+		return s.attempt()
+	default:
+		return nil
+	}
+}
+
 // drain makes the run leave memory at the next chance.
 func (s *runState) drain() []effect {
 	if s.draining {
@@ -527,8 +454,12 @@ func (s *runState) evacuate() []effect {
 func (s *runState) abandoned(e graceOver) []effect {
 	switch s.phase {
 	case expiring:
-		err := &workflow.TimeoutError{Timeout: s.steps[s.position.step].Timeout, Ignored: true}
 		s.token++ // its answer is late from here on
+		if s.overdue {
+			err := fmt.Errorf("%w, and step %s ignores its cancelled context", workflow.ErrOverdue, s.turnName(s.position))
+			return append([]effect{abandon{}}, s.give(workflow.Failed, err)...)
+		}
+		err := &workflow.TimeoutError{Timeout: s.steps[s.position.step].Timeout, Ignored: true}
 		return append([]effect{abandon{}}, s.fail(err, e.random)...)
 	case stopping:
 		s.token++

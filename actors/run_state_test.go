@@ -45,6 +45,7 @@ func TestEachEventInEachPhase(t *testing.T) {
 	}
 	events := []string{
 		"began", "began badly: bad input", "step done, 1", "turn done, 1", "step failed, 1: no", "step failed for good, 1: no",
+		"step snoozed, 1: 1s", "step snoozed, 1: 1m", "step cancelled, 1: no", "deadline over",
 		"step gave up, 1", "step expired, 1", "grace over, 1", "committed", "refused, fenced", "refused, cannot be stored",
 		"backoff over, 1", "lease late, 1", "lease renewed", "cancelled", "disowned", "drained", "evicted",
 	}
@@ -181,7 +182,7 @@ func (w *watchdog) check(e effect, last bool) {
 		w.underWay = e.token
 	case abandon:
 		w.underWay = 0
-	case attemptFailed, attemptFinished:
+	case attemptFailed, attemptSnoozed, attemptFinished:
 		if w.told++; w.told > w.begun {
 			w.failf("%d attempts were answered %d times", w.begun, w.told)
 		}
@@ -204,9 +205,9 @@ func (w *watchdog) check(e effect, last bool) {
 			w.failf("a leave is followed by other effects")
 		case w.underWay != 0:
 			w.failf("the run leaves with attempt %d under way", w.underWay)
-		case e.state == workflow.Cancelled && !w.gone:
+		case e.state == workflow.Cancelled && errors.Is(e.err, errCancelled) && !w.gone:
 			w.failf("cancelled by nobody")
-		case stored && e.state != workflow.Cancelled && e.state != workflow.Running && e.state != w.last:
+		case stored && !w.gone && e.state != workflow.Running && e.state != w.last:
 			w.failf("the run leaves %s, and the row says %s", e.state, w.last)
 		}
 		w.left = &e
@@ -259,7 +260,7 @@ func eventOf(b byte, token int64) event {
 		token -= int64(b & 3)
 	}
 	no := errors.New("no")
-	switch b % 19 {
+	switch b % 22 {
 	case 0:
 		return began{}
 	case 1, 2:
@@ -292,6 +293,12 @@ func eventOf(b byte, token int64) event {
 		return leaseRenewed{}
 	case 17:
 		return disowned{}
+	case 18:
+		return deadlineOver{}
+	case 19:
+		return stepReturned{token: token, err: workflow.Snooze(time.Duration(b) * 100 * time.Millisecond)}
+	case 20:
+		return stepReturned{token: token, err: workflow.Cancel(no)}
 	default:
 		if b < 128 {
 			return began{no}
@@ -521,9 +528,12 @@ func (a *activation) runStep(e runStep) {
 	}
 	answer := stepReturned{token: e.token, done: e.step != 1 || e.turn >= 2}
 	most := 10 * time.Second
-	if w.chance(5) {
+	switch {
+	case w.chance(5):
 		answer.err = errors.New("no")
-	} else if w.chance(5) {
+	case w.chance(5):
+		answer.err = workflow.Snooze(time.Duration(w.random.IntN(10)) * time.Second)
+	case w.chance(5):
 		most = 2 * time.Minute
 	}
 	if r.level == workflow.Checkpointed || w.healed {

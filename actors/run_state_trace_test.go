@@ -143,6 +143,11 @@ func parseEvent(text string) (event, error) {
 		return stepReturned{token: token(), err: failure}, nil
 	case strings.HasPrefix(head, "step failed for good, "):
 		return stepReturned{token: token(), err: workflow.Permanent(failure)}, nil
+	case strings.HasPrefix(head, "step snoozed, "):
+		delay, err := time.ParseDuration(said)
+		return stepReturned{token: token(), err: workflow.Snooze(delay)}, err
+	case strings.HasPrefix(head, "step cancelled, "):
+		return stepReturned{token: token(), err: workflow.Cancel(failure)}, nil
 	case strings.HasPrefix(head, "step gave up, "):
 		return stepReturned{token: token(), err: context.Canceled}, nil
 	case strings.HasPrefix(head, "step expired, "):
@@ -165,6 +170,8 @@ func parseEvent(text string) (event, error) {
 		return leaseLate{token()}, nil
 	case head == "lease renewed":
 		return leaseRenewed{}, nil
+	case head == "deadline over":
+		return deadlineOver{}, nil
 	case head == "cancelled":
 		return cancelled{}, nil
 	case head == "disowned":
@@ -229,6 +236,8 @@ func (s *runState) describe(e effect) string {
 			return fmt.Sprintf("tell that %s failed for good: %v", s.at(e.ran), e.err)
 		}
 		return fmt.Sprintf("tell that %s failed, again in %s: %v", s.at(e.ran), e.retry, e.err)
+	case attemptSnoozed:
+		return fmt.Sprintf("tell that %s snoozed, again in %s", s.at(e.ran), e.delay)
 	case attemptFinished:
 		return fmt.Sprintf("tell that %s finished", s.at(e.ran))
 	case abandon:

@@ -43,6 +43,7 @@ type session struct {
 	failing   bool // the last renewal did
 	unbroken  time.Duration
 	elsewhere bool
+	queues    int64     // the settings of queues that the node knows at least
 	swept     time.Time // when orphans were last looked for
 	charged   map[persistence.BootID]bool
 	next      *time.Timer
@@ -61,6 +62,7 @@ type (
 		sent    time.Time
 		asked   []persistence.BootID
 		renewal persistence.Renewal
+		queues  int64 // the settings of queues that the node knows at least
 		err     error
 	}
 	declared struct {
@@ -158,6 +160,7 @@ func (s *session) renew() {
 
 		Suspected: s.judge.ask(time.Now()),
 	}
+	known := s.queues
 	if s.node.draining.Load() {
 		status.State, status.Public = persistence.NodeDraining, true
 	}
@@ -167,6 +170,9 @@ func (s *session) renew() {
 		defer cancel()
 		m := renewed{sent: time.Now(), asked: status.Suspected}
 		m.renewal, m.err = s.store.Renew(ctx, boot, status)
+		if m.queues = known; m.err == nil && m.renewal.Queues != known && s.node.noticeQueues(ctx) {
+			m.queues = m.renewal.Queues
+		}
 		return m
 	})
 }
@@ -191,7 +197,7 @@ func (s *session) renewed(m renewed) {
 		s.node.tellDispatcher(lookNow{}) // what the broken session was to hear is lost
 		s.node.scheduleChanged("")
 	}
-	s.unbroken = m.renewal.Unbroken
+	s.unbroken, s.queues = m.renewal.Unbroken, m.queues
 	charges, again := s.judge.weigh(time.Now(), m.asked, m.renewal)
 	for _, charge := range charges {
 		s.declare(charge)

@@ -304,10 +304,10 @@ func TestEnqueuedRunWakesANodeAtOnce(t *testing.T) {
 		if _, err := c.runs.Commit(t.Context(), []persistence.Write{insert}); err != nil {
 			t.Fatal(err)
 		}
-		c.links[0].ears.Queue("default")
+		c.links[0].listener.Enqueued("default")
 		synctest.Wait()
 		wantState(t, c.nodes[0], insert.Run, workflow.Completed)
-		c.links[0].ears.Queue("a queue of other nodes")
+		c.links[0].listener.Enqueued("a queue of other nodes")
 		synctest.Wait()
 	})
 }

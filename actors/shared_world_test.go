@@ -20,7 +20,9 @@ type database struct {
 	mu     sync.Mutex
 	leases map[persistence.BootID]*lease
 	down   bool
-	calls  int // of Declare that ended a boot
+	calls  int   // of Declare that ended a boot
+	queues int64 // changes of the settings of queues
+	muted  bool  // no notification of them arrives
 }
 
 type lease struct {
@@ -44,7 +46,7 @@ type link struct {
 	cut      bool      // nothing passes
 	deaf     bool      // renewals do not pass
 	lockFree bool      // the database has noticed that the session is gone
-	ears     persistence.Ears
+	listener persistence.Listener
 	slow     time.Duration // that registering an agent takes
 	firing   func(context.Context, string, persistence.Decide) (persistence.ScheduleView, bool, error)
 	calls    map[string]int // to the database, by what they ask
@@ -162,7 +164,7 @@ func (l *link) ChangeSchedule(ctx context.Context, name string, decide persisten
 	}
 	after, err := l.Store.ChangeSchedule(ctx, name, decide)
 	if err == nil {
-		l.database.tell(func(ears persistence.Ears) { ears.Schedule(name) })
+		l.database.tell(func(listener persistence.Listener) { listener.ScheduleChanged(name) })
 	}
 	return after, err
 }
@@ -178,17 +180,17 @@ func (l *link) FireSchedule(ctx context.Context, name string, decide persistence
 }
 
 // tell lets all nodes hear of a transaction.
-func (d *database) tell(hear func(persistence.Ears)) {
-	var ears []persistence.Ears
+func (d *database) tell(hear func(persistence.Listener)) {
+	var listeners []persistence.Listener
 	d.set(func() {
 		for _, lease := range d.leases {
 			if !lease.ended && !lease.link.cut {
-				ears = append(ears, lease.link.ears)
+				listeners = append(listeners, lease.link.listener)
 			}
 		}
 	})
-	for _, e := range ears {
-		hear(e)
+	for _, listener := range listeners {
+		hear(listener)
 	}
 }
 
@@ -249,7 +251,7 @@ func (l *link) Renew(_ context.Context, boot persistence.BootID, status persiste
 	}
 	own.until, own.status, l.lockFree = now.Add(persistence.LeaseTerm), status, false
 	own.renewals++
-	found := persistence.Renewal{Unbroken: now.Sub(l.since)}
+	found := persistence.Renewal{Unbroken: now.Sub(l.since), Queues: l.database.queues}
 	for id, other := range l.database.leases {
 		left := other.until.Sub(now)
 		if id == boot {
@@ -301,7 +303,42 @@ func (l *link) Ended(ctx context.Context, runs []workflow.RunID) ([]workflow.Run
 	return ended, nil
 }
 
-func (l *link) Listen(ears persistence.Ears) { l.ears = ears }
+func (l *link) Listen(listener persistence.Listener) { l.listener = listener }
+
+func (l *link) QueueSettings(ctx context.Context) ([]persistence.QueueSettings, error) {
+	if err := l.called("queues"); err != nil {
+		return nil, err
+	}
+	return l.Store.QueueSettings(ctx)
+}
+
+func (l *link) SetQueue(ctx context.Context, name string, change workflow.QueueChange) (persistence.QueueSettings, error) {
+	if err := l.called("set queue"); err != nil {
+		return persistence.QueueSettings{}, err
+	}
+	defer l.database.notify()
+	return l.Store.SetQueue(ctx, name, change)
+}
+
+func (l *link) PauseQueue(ctx context.Context, name string, paused bool) (persistence.QueueSettings, bool, error) {
+	if err := l.called("pause queue"); err != nil {
+		return persistence.QueueSettings{}, false, err
+	}
+	defer l.database.notify()
+	return l.Store.PauseQueue(ctx, name, paused)
+}
+
+// notify tells all sessions that the settings of queues have changed.
+func (d *database) notify() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.queues++
+	for _, lease := range d.leases {
+		if !d.muted && !lease.ended && !lease.link.cut {
+			time.AfterFunc(latency, lease.link.listener.QueuesChanged)
+		}
+	}
+}
 
 // status is what the node on a link said of itself last.
 func (d *database) status(instance string) persistence.Status {

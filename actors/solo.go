@@ -1,6 +1,10 @@
 package actors
 
-import "singularity/workflow"
+import (
+	"time"
+
+	"singularity/workflow"
+)
 
 // soloState is how far the dispatcher is with a run that has to run alone,
 // since its process died twice in the same step: whatever else ends with the
@@ -19,7 +23,7 @@ const (
 func (d *dispatcher) goSolo() {
 	var candidate *queue
 	for _, q := range d.queues {
-		if q.hasSolo {
+		if q.hasSolo && !q.held && !q.paused() && !time.Now().Before(q.soloAfter) {
 			candidate = q
 		}
 	}

@@ -3,16 +3,18 @@ package actors
 import (
 	"math/bits"
 	"sync/atomic"
+
+	"singularity/persistence"
 )
 
 // Stats is what a node did since it was made, and how it stands.
 type Stats struct {
 	JournalStats
-	Takeovers int64 // nodes that this one declared dead
-	Runs      int64 // in memory
-	LostSlots int64 // to steps that ignore their cancelled context
-	Outage    bool  // the store takes no writes
-	Leased    bool  // the node may begin runs and steps
+	Takeovers map[persistence.Ground]TakeoverStats // of nodes that this one declared dead
+	Runs      int64                                // in memory
+	LostSlots int64                                // to steps that ignore their cancelled context
+	Outage    bool                                 // the store takes no writes
+	Leased    bool                                 // the node may begin runs and steps
 	Draining  bool
 }
 
@@ -20,7 +22,7 @@ type Stats struct {
 func (n *Node) Stats() Stats {
 	return Stats{
 		JournalStats: n.journal.Stats(),
-		Takeovers:    n.takeovers.Load(),
+		Takeovers:    n.takeovers.read(),
 		Runs:         n.load.Load(),
 		LostSlots:    n.lostSlots.Load(),
 		Outage:       n.journal.Outage() != nil,

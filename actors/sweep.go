@@ -57,7 +57,7 @@ func (d *dispatcher) adopted(m adopted) {
 		d.lookSoon()
 	default:
 		activation := m.verdict.Activations[0]
-		q := d.queues[activation.Run.Queue]
+		q := d.queueOf(activation.Run.Queue)
 		program := d.node.catalog.version(activation.Run.Workflow, activation.Run.Version)
 		if q != nil && program != nil && d.live[m.id] == nil {
 			d.run(q, launch{boot: m.boot, activation: activation, program: program}) // beyond the limit, if need be: it is ours
@@ -91,6 +91,7 @@ func (d *dispatcher) gaveUp(m gaveUp) {
 		}, func(persistence.Verdict) {
 			d.node.recheck(m.id)
 			d.node.tellEnded(m.id)
+			d.send(roomMade{activation.Run.Queue})
 		})
 	})
 }
@@ -186,7 +187,7 @@ func (d *dispatcher) takeStock(m surveyed) {
 	// What the sweep did not see may have come since; only a claim that comes
 	// back short says that there is nothing more.
 	for _, backlog := range m.backlog {
-		if q := d.queues[backlog.Queue]; q != nil {
+		if q := d.queues[backlog.Queue]; q != nil && !q.paused() {
 			if backlog.Due {
 				q.expect()
 			}
@@ -252,7 +253,7 @@ func (d *dispatcher) adoptOrphans(owned []workflow.RunID) {
 func (d *dispatcher) runAlive(m runAlive) {
 	delete(d.muster, m.run.ID)
 	delete(d.orphans, m.run.ID)
-	if q := d.queues[m.run.Queue]; d.live[m.run.ID] == nil {
+	if q := d.queueOf(m.run.Queue); d.live[m.run.ID] == nil {
 		q.used++
 		d.live[m.run.ID] = &liveRun{
 			launch:  launch{mark: m.mark, activation: persistence.Activation{Run: m.run}, life: &runLife{}},

@@ -17,6 +17,8 @@ const (
 	// twice the delay.
 	firstFollow = 2 * time.Millisecond
 	lastFollow  = 30 * time.Second
+	// latestTakeovers is how many are read to find one of just now.
+	latestTakeovers = 100
 )
 
 func (s *session) declare(charge persistence.Charge) {
@@ -38,7 +40,7 @@ func (s *session) declared(m declared) {
 		s.node.log.Warn("a node that looks dead was not declared dead; the next renewal looks again",
 			"boot", m.charge.Boot, "ground", m.charge.Ground, "error", m.err)
 	case m.ended:
-		s.node.takeovers.Add(1)
+		s.node.takeovers.declared(m.charge.Ground)
 		s.node.log.Warn("declared a node dead; its runs go on elsewhere", "boot", m.charge.Boot, "ground", m.charge.Ground,
 			"detected_by", m.charge.DetectedBy, "suspected_for", m.charge.SuspectedFor)
 		s.takeOver(m.charge.Boot)
@@ -74,7 +76,7 @@ func (s *session) tookOver(m tookOver) {
 	if m.err != nil {
 		s.node.log.Warn("the runs of dead nodes were not all released; the next look goes on", "error", m.err)
 	}
-	if m.runs.Released > 0 {
+	if m.runs != (persistence.Reassigned{}) { // each has freed its place in its queue's limits
 		s.node.tellDispatcher(runsReleased{})
 	}
 	if m.dead != "" {
@@ -91,8 +93,23 @@ func (s *session) follow(dead persistence.BootID) {
 				break
 			}
 		}
+		s.node.countClaim(ctx, dead)
 		return nil
 	})
+}
+
+// countClaim counts how long it took until the first run of a dead boot was
+// claimed, if that is known.
+func (n *Node) countClaim(ctx context.Context, dead persistence.BootID) {
+	latest, err := n.store.Takeovers(ctx, latestTakeovers)
+	if err != nil {
+		return // it is on record, and this node counts one claim less
+	}
+	for _, t := range latest {
+		if t.Boot == dead && t.ClaimedAt != nil {
+			n.takeovers.claimed(t.Ground, t.ClaimedAt.Sub(t.SuspectedAt))
+		}
+	}
 }
 
 // releaseOrphans releases the runs of boots that have ended, and tells of each

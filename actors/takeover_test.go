@@ -57,6 +57,10 @@ func TestTakeoverIsFollowedUntilARunHasGoneOn(t *testing.T) {
 		if takeover.ResumedAt == nil || takeover.ResumedAt.Sub(killed) != 3*time.Second {
 			t.Errorf("takeover %+v, want it resumed at %s", takeover, killed.Add(3*time.Second))
 		}
+		counted := c.nodes[1].Stats().Takeovers[persistence.Crashed]
+		if counted.Declared != 1 || counted.Claimed.Counts[0] != 1 || counted.Claimed.Sum != takeover.ClaimedAt.Sub(takeover.SuspectedAt) {
+			t.Errorf("it counts %+v, want one that was claimed after %s", counted, takeover.ClaimedAt.Sub(takeover.SuspectedAt))
+		}
 	})
 }
 

@@ -48,6 +48,8 @@ type Config struct {
 	// Changed hears that a member came or went, or that Complete may have changed
 	// its mind. It must not block. Defaults to nobody.
 	Changed func()
+	// Counts are counted on. Defaults to counts that nobody reads.
+	Counts *Counts
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 	// Timing tunes the gossip, and Limits the messages.
@@ -81,6 +83,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Changed == nil {
 		c.Changed = func() {}
+	}
+	if c.Counts == nil {
+		c.Counts = new(Counts)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

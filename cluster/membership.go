@@ -28,8 +28,8 @@ type Membership struct {
 const mostTelling = 256
 
 // Join makes the process a member and returns at once: the others are found in
-// the background. ctx ends the search for the addresses of host names, and
-// nothing else.
+// the background. What is wrong with the Config is a [*SetupError]. ctx ends the
+// search for the addresses of host names, and nothing else.
 func Join(ctx context.Context, cfg Config) (*Membership, error) {
 	cfg = cfg.withDefaults()
 	m := &Membership{cfg: cfg, others: newOthers(cfg.Limits), telling: make(chan struct{}, mostTelling)}
@@ -45,10 +45,11 @@ func Join(ctx context.Context, cfg Config) (*Membership, error) {
 func (m *Membership) open(ctx context.Context) (err error) {
 	m.network, err = remoting.Listen(remoting.Config{
 		Boot: m.cfg.Boot, Bind: m.cfg.Actors.Bind, Advertise: m.cfg.Actors.Advertise,
-		TLS: m.cfg.TLS, Deliver: m.cfg.Deliver, Notify: m.noticed, Logger: m.cfg.Logger, Limits: m.cfg.Limits,
+		TLS: m.cfg.TLS, Deliver: m.cfg.Deliver, Notify: m.noticed, Refused: m.cfg.Counts.refuse,
+		Logger: m.cfg.Logger, Limits: m.cfg.Limits,
 	})
 	if err != nil {
-		return err
+		return &SetupError{OfActors, err}
 	}
 	meta := m.cfg.Meta
 	meta.Actors = m.network.Self().Address
@@ -60,8 +61,9 @@ func (m *Membership) open(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		m.network.Close()
+		return &SetupError{OfGossip, err}
 	}
-	return err
+	return nil
 }
 
 // registered asks for the addresses, and notes whom this member ought to see.
@@ -104,7 +106,9 @@ func (m *Membership) noticed(e remoting.Event) {
 		m.cfg.Suspect(Suspicion{Boot: e.Peer.Boot, By: ByOther, Witness: true})
 	case remoting.Reset, remoting.Keepalive, remoting.Closed:
 		m.cfg.Suspect(Suspicion{Boot: e.Peer.Boot, By: ByStream})
-	case remoting.Untrusted: // it lives, and somebody has to see to its certificate
+	case remoting.Untrusted: // it lives
+		m.cfg.Logger.Warn("a node of the cluster is not reached: its certificate and this node's are of different authorities or clusters, or one has none; give both a --tls-dir that \"singularity certs node\" filled",
+			"peer", e.Peer, "error", e.Err)
 	}
 }
 
@@ -117,6 +121,9 @@ func (m *Membership) ActorsAddress() string { return m.network.Self().Address }
 
 // View is who is in the cluster, as far as this member sees.
 func (m *Membership) View() gossip.View { return m.gossip.View() }
+
+// Keyring has the keys that encrypt the gossip of this member.
+func (m *Membership) Keyring() *gossip.Keyring { return m.gossip.Keyring() }
 
 // Complete reports whether hints reach everybody: this member sees all that are
 // registered, and has a stream to each, or to as many as it keeps.
@@ -133,11 +140,19 @@ func (m *Membership) Call(ctx context.Context, boot string, message remoting.Mes
 	return m.network.Call(ctx, peer, message)
 }
 
+// CallAt is Call for a member that this one does not see: its gossip may be cut
+// off, or have other keys.
+func (m *Membership) CallAt(ctx context.Context, peer remoting.Peer, message remoting.Message) (remoting.Reply, error) {
+	return m.network.Call(ctx, peer, message)
+}
+
 // Tell sends a hint to the member with the given boot. It never blocks; what
 // cannot be sent soon is lost.
 func (m *Membership) Tell(boot string, message remoting.Message) {
 	if peer, known := m.others.peer(boot); known {
 		m.tell(peer, message)
+	} else {
+		m.cfg.Counts.HintsDropped.Add(1)
 	}
 }
 
@@ -152,12 +167,16 @@ func (m *Membership) tell(to remoting.Peer, message remoting.Message) {
 	select {
 	case m.telling <- struct{}{}:
 	default:
+		m.cfg.Counts.HintsDropped.Add(1)
 		m.cfg.Logger.Debug("hint lost: too many are on their way", "peer", to, "type", message.Type)
 		return
 	}
 	m.tasks.Go(func() {
 		defer func() { <-m.telling }()
-		if err := m.network.Tell(m.running, to, message); err != nil {
+		if err := m.network.Tell(m.running, to, message); err == nil {
+			m.cfg.Counts.HintsSent.Add(1)
+		} else {
+			m.cfg.Counts.HintsDropped.Add(1)
 			m.cfg.Logger.Debug("hint lost", "peer", to, "type", message.Type, "error", err)
 		}
 	})

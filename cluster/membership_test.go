@@ -117,6 +117,23 @@ func trio(t *testing.T) (*registry, [3]*member) {
 	return r, all
 }
 
+func TestMemberThatIsNotSeenIsCalledAtItsAddress(t *testing.T) {
+	t.Parallel()
+	here, there := newRegistry().enter(t, "boot-0"), newRegistry().enter(t, "boot-1")
+	ping := remoting.Message{Type: "ping", Target: "run/1"}
+	if _, err := here.Call(t.Context(), "boot-1", ping); !errors.Is(err, remoting.ErrUnreachable) {
+		t.Errorf("by its boot: got %v, want unreachable", err)
+	}
+	reply, err := here.CallAt(t.Context(), remoting.Peer{Address: there.ActorsAddress(), Boot: "boot-1"}, ping)
+	if err != nil || string(reply.Payload) != "boot-1" {
+		t.Errorf("at its address: got %s, %v", reply.Payload, err)
+	}
+	reply, err = here.CallAt(t.Context(), remoting.Peer{Address: there.ActorsAddress(), Boot: "boot-2"}, ping)
+	if !errors.Is(err, remoting.ErrStaleIncarnation) && !errors.Is(err, remoting.ErrUnreachable) {
+		t.Errorf("another boot at its address: got %s, %v", reply.Payload, err)
+	}
+}
+
 func TestMembersFindAndReachEachOtherWithoutSeeds(t *testing.T) {
 	t.Parallel()
 	_, all := trio(t)
@@ -147,10 +164,8 @@ func TestCallOfAnUnknownBootIsUnreachable(t *testing.T) {
 	if _, err := m.Call(t.Context(), "boot-9", remoting.Message{Type: "ping"}); !errors.Is(err, remoting.ErrUnreachable) {
 		t.Errorf("the call answered %v, want %v", err, remoting.ErrUnreachable)
 	}
-	m.Tell("boot-9", remoting.Message{Type: "hint"}) // is lost
-	if !m.Complete() {
-		t.Error("a member alone does not reach everybody")
-	}
+	m.Tell("boot-9", remoting.Message{Type: "hint"})         // is lost
+	until(t, "a member alone reaches everybody", m.Complete) // once it knows who is registered
 }
 
 func TestMemberThatDiesIsSuspectedByAllAndLeavesTheView(t *testing.T) {

@@ -19,14 +19,14 @@ type others struct {
 	peers    map[string]remoting.Peer // that take messages, by boot
 	seen     map[string]bool          // addresses of the gossip of all members
 	expected []string                 // addresses that were registered last
-	standing map[remoting.Peer]bool
+	stands   map[remoting.Peer]bool   // has a stream
 }
 
 // usualStreams is how many streams [remoting.Limits] keeps by default.
 const usualStreams = 16
 
 func newOthers(limits remoting.Limits) *others {
-	return &others{most: cmp.Or(limits.Standing, usualStreams), standing: map[remoting.Peer]bool{}}
+	return &others{most: cmp.Or(limits.Standing, usualStreams), stands: map[remoting.Peer]bool{}}
 }
 
 // see takes in a view, and returns to whom streams are wanted.
@@ -59,27 +59,48 @@ func (o *others) stand(peer remoting.Peer, stands bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if stands {
-		o.standing[peer] = true
+		o.stands[peer] = true
 	} else {
-		delete(o.standing, peer)
+		delete(o.stands, peer)
 	}
 }
 
 func (o *others) complete() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	return o.allReached()
+}
+
+// standing counts who is missing in a view, and the streams.
+func (o *others) standing(view gossip.View) Standing {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := Standing{Streams: o.streams(), Complete: o.allReached()}
+	for _, address := range o.expected {
+		if !view.Occupied(address) {
+			s.Missing++
+		}
+	}
+	return s
+}
+
+// allReached, as streams, is for who holds the mutex.
+func (o *others) allReached() bool {
 	for _, address := range o.expected {
 		if !o.seen[address] {
 			return false
 		}
 	}
-	streams := 0
+	return o.streams() >= min(len(o.peers), o.most)
+}
+
+func (o *others) streams() (count int) {
 	for _, peer := range o.peers {
-		if o.standing[peer] {
-			streams++
+		if o.stands[peer] {
+			count++
 		}
 	}
-	return streams >= min(len(o.peers), o.most)
+	return count
 }
 
 func (o *others) peer(boot string) (remoting.Peer, bool) {

@@ -583,6 +583,448 @@ func (x *DrainNodeResponse) GetInstanceId() string {
 	return ""
 }
 
+// NodeKeys are the keys of the gossip of a node, by their fingerprints. The keys
+// themselves are never told.
+type NodeKeys struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The label of the node.
+	InstanceId string `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	// The id of this start of its process.
+	Boot string `protobuf:"bytes,2,opt,name=boot,proto3" json:"boot,omitempty"`
+	// The key that it encrypts with; empty where error is not.
+	Primary string `protobuf:"bytes,3,opt,name=primary,proto3" json:"primary,omitempty"`
+	// The keys that it understands beside that.
+	Others []string `protobuf:"bytes,4,rep,name=others,proto3" json:"others,omitempty"`
+	// Why its keys are not known, or were not changed.
+	Error         string `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeKeys) Reset() {
+	*x = NodeKeys{}
+	mi := &file_singularity_v1_cluster_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeKeys) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeKeys) ProtoMessage() {}
+
+func (x *NodeKeys) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_cluster_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeKeys.ProtoReflect.Descriptor instead.
+func (*NodeKeys) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_cluster_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *NodeKeys) GetInstanceId() string {
+	if x != nil {
+		return x.InstanceId
+	}
+	return ""
+}
+
+func (x *NodeKeys) GetBoot() string {
+	if x != nil {
+		return x.Boot
+	}
+	return ""
+}
+
+func (x *NodeKeys) GetPrimary() string {
+	if x != nil {
+		return x.Primary
+	}
+	return ""
+}
+
+func (x *NodeKeys) GetOthers() []string {
+	if x != nil {
+		return x.Others
+	}
+	return nil
+}
+
+func (x *NodeKeys) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+// ListKeysRequest asks for the keys of all nodes.
+type ListKeysRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListKeysRequest) Reset() {
+	*x = ListKeysRequest{}
+	mi := &file_singularity_v1_cluster_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListKeysRequest) ProtoMessage() {}
+
+func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_cluster_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
+func (*ListKeysRequest) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_cluster_proto_rawDescGZIP(), []int{9}
+}
+
+// ListKeysResponse lists the keys of all living nodes.
+type ListKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By label.
+	Nodes         []*NodeKeys `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListKeysResponse) Reset() {
+	*x = ListKeysResponse{}
+	mi := &file_singularity_v1_cluster_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListKeysResponse) ProtoMessage() {}
+
+func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_cluster_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
+func (*ListKeysResponse) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_cluster_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListKeysResponse) GetNodes() []*NodeKeys {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+// AddKeyRequest has a key.
+type AddKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16, 24 or 32 bytes in base64, as a line of a key file.
+	Key           string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddKeyRequest) Reset() {
+	*x = AddKeyRequest{}
+	mi := &file_singularity_v1_cluster_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddKeyRequest) ProtoMessage() {}
+
+func (x *AddKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_cluster_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddKeyRequest.ProtoReflect.Descriptor instead.
+func (*AddKeyRequest) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_cluster_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *AddKeyRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+// AddKeyResponse lists the keys of all living nodes after that.
+type AddKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By label.
+	Nodes         []*NodeKeys `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddKeyResponse) Reset() {
+	*x = AddKeyResponse{}
+	mi := &file_singularity_v1_cluster_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddKeyResponse) ProtoMessage() {}
+
+func (x *AddKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_cluster_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddKeyResponse.ProtoReflect.Descriptor instead.
+func (*AddKeyResponse) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_cluster_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *AddKeyResponse) GetNodes() []*NodeKeys {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+// UseKeyRequest names a key.
+type UseKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As ListKeys tells it.
+	Fingerprint   string `protobuf:"bytes,1,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UseKeyRequest) Reset() {
+	*x = UseKeyRequest{}
+	mi := &file_singularity_v1_cluster_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UseKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UseKeyRequest) ProtoMessage() {}
+
+func (x *UseKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_cluster_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UseKeyRequest.ProtoReflect.Descriptor instead.
+func (*UseKeyRequest) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_cluster_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *UseKeyRequest) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return ""
+}
+
+// UseKeyResponse lists the keys of all living nodes after that.
+type UseKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By label.
+	Nodes         []*NodeKeys `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UseKeyResponse) Reset() {
+	*x = UseKeyResponse{}
+	mi := &file_singularity_v1_cluster_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UseKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UseKeyResponse) ProtoMessage() {}
+
+func (x *UseKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_cluster_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UseKeyResponse.ProtoReflect.Descriptor instead.
+func (*UseKeyResponse) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_cluster_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *UseKeyResponse) GetNodes() []*NodeKeys {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+// RemoveKeyRequest names a key.
+type RemoveKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As ListKeys tells it.
+	Fingerprint   string `protobuf:"bytes,1,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveKeyRequest) Reset() {
+	*x = RemoveKeyRequest{}
+	mi := &file_singularity_v1_cluster_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveKeyRequest) ProtoMessage() {}
+
+func (x *RemoveKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_cluster_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveKeyRequest.ProtoReflect.Descriptor instead.
+func (*RemoveKeyRequest) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_cluster_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RemoveKeyRequest) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return ""
+}
+
+// RemoveKeyResponse lists the keys of all living nodes after that.
+type RemoveKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By label.
+	Nodes         []*NodeKeys `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveKeyResponse) Reset() {
+	*x = RemoveKeyResponse{}
+	mi := &file_singularity_v1_cluster_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveKeyResponse) ProtoMessage() {}
+
+func (x *RemoveKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_cluster_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveKeyResponse.ProtoReflect.Descriptor instead.
+func (*RemoveKeyResponse) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_cluster_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RemoveKeyResponse) GetNodes() []*NodeKeys {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
 var File_singularity_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_singularity_v1_cluster_proto_rawDesc = "" +
@@ -635,11 +1077,37 @@ const file_singularity_v1_cluster_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"4\n" +
 	"\x11DrainNodeResponse\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
-	"instanceId2\xa7\x02\n" +
+	"instanceId\"\x87\x01\n" +
+	"\bNodeKeys\x12\x1f\n" +
+	"\vinstance_id\x18\x01 \x01(\tR\n" +
+	"instanceId\x12\x12\n" +
+	"\x04boot\x18\x02 \x01(\tR\x04boot\x12\x18\n" +
+	"\aprimary\x18\x03 \x01(\tR\aprimary\x12\x16\n" +
+	"\x06others\x18\x04 \x03(\tR\x06others\x12\x14\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\"\x11\n" +
+	"\x0fListKeysRequest\"B\n" +
+	"\x10ListKeysResponse\x12.\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x18.singularity.v1.NodeKeysR\x05nodes\"&\n" +
+	"\rAddKeyRequest\x12\x15\n" +
+	"\x03key\x18\x01 \x01(\tB\x03\x80\x01\x01R\x03key\"@\n" +
+	"\x0eAddKeyResponse\x12.\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x18.singularity.v1.NodeKeysR\x05nodes\"1\n" +
+	"\rUseKeyRequest\x12 \n" +
+	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\"@\n" +
+	"\x0eUseKeyResponse\x12.\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x18.singularity.v1.NodeKeysR\x05nodes\"4\n" +
+	"\x10RemoveKeyRequest\x12 \n" +
+	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\"C\n" +
+	"\x11RemoveKeyResponse\x12.\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x18.singularity.v1.NodeKeysR\x05nodes2\xee\x04\n" +
 	"\x0eClusterService\x12[\n" +
 	"\vListMembers\x12\".singularity.v1.ListMembersRequest\x1a#.singularity.v1.ListMembersResponse\"\x03\x90\x02\x01\x12a\n" +
 	"\rListTakeovers\x12$.singularity.v1.ListTakeoversRequest\x1a%.singularity.v1.ListTakeoversResponse\"\x03\x90\x02\x01\x12U\n" +
-	"\tDrainNode\x12 .singularity.v1.DrainNodeRequest\x1a!.singularity.v1.DrainNodeResponse\"\x03\x90\x02\x02B\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
+	"\tDrainNode\x12 .singularity.v1.DrainNodeRequest\x1a!.singularity.v1.DrainNodeResponse\"\x03\x90\x02\x02\x12R\n" +
+	"\bListKeys\x12\x1f.singularity.v1.ListKeysRequest\x1a .singularity.v1.ListKeysResponse\"\x03\x90\x02\x01\x12L\n" +
+	"\x06AddKey\x12\x1d.singularity.v1.AddKeyRequest\x1a\x1e.singularity.v1.AddKeyResponse\"\x03\x90\x02\x02\x12L\n" +
+	"\x06UseKey\x12\x1d.singularity.v1.UseKeyRequest\x1a\x1e.singularity.v1.UseKeyResponse\"\x03\x90\x02\x02\x12U\n" +
+	"\tRemoveKey\x12 .singularity.v1.RemoveKeyRequest\x1a!.singularity.v1.RemoveKeyResponse\"\x03\x90\x02\x02B\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
 
 var (
 	file_singularity_v1_cluster_proto_rawDescOnce sync.Once
@@ -653,7 +1121,7 @@ func file_singularity_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_singularity_v1_cluster_proto_rawDescData
 }
 
-var file_singularity_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_singularity_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_singularity_v1_cluster_proto_goTypes = []any{
 	(*Member)(nil),                // 0: singularity.v1.Member
 	(*ListMembersRequest)(nil),    // 1: singularity.v1.ListMembersRequest
@@ -663,28 +1131,49 @@ var file_singularity_v1_cluster_proto_goTypes = []any{
 	(*ListTakeoversResponse)(nil), // 5: singularity.v1.ListTakeoversResponse
 	(*DrainNodeRequest)(nil),      // 6: singularity.v1.DrainNodeRequest
 	(*DrainNodeResponse)(nil),     // 7: singularity.v1.DrainNodeResponse
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(*NodeKeys)(nil),              // 8: singularity.v1.NodeKeys
+	(*ListKeysRequest)(nil),       // 9: singularity.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),      // 10: singularity.v1.ListKeysResponse
+	(*AddKeyRequest)(nil),         // 11: singularity.v1.AddKeyRequest
+	(*AddKeyResponse)(nil),        // 12: singularity.v1.AddKeyResponse
+	(*UseKeyRequest)(nil),         // 13: singularity.v1.UseKeyRequest
+	(*UseKeyResponse)(nil),        // 14: singularity.v1.UseKeyResponse
+	(*RemoveKeyRequest)(nil),      // 15: singularity.v1.RemoveKeyRequest
+	(*RemoveKeyResponse)(nil),     // 16: singularity.v1.RemoveKeyResponse
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
 }
 var file_singularity_v1_cluster_proto_depIdxs = []int32{
-	8,  // 0: singularity.v1.Member.last_heartbeat:type_name -> google.protobuf.Timestamp
-	8,  // 1: singularity.v1.Member.created_at:type_name -> google.protobuf.Timestamp
+	17, // 0: singularity.v1.Member.last_heartbeat:type_name -> google.protobuf.Timestamp
+	17, // 1: singularity.v1.Member.created_at:type_name -> google.protobuf.Timestamp
 	0,  // 2: singularity.v1.ListMembersResponse.members:type_name -> singularity.v1.Member
-	8,  // 3: singularity.v1.Takeover.suspected_at:type_name -> google.protobuf.Timestamp
-	8,  // 4: singularity.v1.Takeover.declared_at:type_name -> google.protobuf.Timestamp
-	8,  // 5: singularity.v1.Takeover.claimed_at:type_name -> google.protobuf.Timestamp
-	8,  // 6: singularity.v1.Takeover.resumed_at:type_name -> google.protobuf.Timestamp
+	17, // 3: singularity.v1.Takeover.suspected_at:type_name -> google.protobuf.Timestamp
+	17, // 4: singularity.v1.Takeover.declared_at:type_name -> google.protobuf.Timestamp
+	17, // 5: singularity.v1.Takeover.claimed_at:type_name -> google.protobuf.Timestamp
+	17, // 6: singularity.v1.Takeover.resumed_at:type_name -> google.protobuf.Timestamp
 	3,  // 7: singularity.v1.ListTakeoversResponse.takeovers:type_name -> singularity.v1.Takeover
-	1,  // 8: singularity.v1.ClusterService.ListMembers:input_type -> singularity.v1.ListMembersRequest
-	4,  // 9: singularity.v1.ClusterService.ListTakeovers:input_type -> singularity.v1.ListTakeoversRequest
-	6,  // 10: singularity.v1.ClusterService.DrainNode:input_type -> singularity.v1.DrainNodeRequest
-	2,  // 11: singularity.v1.ClusterService.ListMembers:output_type -> singularity.v1.ListMembersResponse
-	5,  // 12: singularity.v1.ClusterService.ListTakeovers:output_type -> singularity.v1.ListTakeoversResponse
-	7,  // 13: singularity.v1.ClusterService.DrainNode:output_type -> singularity.v1.DrainNodeResponse
-	11, // [11:14] is the sub-list for method output_type
-	8,  // [8:11] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	8,  // 8: singularity.v1.ListKeysResponse.nodes:type_name -> singularity.v1.NodeKeys
+	8,  // 9: singularity.v1.AddKeyResponse.nodes:type_name -> singularity.v1.NodeKeys
+	8,  // 10: singularity.v1.UseKeyResponse.nodes:type_name -> singularity.v1.NodeKeys
+	8,  // 11: singularity.v1.RemoveKeyResponse.nodes:type_name -> singularity.v1.NodeKeys
+	1,  // 12: singularity.v1.ClusterService.ListMembers:input_type -> singularity.v1.ListMembersRequest
+	4,  // 13: singularity.v1.ClusterService.ListTakeovers:input_type -> singularity.v1.ListTakeoversRequest
+	6,  // 14: singularity.v1.ClusterService.DrainNode:input_type -> singularity.v1.DrainNodeRequest
+	9,  // 15: singularity.v1.ClusterService.ListKeys:input_type -> singularity.v1.ListKeysRequest
+	11, // 16: singularity.v1.ClusterService.AddKey:input_type -> singularity.v1.AddKeyRequest
+	13, // 17: singularity.v1.ClusterService.UseKey:input_type -> singularity.v1.UseKeyRequest
+	15, // 18: singularity.v1.ClusterService.RemoveKey:input_type -> singularity.v1.RemoveKeyRequest
+	2,  // 19: singularity.v1.ClusterService.ListMembers:output_type -> singularity.v1.ListMembersResponse
+	5,  // 20: singularity.v1.ClusterService.ListTakeovers:output_type -> singularity.v1.ListTakeoversResponse
+	7,  // 21: singularity.v1.ClusterService.DrainNode:output_type -> singularity.v1.DrainNodeResponse
+	10, // 22: singularity.v1.ClusterService.ListKeys:output_type -> singularity.v1.ListKeysResponse
+	12, // 23: singularity.v1.ClusterService.AddKey:output_type -> singularity.v1.AddKeyResponse
+	14, // 24: singularity.v1.ClusterService.UseKey:output_type -> singularity.v1.UseKeyResponse
+	16, // 25: singularity.v1.ClusterService.RemoveKey:output_type -> singularity.v1.RemoveKeyResponse
+	19, // [19:26] is the sub-list for method output_type
+	12, // [12:19] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_singularity_v1_cluster_proto_init() }
@@ -698,7 +1187,7 @@ func file_singularity_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_singularity_v1_cluster_proto_rawDesc), len(file_singularity_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -59,6 +59,8 @@ const (
 	ErrorDetail_REASON_UNREACHABLE ErrorDetail_Reason = 15
 	// No reply came in time. The message may have been acted on.
 	ErrorDetail_REASON_NO_REPLY ErrorDetail_Reason = 16
+	// Some nodes are not ready for it, or do not answer. Nothing was done.
+	ErrorDetail_REASON_NODES_NOT_READY ErrorDetail_Reason = 17
 	// No schedule has that name.
 	ErrorDetail_REASON_SCHEDULE_NOT_FOUND ErrorDetail_Reason = 20
 	// There is another schedule of that name.
@@ -85,6 +87,7 @@ var (
 		14: "REASON_UNKNOWN_STEP",
 		15: "REASON_UNREACHABLE",
 		16: "REASON_NO_REPLY",
+		17: "REASON_NODES_NOT_READY",
 		20: "REASON_SCHEDULE_NOT_FOUND",
 		21: "REASON_SCHEDULE_EXISTS",
 	}
@@ -106,6 +109,7 @@ var (
 		"REASON_UNKNOWN_STEP":       14,
 		"REASON_UNREACHABLE":        15,
 		"REASON_NO_REPLY":           16,
+		"REASON_NODES_NOT_READY":    17,
 		"REASON_SCHEDULE_NOT_FOUND": 20,
 		"REASON_SCHEDULE_EXISTS":    21,
 	}
@@ -153,7 +157,9 @@ type ErrorDetail struct {
 	// The run in question.
 	RunId string `protobuf:"bytes,5,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// What would have been known.
-	Known         []string `protobuf:"bytes,6,rep,name=known,proto3" json:"known,omitempty"`
+	Known []string `protobuf:"bytes,6,rep,name=known,proto3" json:"known,omitempty"`
+	// Which of many starts is refused, from 0. None of them was made.
+	Index         *int32 `protobuf:"varint,7,opt,name=index,proto3,oneof" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -230,18 +236,26 @@ func (x *ErrorDetail) GetKnown() []string {
 	return nil
 }
 
+func (x *ErrorDetail) GetIndex() int32 {
+	if x != nil && x.Index != nil {
+		return *x.Index
+	}
+	return 0
+}
+
 var File_singularity_v1_error_proto protoreflect.FileDescriptor
 
 const file_singularity_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x1asingularity/v1/error.proto\x12\x0esingularity.v1\"\xac\x05\n" +
+	"\x1asingularity/v1/error.proto\x12\x0esingularity.v1\"\xed\x05\n" +
 	"\vErrorDetail\x12:\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\".singularity.v1.ErrorDetail.ReasonR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x14\n" +
 	"\x05limit\x18\x04 \x01(\x03R\x05limit\x12\x15\n" +
 	"\x06run_id\x18\x05 \x01(\tR\x05runId\x12\x14\n" +
-	"\x05known\x18\x06 \x03(\tR\x05known\"\xf3\x03\n" +
+	"\x05known\x18\x06 \x03(\tR\x05known\x12\x19\n" +
+	"\x05index\x18\a \x01(\x05H\x00R\x05index\x88\x01\x01\"\x8f\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14REASON_INVALID_INPUT\x10\x01\x12\x14\n" +
@@ -260,9 +274,11 @@ const file_singularity_v1_error_proto_rawDesc = "" +
 	"\x12REASON_WRONG_STATE\x10\r\x12\x17\n" +
 	"\x13REASON_UNKNOWN_STEP\x10\x0e\x12\x16\n" +
 	"\x12REASON_UNREACHABLE\x10\x0f\x12\x13\n" +
-	"\x0fREASON_NO_REPLY\x10\x10\x12\x1d\n" +
+	"\x0fREASON_NO_REPLY\x10\x10\x12\x1a\n" +
+	"\x16REASON_NODES_NOT_READY\x10\x11\x12\x1d\n" +
 	"\x19REASON_SCHEDULE_NOT_FOUND\x10\x14\x12\x1a\n" +
-	"\x16REASON_SCHEDULE_EXISTS\x10\x15B\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
+	"\x16REASON_SCHEDULE_EXISTS\x10\x15B\b\n" +
+	"\x06_indexB\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
 
 var (
 	file_singularity_v1_error_proto_rawDescOnce sync.Once
@@ -296,6 +312,7 @@ func file_singularity_v1_error_proto_init() {
 	if File_singularity_v1_error_proto != nil {
 		return
 	}
+	file_singularity_v1_error_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -516,7 +516,8 @@ func (x *Record) GetAt() *timestamppb.Timestamp {
 // RunEvent is something that happened to a run just now.
 type RunEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// step_started, step_progress, step_finished, step_failed or run_ended.
+	// step_started, step_progress, step_finished, step_failed, step_snoozed or
+	// run_ended.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// The step, with the turn of a loop: agent[17].
 	Step string `protobuf:"bytes,2,opt,name=step,proto3" json:"step,omitempty"`
@@ -526,7 +527,8 @@ type RunEvent struct {
 	ProgressJson string `protobuf:"bytes,4,opt,name=progress_json,json=progressJson,proto3" json:"progress_json,omitempty"`
 	// What the attempt said, in step_failed.
 	Error string `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
-	// How long until the next attempt, in step_failed; absent when there is none.
+	// How long until the next attempt, in step_failed and step_snoozed; absent when
+	// there is none.
 	RetryIn *durationpb.Duration `protobuf:"bytes,6,opt,name=retry_in,json=retryIn,proto3" json:"retry_in,omitempty"`
 	// How long the attempt took, in step_finished and step_failed.
 	Elapsed *durationpb.Duration `protobuf:"bytes,7,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
@@ -807,6 +809,99 @@ func (x *StartRunResponse) GetAttached() bool {
 	return false
 }
 
+// StartRunsRequest asks for many runs.
+type StartRunsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The starts. Runs that nobody chose an id for get ids that count up, so that
+	// they begin in this order, other things being equal.
+	Runs          []*StartRunRequest `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartRunsRequest) Reset() {
+	*x = StartRunsRequest{}
+	mi := &file_singularity_v1_run_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartRunsRequest) ProtoMessage() {}
+
+func (x *StartRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartRunsRequest.ProtoReflect.Descriptor instead.
+func (*StartRunsRequest) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *StartRunsRequest) GetRuns() []*StartRunRequest {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
+// StartRunsResponse names the started runs.
+type StartRunsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of the starts.
+	Runs          []*StartRunResponse `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartRunsResponse) Reset() {
+	*x = StartRunsResponse{}
+	mi := &file_singularity_v1_run_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartRunsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartRunsResponse) ProtoMessage() {}
+
+func (x *StartRunsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartRunsResponse.ProtoReflect.Descriptor instead.
+func (*StartRunsResponse) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *StartRunsResponse) GetRuns() []*StartRunResponse {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
 // GetRunRequest names a run.
 type GetRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -818,7 +913,7 @@ type GetRunRequest struct {
 
 func (x *GetRunRequest) Reset() {
 	*x = GetRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[6]
+	mi := &file_singularity_v1_run_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +925,7 @@ func (x *GetRunRequest) String() string {
 func (*GetRunRequest) ProtoMessage() {}
 
 func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[6]
+	mi := &file_singularity_v1_run_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +938,7 @@ func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunRequest.ProtoReflect.Descriptor instead.
 func (*GetRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{6}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetRunRequest) GetId() string {
@@ -864,7 +959,7 @@ type GetRunResponse struct {
 
 func (x *GetRunResponse) Reset() {
 	*x = GetRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[7]
+	mi := &file_singularity_v1_run_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +971,7 @@ func (x *GetRunResponse) String() string {
 func (*GetRunResponse) ProtoMessage() {}
 
 func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[7]
+	mi := &file_singularity_v1_run_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,7 +984,7 @@ func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunResponse.ProtoReflect.Descriptor instead.
 func (*GetRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{7}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetRunResponse) GetRun() *Run {
@@ -920,7 +1015,7 @@ type ListRunsRequest struct {
 
 func (x *ListRunsRequest) Reset() {
 	*x = ListRunsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[8]
+	mi := &file_singularity_v1_run_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +1027,7 @@ func (x *ListRunsRequest) String() string {
 func (*ListRunsRequest) ProtoMessage() {}
 
 func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[8]
+	mi := &file_singularity_v1_run_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1040,7 @@ func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
 func (*ListRunsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{8}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListRunsRequest) GetWorkflow() string {
@@ -1001,7 +1096,7 @@ type ListRunsResponse struct {
 
 func (x *ListRunsResponse) Reset() {
 	*x = ListRunsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[9]
+	mi := &file_singularity_v1_run_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1108,7 @@ func (x *ListRunsResponse) String() string {
 func (*ListRunsResponse) ProtoMessage() {}
 
 func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[9]
+	mi := &file_singularity_v1_run_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1121,7 @@ func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
 func (*ListRunsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{9}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListRunsResponse) GetRuns() []*Run {
@@ -1047,7 +1142,7 @@ type WatchRunRequest struct {
 
 func (x *WatchRunRequest) Reset() {
 	*x = WatchRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[10]
+	mi := &file_singularity_v1_run_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1154,7 @@ func (x *WatchRunRequest) String() string {
 func (*WatchRunRequest) ProtoMessage() {}
 
 func (x *WatchRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[10]
+	mi := &file_singularity_v1_run_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1167,7 @@ func (x *WatchRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunRequest.ProtoReflect.Descriptor instead.
 func (*WatchRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{10}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchRunRequest) GetId() string {
@@ -1093,7 +1188,7 @@ type WatchRunResponse struct {
 
 func (x *WatchRunResponse) Reset() {
 	*x = WatchRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[11]
+	mi := &file_singularity_v1_run_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1200,7 @@ func (x *WatchRunResponse) String() string {
 func (*WatchRunResponse) ProtoMessage() {}
 
 func (x *WatchRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[11]
+	mi := &file_singularity_v1_run_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1213,7 @@ func (x *WatchRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunResponse.ProtoReflect.Descriptor instead.
 func (*WatchRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{11}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WatchRunResponse) GetEvent() *RunEvent {
@@ -1141,7 +1236,7 @@ type CancelRunRequest struct {
 
 func (x *CancelRunRequest) Reset() {
 	*x = CancelRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[12]
+	mi := &file_singularity_v1_run_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1248,7 @@ func (x *CancelRunRequest) String() string {
 func (*CancelRunRequest) ProtoMessage() {}
 
 func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[12]
+	mi := &file_singularity_v1_run_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1261,7 @@ func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunRequest.ProtoReflect.Descriptor instead.
 func (*CancelRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{12}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CancelRunRequest) GetId() string {
@@ -1194,7 +1289,7 @@ type CancelRunResponse struct {
 
 func (x *CancelRunResponse) Reset() {
 	*x = CancelRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[13]
+	mi := &file_singularity_v1_run_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1206,7 +1301,7 @@ func (x *CancelRunResponse) String() string {
 func (*CancelRunResponse) ProtoMessage() {}
 
 func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[13]
+	mi := &file_singularity_v1_run_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1219,7 +1314,7 @@ func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunResponse.ProtoReflect.Descriptor instead.
 func (*CancelRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{13}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CancelRunResponse) GetRun() *Run {
@@ -1240,7 +1335,7 @@ type RetryRunRequest struct {
 
 func (x *RetryRunRequest) Reset() {
 	*x = RetryRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[14]
+	mi := &file_singularity_v1_run_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1347,7 @@ func (x *RetryRunRequest) String() string {
 func (*RetryRunRequest) ProtoMessage() {}
 
 func (x *RetryRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[14]
+	mi := &file_singularity_v1_run_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1360,7 @@ func (x *RetryRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunRequest.ProtoReflect.Descriptor instead.
 func (*RetryRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{14}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RetryRunRequest) GetId() string {
@@ -1286,7 +1381,7 @@ type RetryRunResponse struct {
 
 func (x *RetryRunResponse) Reset() {
 	*x = RetryRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[15]
+	mi := &file_singularity_v1_run_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1393,7 @@ func (x *RetryRunResponse) String() string {
 func (*RetryRunResponse) ProtoMessage() {}
 
 func (x *RetryRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[15]
+	mi := &file_singularity_v1_run_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1406,7 @@ func (x *RetryRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunResponse.ProtoReflect.Descriptor instead.
 func (*RetryRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{15}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RetryRunResponse) GetRun() *Run {
@@ -1332,7 +1427,7 @@ type ListStepsRequest struct {
 
 func (x *ListStepsRequest) Reset() {
 	*x = ListStepsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[16]
+	mi := &file_singularity_v1_run_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1439,7 @@ func (x *ListStepsRequest) String() string {
 func (*ListStepsRequest) ProtoMessage() {}
 
 func (x *ListStepsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[16]
+	mi := &file_singularity_v1_run_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1452,7 @@ func (x *ListStepsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStepsRequest.ProtoReflect.Descriptor instead.
 func (*ListStepsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{16}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListStepsRequest) GetId() string {
@@ -1378,7 +1473,7 @@ type ListStepsResponse struct {
 
 func (x *ListStepsResponse) Reset() {
 	*x = ListStepsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[17]
+	mi := &file_singularity_v1_run_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1485,7 @@ func (x *ListStepsResponse) String() string {
 func (*ListStepsResponse) ProtoMessage() {}
 
 func (x *ListStepsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[17]
+	mi := &file_singularity_v1_run_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1498,7 @@ func (x *ListStepsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStepsResponse.ProtoReflect.Descriptor instead.
 func (*ListStepsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{17}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListStepsResponse) GetSteps() []*StepRun {
@@ -1497,7 +1592,11 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	" \x03(\tR\x04tags\">\n" +
 	"\x10StartRunResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
-	"\battached\x18\x02 \x01(\bR\battached\"\x1f\n" +
+	"\battached\x18\x02 \x01(\bR\battached\"G\n" +
+	"\x10StartRunsRequest\x123\n" +
+	"\x04runs\x18\x01 \x03(\v2\x1f.singularity.v1.StartRunRequestR\x04runs\"I\n" +
+	"\x11StartRunsResponse\x124\n" +
+	"\x04runs\x18\x01 \x03(\v2 .singularity.v1.StartRunResponseR\x04runs\"\x1f\n" +
 	"\rGetRunRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"7\n" +
 	"\x0eGetRunResponse\x12%\n" +
@@ -1527,10 +1626,11 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\x10ListStepsRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"B\n" +
 	"\x11ListStepsResponse\x12-\n" +
-	"\x05steps\x18\x01 \x03(\v2\x17.singularity.v1.StepRunR\x05steps2\xc6\x04\n" +
+	"\x05steps\x18\x01 \x03(\v2\x17.singularity.v1.StepRunR\x05steps2\x98\x05\n" +
 	"\n" +
 	"RunService\x12M\n" +
-	"\bStartRun\x12\x1f.singularity.v1.StartRunRequest\x1a .singularity.v1.StartRunResponse\x12L\n" +
+	"\bStartRun\x12\x1f.singularity.v1.StartRunRequest\x1a .singularity.v1.StartRunResponse\x12P\n" +
+	"\tStartRuns\x12 .singularity.v1.StartRunsRequest\x1a!.singularity.v1.StartRunsResponse\x12L\n" +
 	"\x06GetRun\x12\x1d.singularity.v1.GetRunRequest\x1a\x1e.singularity.v1.GetRunResponse\"\x03\x90\x02\x01\x12R\n" +
 	"\bListRuns\x12\x1f.singularity.v1.ListRunsRequest\x1a .singularity.v1.ListRunsResponse\"\x03\x90\x02\x01\x12O\n" +
 	"\bWatchRun\x12\x1f.singularity.v1.WatchRunRequest\x1a .singularity.v1.WatchRunResponse0\x01\x12P\n" +
@@ -1550,7 +1650,7 @@ func file_singularity_v1_run_proto_rawDescGZIP() []byte {
 	return file_singularity_v1_run_proto_rawDescData
 }
 
-var file_singularity_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_singularity_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_singularity_v1_run_proto_goTypes = []any{
 	(*Run)(nil),                   // 0: singularity.v1.Run
 	(*StepRun)(nil),               // 1: singularity.v1.StepRun
@@ -1558,63 +1658,69 @@ var file_singularity_v1_run_proto_goTypes = []any{
 	(*RunEvent)(nil),              // 3: singularity.v1.RunEvent
 	(*StartRunRequest)(nil),       // 4: singularity.v1.StartRunRequest
 	(*StartRunResponse)(nil),      // 5: singularity.v1.StartRunResponse
-	(*GetRunRequest)(nil),         // 6: singularity.v1.GetRunRequest
-	(*GetRunResponse)(nil),        // 7: singularity.v1.GetRunResponse
-	(*ListRunsRequest)(nil),       // 8: singularity.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),      // 9: singularity.v1.ListRunsResponse
-	(*WatchRunRequest)(nil),       // 10: singularity.v1.WatchRunRequest
-	(*WatchRunResponse)(nil),      // 11: singularity.v1.WatchRunResponse
-	(*CancelRunRequest)(nil),      // 12: singularity.v1.CancelRunRequest
-	(*CancelRunResponse)(nil),     // 13: singularity.v1.CancelRunResponse
-	(*RetryRunRequest)(nil),       // 14: singularity.v1.RetryRunRequest
-	(*RetryRunResponse)(nil),      // 15: singularity.v1.RetryRunResponse
-	(*ListStepsRequest)(nil),      // 16: singularity.v1.ListStepsRequest
-	(*ListStepsResponse)(nil),     // 17: singularity.v1.ListStepsResponse
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(*StartRunsRequest)(nil),      // 6: singularity.v1.StartRunsRequest
+	(*StartRunsResponse)(nil),     // 7: singularity.v1.StartRunsResponse
+	(*GetRunRequest)(nil),         // 8: singularity.v1.GetRunRequest
+	(*GetRunResponse)(nil),        // 9: singularity.v1.GetRunResponse
+	(*ListRunsRequest)(nil),       // 10: singularity.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),      // 11: singularity.v1.ListRunsResponse
+	(*WatchRunRequest)(nil),       // 12: singularity.v1.WatchRunRequest
+	(*WatchRunResponse)(nil),      // 13: singularity.v1.WatchRunResponse
+	(*CancelRunRequest)(nil),      // 14: singularity.v1.CancelRunRequest
+	(*CancelRunResponse)(nil),     // 15: singularity.v1.CancelRunResponse
+	(*RetryRunRequest)(nil),       // 16: singularity.v1.RetryRunRequest
+	(*RetryRunResponse)(nil),      // 17: singularity.v1.RetryRunResponse
+	(*ListStepsRequest)(nil),      // 18: singularity.v1.ListStepsRequest
+	(*ListStepsResponse)(nil),     // 19: singularity.v1.ListStepsResponse
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
 }
 var file_singularity_v1_run_proto_depIdxs = []int32{
-	18, // 0: singularity.v1.Run.created_at:type_name -> google.protobuf.Timestamp
-	18, // 1: singularity.v1.Run.due_at:type_name -> google.protobuf.Timestamp
-	18, // 2: singularity.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	18, // 3: singularity.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
-	18, // 4: singularity.v1.Run.deadline:type_name -> google.protobuf.Timestamp
-	18, // 5: singularity.v1.Run.slot:type_name -> google.protobuf.Timestamp
+	20, // 0: singularity.v1.Run.created_at:type_name -> google.protobuf.Timestamp
+	20, // 1: singularity.v1.Run.due_at:type_name -> google.protobuf.Timestamp
+	20, // 2: singularity.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	20, // 3: singularity.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
+	20, // 4: singularity.v1.Run.deadline:type_name -> google.protobuf.Timestamp
+	20, // 5: singularity.v1.Run.slot:type_name -> google.protobuf.Timestamp
 	2,  // 6: singularity.v1.StepRun.records:type_name -> singularity.v1.Record
-	18, // 7: singularity.v1.StepRun.started_at:type_name -> google.protobuf.Timestamp
-	18, // 8: singularity.v1.StepRun.finished_at:type_name -> google.protobuf.Timestamp
-	18, // 9: singularity.v1.Record.at:type_name -> google.protobuf.Timestamp
-	19, // 10: singularity.v1.RunEvent.retry_in:type_name -> google.protobuf.Duration
-	19, // 11: singularity.v1.RunEvent.elapsed:type_name -> google.protobuf.Duration
+	20, // 7: singularity.v1.StepRun.started_at:type_name -> google.protobuf.Timestamp
+	20, // 8: singularity.v1.StepRun.finished_at:type_name -> google.protobuf.Timestamp
+	20, // 9: singularity.v1.Record.at:type_name -> google.protobuf.Timestamp
+	21, // 10: singularity.v1.RunEvent.retry_in:type_name -> google.protobuf.Duration
+	21, // 11: singularity.v1.RunEvent.elapsed:type_name -> google.protobuf.Duration
 	0,  // 12: singularity.v1.RunEvent.run:type_name -> singularity.v1.Run
-	18, // 13: singularity.v1.StartRunRequest.due_at:type_name -> google.protobuf.Timestamp
-	19, // 14: singularity.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
-	19, // 15: singularity.v1.StartRunRequest.deadline:type_name -> google.protobuf.Duration
-	0,  // 16: singularity.v1.GetRunResponse.run:type_name -> singularity.v1.Run
-	0,  // 17: singularity.v1.ListRunsResponse.runs:type_name -> singularity.v1.Run
-	3,  // 18: singularity.v1.WatchRunResponse.event:type_name -> singularity.v1.RunEvent
-	0,  // 19: singularity.v1.CancelRunResponse.run:type_name -> singularity.v1.Run
-	0,  // 20: singularity.v1.RetryRunResponse.run:type_name -> singularity.v1.Run
-	1,  // 21: singularity.v1.ListStepsResponse.steps:type_name -> singularity.v1.StepRun
-	4,  // 22: singularity.v1.RunService.StartRun:input_type -> singularity.v1.StartRunRequest
-	6,  // 23: singularity.v1.RunService.GetRun:input_type -> singularity.v1.GetRunRequest
-	8,  // 24: singularity.v1.RunService.ListRuns:input_type -> singularity.v1.ListRunsRequest
-	10, // 25: singularity.v1.RunService.WatchRun:input_type -> singularity.v1.WatchRunRequest
-	12, // 26: singularity.v1.RunService.CancelRun:input_type -> singularity.v1.CancelRunRequest
-	14, // 27: singularity.v1.RunService.RetryRun:input_type -> singularity.v1.RetryRunRequest
-	16, // 28: singularity.v1.RunService.ListSteps:input_type -> singularity.v1.ListStepsRequest
-	5,  // 29: singularity.v1.RunService.StartRun:output_type -> singularity.v1.StartRunResponse
-	7,  // 30: singularity.v1.RunService.GetRun:output_type -> singularity.v1.GetRunResponse
-	9,  // 31: singularity.v1.RunService.ListRuns:output_type -> singularity.v1.ListRunsResponse
-	11, // 32: singularity.v1.RunService.WatchRun:output_type -> singularity.v1.WatchRunResponse
-	13, // 33: singularity.v1.RunService.CancelRun:output_type -> singularity.v1.CancelRunResponse
-	15, // 34: singularity.v1.RunService.RetryRun:output_type -> singularity.v1.RetryRunResponse
-	17, // 35: singularity.v1.RunService.ListSteps:output_type -> singularity.v1.ListStepsResponse
-	29, // [29:36] is the sub-list for method output_type
-	22, // [22:29] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	20, // 13: singularity.v1.StartRunRequest.due_at:type_name -> google.protobuf.Timestamp
+	21, // 14: singularity.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
+	21, // 15: singularity.v1.StartRunRequest.deadline:type_name -> google.protobuf.Duration
+	4,  // 16: singularity.v1.StartRunsRequest.runs:type_name -> singularity.v1.StartRunRequest
+	5,  // 17: singularity.v1.StartRunsResponse.runs:type_name -> singularity.v1.StartRunResponse
+	0,  // 18: singularity.v1.GetRunResponse.run:type_name -> singularity.v1.Run
+	0,  // 19: singularity.v1.ListRunsResponse.runs:type_name -> singularity.v1.Run
+	3,  // 20: singularity.v1.WatchRunResponse.event:type_name -> singularity.v1.RunEvent
+	0,  // 21: singularity.v1.CancelRunResponse.run:type_name -> singularity.v1.Run
+	0,  // 22: singularity.v1.RetryRunResponse.run:type_name -> singularity.v1.Run
+	1,  // 23: singularity.v1.ListStepsResponse.steps:type_name -> singularity.v1.StepRun
+	4,  // 24: singularity.v1.RunService.StartRun:input_type -> singularity.v1.StartRunRequest
+	6,  // 25: singularity.v1.RunService.StartRuns:input_type -> singularity.v1.StartRunsRequest
+	8,  // 26: singularity.v1.RunService.GetRun:input_type -> singularity.v1.GetRunRequest
+	10, // 27: singularity.v1.RunService.ListRuns:input_type -> singularity.v1.ListRunsRequest
+	12, // 28: singularity.v1.RunService.WatchRun:input_type -> singularity.v1.WatchRunRequest
+	14, // 29: singularity.v1.RunService.CancelRun:input_type -> singularity.v1.CancelRunRequest
+	16, // 30: singularity.v1.RunService.RetryRun:input_type -> singularity.v1.RetryRunRequest
+	18, // 31: singularity.v1.RunService.ListSteps:input_type -> singularity.v1.ListStepsRequest
+	5,  // 32: singularity.v1.RunService.StartRun:output_type -> singularity.v1.StartRunResponse
+	7,  // 33: singularity.v1.RunService.StartRuns:output_type -> singularity.v1.StartRunsResponse
+	9,  // 34: singularity.v1.RunService.GetRun:output_type -> singularity.v1.GetRunResponse
+	11, // 35: singularity.v1.RunService.ListRuns:output_type -> singularity.v1.ListRunsResponse
+	13, // 36: singularity.v1.RunService.WatchRun:output_type -> singularity.v1.WatchRunResponse
+	15, // 37: singularity.v1.RunService.CancelRun:output_type -> singularity.v1.CancelRunResponse
+	17, // 38: singularity.v1.RunService.RetryRun:output_type -> singularity.v1.RetryRunResponse
+	19, // 39: singularity.v1.RunService.ListSteps:output_type -> singularity.v1.ListStepsResponse
+	32, // [32:40] is the sub-list for method output_type
+	24, // [24:32] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_singularity_v1_run_proto_init() }
@@ -1628,7 +1734,7 @@ func file_singularity_v1_run_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_singularity_v1_run_proto_rawDesc), len(file_singularity_v1_run_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

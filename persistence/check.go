@@ -9,8 +9,7 @@ import (
 // MaxPriority is the last priority; 0 is the first.
 const MaxPriority = 9
 
-// Check refuses with ErrBadWrite what no store takes, whatever it holds. Stores
-// call it before they begin a batch.
+// Check refuses with ErrBadWrite what no store takes, whatever it holds.
 func Check(write Write) error {
 	switch w := write.(type) {
 	case Insert:
@@ -32,13 +31,27 @@ func Check(write Write) error {
 	}
 }
 
+// CheckBatch checks all writes of a batch, and that they can share it. Stores
+// call it before they begin.
+func CheckBatch(batch []Write) error {
+	for _, write := range batch {
+		if err := Check(write); err != nil {
+			return fmt.Errorf("%T of run %s: %w", write, write.Subject(), err)
+		}
+		if claim, ok := write.(Claim); ok && claim.Limited && len(batch) > 1 {
+			return fmt.Errorf("%w: a limited claim needs a batch to itself", ErrBadWrite)
+		}
+	}
+	return nil
+}
+
 func checkAdvance(w Advance) error {
 	switch w.State {
 	case workflow.Running:
 		if w.Entry == nil {
 			return fmt.Errorf("%w: an owner cannot go on without an entry", ErrBadWrite)
 		}
-	case workflow.Completed, workflow.Failed, workflow.Available, workflow.Retryable, workflow.Waiting:
+	case workflow.Completed, workflow.Failed, workflow.Cancelled, workflow.Available, workflow.Retryable, workflow.Waiting:
 	default:
 		return fmt.Errorf("%w: an owner cannot make its run %q", ErrBadWrite, w.State)
 	}

@@ -35,16 +35,18 @@ type Shared interface {
 	// Owner returns the boot that runs a run now, and none when nobody does. It is
 	// workflow.ErrRunNotFound for a run that is not there.
 	Owner(ctx context.Context, run workflow.RunID) (BootID, error)
-	// Listen makes the store call those who want to hear of others' transactions,
-	// from a goroutine of its own. It is called before Join.
-	Listen(ears Ears)
+	// Listen makes the store call the functions of a listener, from a goroutine of
+	// its own. It is called before Join.
+	Listen(Listener)
 }
 
-// Ears are called when a transaction has committed, of this process or another
-// one. What happened while the session was broken is not heard.
-type Ears struct {
-	Queue    func(name string) // a caller put runs into it
-	Schedule func(name string) // it was made, changed or deleted
+// Listener is what a node does about the news of others. Its functions return at
+// once.
+type Listener struct {
+	Enqueued      func(queue string) // a caller's transaction has put runs into a queue
+	QueuesChanged func()             // an operator has said something of a queue
+	// ScheduleChanged: a schedule was made, changed or deleted.
+	ScheduleChanged func(name string)
 }
 
 // Times of leases, as the nodes keep them.
@@ -87,6 +89,8 @@ type Renewal struct {
 	Suspects []Suspect
 	// Elsewhere: other boots have runs running, which may need a new owner.
 	Elsewhere bool
+	// Queues is another number after each change of any queue's settings.
+	Queues int64
 }
 
 // Suspect is a boot that may be dead.

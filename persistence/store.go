@@ -2,8 +2,8 @@
 // stored and the interfaces that keep them. Each folder below it is one
 // implementation, and all of them pass the one suite in storetest.
 //
-// Everything that changes runs goes through [Committer.Commit], in batches
-// that the journal makes: a batch is one transaction. The other interfaces
+// What changes runs goes through [Committer.Commit], in batches that the journal
+// makes: a batch is one transaction. Only [Bulk] adds many at once. The others
 // read, or change what is not a run.
 //
 // A run's row has one owner at a time, named by (boot, epoch). Each change of
@@ -26,11 +26,13 @@ import (
 // use and return when ctx ends.
 type Store interface {
 	Committer
+	Bulk
 	Reader
 	Membership
 	Retention
 	Agents
 	Tokens
+	Queues
 	Schedules
 	Close() error
 }

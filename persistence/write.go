@@ -25,8 +25,16 @@ type Verdict struct {
 	// Owned reports that an Insert as owned did get its owner.
 	Owned bool
 	// Wait is how long an Insert's run has to wait until it is due, on the clock of
-	// the store; not positive for one that is.
+	// the store; not positive for one that is. Of a limited Claim it is how long it
+	// takes until another one may find more, though no run ends or comes; zero for
+	// never.
 	Wait time.Duration
+	// Held reports that a limited Claim was not tried, since another one of the same
+	// queue is under way, which is over in a few milliseconds.
+	Held bool
+	// Left reports that the limits would let runs begin that are due and that a
+	// limited Claim does not know.
+	Left bool
 	// Activations are the runs that a Claim or Reactivate took hold of.
 	Activations []Activation
 	// Changed is the run after a Cancel or Retry, without its documents.
@@ -35,9 +43,10 @@ type Verdict struct {
 
 // Activation is the right to run a run, and where it stands.
 type Activation struct {
-	Run     workflow.Run // with its input, without its output
-	Seq     int64        // commits of its owners so far
-	State   []byte       // the last checkpoint's; nil before the first: begin with the input
+	Run     workflow.Run  // with its input, without its output
+	Left    time.Duration // until its deadline, on the clock of the store; not positive when that is over
+	Seq     int64         // commits of its owners so far
+	State   []byte        // the last checkpoint's; nil before the first: begin with the input
 	Summary *workflow.Summary
 }
 
@@ -75,8 +84,8 @@ type Extras struct {
 	Batch    string // of runs that were started together; empty for none
 }
 
-// Empty reports whether nothing is set.
-func (e Extras) Empty() bool {
+// Plain reports whether nothing is set.
+func (e Extras) Plain() bool {
 	return e.Due.IsZero() && e.Delay == 0 && e.Deadline == 0 && len(e.Tags) == 0 && e.LimitKey == nil && e.Schedule == "" && e.Batch == ""
 }
 
@@ -92,6 +101,13 @@ type Claim struct {
 	// Solo takes runs that have to run alone, because their process died twice
 	// since their last checkpoint; otherwise those are left out.
 	Solo bool
+	// Limited takes no more than the queue's limits let begin, as they are in the
+	// store, and nothing while it is paused. Two limited claims of a queue are never
+	// under way at once: the second is Held, and waits for nothing. If the settings
+	// name a path, keys take turns, across all claims; within a key it goes by sort
+	// key and id. Runs that have no key yet, though there is a path, get theirs
+	// first. Such a claim has its batch to itself; else it is ErrBadWrite.
+	Limited bool
 }
 
 // Fence is what a run's owner believes of its row. A write with a fence lands
@@ -109,9 +125,10 @@ type Fence struct {
 // end of the run, or its release.
 type Advance struct {
 	Fence
-	// State is what the run becomes: Running, Completed or Failed; or, releasing
-	// it with the next epoch and without an owner, Available (handed over),
-	// Retryable (Delay from now) or Waiting (for Reason).
+	// State is what the run becomes: Running, Completed, Failed or Cancelled; or,
+	// releasing it with the next epoch and without an owner, Available (handed
+	// over), Retryable (Delay from now, but by its deadline) or Waiting (for
+	// Reason).
 	State   workflow.State
 	Step    string // that runs next, or was the last; empty once completed
 	Turn    int
@@ -159,8 +176,8 @@ type Cancel struct {
 }
 
 // Retry makes a failed, cancelled, quarantined or waiting run available again,
-// at the step where it stands, with fresh attempts and the next epoch. A run
-// in any other state is workflow.ErrWrongState; one whose key has passed to a
+// at the step where it stands, with fresh attempts, no deadline and the next
+// epoch. A run in any other state is workflow.ErrWrongState; one whose key has passed to a
 // newer run is a *workflow.KeyConflictError that names it.
 type Retry struct {
 	Run workflow.RunID

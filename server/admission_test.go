@@ -71,6 +71,7 @@ var neededScopes = map[string]persistence.TokenScope{
 	"/metrics":                                      "read",
 	"/":                                             "read",
 	"/singularity.v1.RunService/StartRun":           "run",
+	"/singularity.v1.RunService/StartRuns":          "run",
 	"/singularity.v1.RunService/GetRun":             "read",
 	"/singularity.v1.RunService/ListRuns":           "read",
 	"/singularity.v1.RunService/WatchRun":           "read",
@@ -84,9 +85,17 @@ var neededScopes = map[string]persistence.TokenScope{
 	"/singularity.v1.AgentService/ListAgents":       "read",
 	"/singularity.v1.AgentService/Attach":           "run",
 	"/singularity.v1.AgentService/Acknowledge":      "run",
+	"/singularity.v1.QueueService/ListQueues":       "read",
+	"/singularity.v1.QueueService/PauseQueue":       "admin",
+	"/singularity.v1.QueueService/ResumeQueue":      "admin",
+	"/singularity.v1.QueueService/SetQueue":         "admin",
 	"/singularity.v1.ClusterService/ListMembers":    "read",
 	"/singularity.v1.ClusterService/ListTakeovers":  "read",
 	"/singularity.v1.ClusterService/DrainNode":      "admin",
+	"/singularity.v1.ClusterService/ListKeys":       "admin",
+	"/singularity.v1.ClusterService/AddKey":         "admin",
+	"/singularity.v1.ClusterService/UseKey":         "admin",
+	"/singularity.v1.ClusterService/RemoveKey":      "admin",
 	"/nowhere":                                        "none suffices",
 	"/singularity.v1.RunService/Unheard":              "none suffices",
 	"/singularity.v1.RunService/":                     "none suffices",
@@ -196,8 +205,9 @@ func TestRefusedCallsHaveNoEffect(t *testing.T) {
 			g.ask(t, http.MethodPost, path, "application/proto", authorization...)
 		}
 	}
-	if g.engine.Starts() != nil || g.engine.Sent() != nil || g.engine.Acknowledged() != nil {
-		t.Errorf("got starts %v, messages %v, acknowledgements %v; want none", g.engine.Starts(), g.engine.Sent(), g.engine.Acknowledged())
+	if g.engine.Starts() != nil || g.engine.Sent() != nil || g.engine.Acknowledged() != nil || g.engine.KeyChanges() != nil {
+		t.Errorf("got starts %v, messages %v, acknowledgements %v, changes of keys %v; want none",
+			g.engine.Starts(), g.engine.Sent(), g.engine.Acknowledged(), g.engine.KeyChanges())
 	}
 }
 

@@ -53,6 +53,7 @@ var sentinels = []struct {
 	{workflow.ErrNoReply, connect.CodeDeadlineExceeded, messages.ErrorDetail_REASON_NO_REPLY},
 	{workflow.ErrStepUnknown, connect.CodeFailedPrecondition, messages.ErrorDetail_REASON_UNKNOWN_STEP},
 	{workflow.ErrWrongState, connect.CodeFailedPrecondition, messages.ErrorDetail_REASON_WRONG_STATE},
+	{workflow.ErrNodesNotReady, connect.CodeFailedPrecondition, messages.ErrorDetail_REASON_NODES_NOT_READY},
 	{workflow.ErrQueueFull, connect.CodeResourceExhausted, messages.ErrorDetail_REASON_QUEUE_FULL},
 	{workflow.ErrOutcomeUnknown, connect.CodeUnavailable, messages.ErrorDetail_REASON_OUTCOME_UNKNOWN},
 	{workflow.ErrDraining, connect.CodeUnavailable, messages.ErrorDetail_REASON_DRAINING},
@@ -112,6 +113,9 @@ func translate(err error) error {
 
 // refusalOf returns an error of the API with its detail.
 func refusalOf(code connect.Code, err error, detail *messages.ErrorDetail) *connect.Error {
+	if one, ok := errors.AsType[*workflow.StartError](err); ok {
+		detail.Index = new(int32(one.Index))
+	}
 	refusal := connect.NewError(code, err)
 	if encoded, err := connect.NewErrorDetail(detail); err == nil { // it is, for what is UTF-8
 		refusal.AddDetail(encoded)

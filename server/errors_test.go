@@ -35,6 +35,8 @@ var errorCases = []errorCase{
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_INVALID_INPUT, Field: "messages[0].role"}},
 	{"LimitError", &workflow.LimitError{What: "input", Size: 12, Limit: 10}, 400, "invalid_argument",
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_TOO_LARGE, Field: "input", Size: 12, Limit: 10}},
+	{"StartError", &workflow.StartError{Index: 7, Err: workflow.Invalid("name", "is empty")}, 400, "invalid_argument",
+		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_INVALID_INPUT, Field: "name", Index: new(int32(7))}},
 	{"KeyConflictError", &workflow.KeyConflictError{Workflow: "w", Key: "k", Run: someRun}, 409, "already_exists",
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_KEY_CONFLICT, RunId: someRun.String()}},
 	{"UnknownMessageError", &workflow.UnknownMessageError{PID: "run/x", Type: "sing", Known: []string{"ping"}}, 400, "invalid_argument",
@@ -59,6 +61,8 @@ var errorCases = []errorCase{
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_UNKNOWN_STEP}},
 	{"ErrWrongState", workflow.ErrWrongState, 400, "failed_precondition",
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_WRONG_STATE}},
+	{"ErrNodesNotReady", workflow.ErrNodesNotReady, 400, "failed_precondition",
+		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_NODES_NOT_READY}},
 	{"ErrQueueFull", workflow.ErrQueueFull, 429, "resource_exhausted",
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_QUEUE_FULL}},
 	{"ErrOutcomeUnknown", workflow.ErrOutcomeUnknown, 503, "unavailable",
@@ -100,7 +104,7 @@ func TestEveryErrorHasACodeAndADetail(t *testing.T) {
 
 // runErrors are errors of package workflow that describe how a run went. Runs
 // carry their text; no call returns them.
-var runErrors = []string{"StepError", "PanicError", "TimeoutError", "RunError"}
+var runErrors = []string{"StepError", "PanicError", "TimeoutError", "RunError", "ErrOverdue"}
 
 func TestNoErrorOfAnEngineIsForgotten(t *testing.T) {
 	t.Parallel()

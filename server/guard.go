@@ -15,6 +15,7 @@ import (
 	"connectrpc.com/connect"
 
 	"singularity/messages"
+	"singularity/messages/messagesconnect"
 	"singularity/workflow"
 )
 
@@ -23,9 +24,19 @@ const (
 	// size as text inside another JSON document, where escaping makes at most
 	// three bytes of one, and room for the other fields.
 	maxBody = 3*workflow.MaxInput + 64<<10
+	// maxBulkBody is that of a request that starts many runs.
+	maxBulkBody = 16 << 20
 	// bodyTimeout bounds how long a client may take to send it.
 	bodyTimeout = 30 * time.Second
 )
+
+// bodyLimit is the size of the largest request to a path.
+func bodyLimit(path string) int {
+	if path == messagesconnect.RunServiceStartRunsProcedure {
+		return maxBulkBody
+	}
+	return maxBody
+}
 
 // loopbackHosts are the names by which clients on the same machine call.
 var loopbackHosts = []string{"localhost", "127.0.0.1", "::1"}
@@ -75,7 +86,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(ctx)
 	body, err := readBody(w, r)
 	if err != nil {
-		status, refusal := explainBody(err)
+		status, refusal := explainBody(err, r.URL.Path)
 		g.refuse(out, r, status, refusal)
 		return
 	}
@@ -112,13 +123,14 @@ func (g *guard) checkOrigin(r *http.Request) error {
 }
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength > maxBody {
-		return nil, &http.MaxBytesError{Limit: maxBody}
+	limit := int64(bodyLimit(r.URL.Path))
+	if r.ContentLength > limit {
+		return nil, &http.MaxBytesError{Limit: limit}
 	}
 	// Not every ResponseWriter has deadlines; those of net/http servers do.
 	connection := http.NewResponseController(w)
 	_ = connection.SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
 		// The deadline stays: the server reads on, for the next request.
 		return nil, err
@@ -128,13 +140,17 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 }
 
 // explainBody says what was wrong with a body that could not be read.
-func explainBody(err error) (status int, refusal *connect.Error) {
+func explainBody(err error, path string) (status int, refusal *connect.Error) {
 	tooLarge := (*http.MaxBytesError)(nil)
 	switch {
 	case errors.As(err, &tooLarge):
+		advice := "store large data elsewhere and keep a reference to it"
+		if path == messagesconnect.RunServiceStartRunsProcedure {
+			advice = "start fewer runs at a time"
+		}
 		return http.StatusRequestEntityTooLarge, refusalOf(connect.CodeInvalidArgument,
-			fmt.Errorf("the request is larger than %d bytes; an input may have %d: store large data elsewhere and keep a reference to it", maxBody, workflow.MaxInput),
-			&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_TOO_LARGE, Field: "body", Limit: maxBody})
+			fmt.Errorf("the request is larger than %d bytes; an input may have %d: %s", tooLarge.Limit, workflow.MaxInput, advice),
+			&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_TOO_LARGE, Field: "body", Limit: tooLarge.Limit})
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return http.StatusRequestTimeout, connect.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("the request took longer than %s to arrive", bodyTimeout))
 	default:

@@ -23,6 +23,7 @@ func routes() []string {
 		messages.File_singularity_v1_run_proto, messages.File_singularity_v1_workflow_proto,
 		messages.File_singularity_v1_actor_proto, messages.File_singularity_v1_agent_proto,
 		messages.File_singularity_v1_cluster_proto,
+		messages.File_singularity_v1_queue_proto,
 	} {
 		for i := range file.Services().Len() {
 			service := file.Services().Get(i)
@@ -56,8 +57,8 @@ func TestEveryRouteRefusesForeignHostsAndOrigins(t *testing.T) {
 		{"neighbour site", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }},
 	}
 	handler := server.Handler(&servertest.Engine{}, server.Config{})
-	if got := len(routes()); got != 5+17 {
-		t.Errorf("found %d routes, want 22: is a service missing from the list of files?", got)
+	if got := len(routes()); got != 5+26 {
+		t.Errorf("found %d routes, want 31: is a service missing from the list of files?", got)
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -18,15 +18,46 @@ type runService struct{ engine Engine }
 
 var _ messagesconnect.RunServiceHandler = runService{}
 
-func (s runService) StartRun(ctx context.Context, request *messages.StartRunRequest) (*messages.StartRunResponse, error) {
+func (s runService) StartRun(ctx context.Context, message *messages.StartRunRequest) (*messages.StartRunResponse, error) {
+	request, err := startRequest(message)
+	if err != nil {
+		return nil, err
+	}
+	pending, err := s.engine.StartRun(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	return startedMessage(pending), nil
+}
+
+func (s runService) StartRuns(ctx context.Context, message *messages.StartRunsRequest) (*messages.StartRunsResponse, error) {
+	requests := make([]workflow.StartRequest, len(message.GetRuns()))
+	for i, start := range message.GetRuns() {
+		var err error
+		if requests[i], err = startRequest(start); err != nil {
+			return nil, &workflow.StartError{Index: i, Err: err}
+		}
+	}
+	pending, err := s.engine.StartRuns(ctx, requests)
+	if err != nil {
+		return nil, err
+	}
+	response := &messages.StartRunsResponse{Runs: make([]*messages.StartRunResponse, len(pending))}
+	for i, run := range pending {
+		response.Runs[i] = startedMessage(run)
+	}
+	return response, nil
+}
+
+func startRequest(request *messages.StartRunRequest) (workflow.StartRequest, error) {
 	var id workflow.RunID
 	if request.GetId() != "" {
 		var err error
 		if id, err = workflow.ParseRunID(request.GetId()); err != nil {
-			return nil, err
+			return workflow.StartRequest{}, err
 		}
 	}
-	pending, err := s.engine.StartRun(ctx, workflow.StartRequest{
+	return workflow.StartRequest{
 		Workflow: request.GetWorkflow(),
 		Input:    json.RawMessage(request.GetInputJson()),
 		Options: workflow.Options{
@@ -39,11 +70,11 @@ func (s runService) StartRun(ctx context.Context, request *messages.StartRunRequ
 			Deadline: request.GetDeadline().AsDuration(),
 			Tags:     request.GetTags(),
 		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &messages.StartRunResponse{Id: pending.ID().String(), Attached: pending.Attached()}, nil
+	}, nil
+}
+
+func startedMessage(run workflow.Pending) *messages.StartRunResponse {
+	return &messages.StartRunResponse{Id: run.ID().String(), Attached: run.Attached()}
 }
 
 func (s runService) GetRun(ctx context.Context, request *messages.GetRunRequest) (*messages.GetRunResponse, error) {

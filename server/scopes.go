@@ -18,6 +18,7 @@ var scopes = map[string]persistence.TokenScope{
 	"/":        persistence.ScopeRead,
 
 	messagesconnect.RunServiceStartRunProcedure:  persistence.ScopeRun,
+	messagesconnect.RunServiceStartRunsProcedure: persistence.ScopeRun,
 	messagesconnect.RunServiceGetRunProcedure:    persistence.ScopeRead,
 	messagesconnect.RunServiceListRunsProcedure:  persistence.ScopeRead,
 	messagesconnect.RunServiceWatchRunProcedure:  persistence.ScopeRead,
@@ -37,6 +38,11 @@ var scopes = map[string]persistence.TokenScope{
 	messagesconnect.AgentServiceAttachProcedure:      persistence.ScopeRun,
 	messagesconnect.AgentServiceAcknowledgeProcedure: persistence.ScopeRun,
 
+	messagesconnect.QueueServiceListQueuesProcedure:  persistence.ScopeRead,
+	messagesconnect.QueueServicePauseQueueProcedure:  persistence.ScopeAdmin,
+	messagesconnect.QueueServiceResumeQueueProcedure: persistence.ScopeAdmin,
+	messagesconnect.QueueServiceSetQueueProcedure:    persistence.ScopeAdmin,
+
 	messagesconnect.ScheduleServiceListSchedulesProcedure:   persistence.ScopeRead,
 	messagesconnect.ScheduleServiceCreateScheduleProcedure:  persistence.ScopeRun,
 	messagesconnect.ScheduleServiceDeleteScheduleProcedure:  persistence.ScopeRun,
@@ -47,4 +53,9 @@ var scopes = map[string]persistence.TokenScope{
 	messagesconnect.ClusterServiceListMembersProcedure:   persistence.ScopeRead,
 	messagesconnect.ClusterServiceListTakeoversProcedure: persistence.ScopeRead,
 	messagesconnect.ClusterServiceDrainNodeProcedure:     persistence.ScopeAdmin,
+
+	messagesconnect.ClusterServiceListKeysProcedure:  persistence.ScopeAdmin,
+	messagesconnect.ClusterServiceAddKeyProcedure:    persistence.ScopeAdmin,
+	messagesconnect.ClusterServiceUseKeyProcedure:    persistence.ScopeAdmin,
+	messagesconnect.ClusterServiceRemoveKeyProcedure: persistence.ScopeAdmin,
 }

@@ -29,6 +29,7 @@ import (
 // Engine is what the API shows of an engine. *singularity.Engine is one.
 type Engine interface {
 	workflow.Engine
+	workflow.BulkEngine
 	// Run reads one run with its documents.
 	Run(ctx context.Context, id workflow.RunID) (workflow.Run, error)
 	// Runs lists runs without their documents, newest first.
@@ -70,11 +71,28 @@ type Engine interface {
 	// Drain makes a node drain and end. It returns the node's label when that has
 	// begun.
 	Drain(ctx context.Context, node string) (instance string, err error)
+	// Keys asks all living nodes which keys encrypt their gossip.
+	Keys(ctx context.Context) ([]*messages.NodeKeys, error)
+	// AddKey makes them understand a key, in base64. A node that did not has an
+	// error in its place.
+	AddKey(ctx context.Context, key string) ([]*messages.NodeKeys, error)
+	// UseKey makes them encrypt with the key that has a fingerprint.
+	UseKey(ctx context.Context, fingerprint string) ([]*messages.NodeKeys, error)
+	// RemoveKey makes them forget it.
+	RemoveKey(ctx context.Context, fingerprint string) ([]*messages.NodeKeys, error)
 	// Members reads the registry of nodes, the latest heartbeat first.
 	Members(ctx context.Context) ([]*messages.Member, error)
 	// Takeovers lists the processes that were declared dead, the latest first. A
 	// limit that is not positive is the usual one.
 	Takeovers(ctx context.Context, limit int) ([]*messages.Takeover, error)
+	// Queues lists all queues by name.
+	Queues(ctx context.Context) ([]workflow.Queue, error)
+	// SetQueue changes settings of a queue and returns it as it is now.
+	SetQueue(ctx context.Context, name string, change workflow.QueueChange) (workflow.Queue, error)
+	// PauseQueue keeps runs of a queue from beginning.
+	PauseQueue(ctx context.Context, name string) (queue workflow.Queue, changed bool, err error)
+	// ResumeQueue lets them begin again.
+	ResumeQueue(ctx context.Context, name string) (queue workflow.Queue, changed bool, err error)
 	// Metrics returns what the engine counts.
 	Metrics() prometheus.Collector
 	// Ready returns nil when the engine takes work, or else why it does not.
@@ -108,7 +126,9 @@ func Handler(engine Engine, cfg Config) http.Handler {
 	options := connect.WithHandlerOptions(
 		connect.WithInterceptors(translator{}),
 		connect.WithRecover(cfg.recovered),
-		connect.WithReadMaxBytes(maxBody),
+		connect.WithConditionalHandlerOptions(func(spec connect.Spec) []connect.HandlerOption {
+			return []connect.HandlerOption{connect.WithReadMaxBytes(bodyLimit(spec.Procedure))}
+		}),
 	)
 	mux := http.NewServeMux()
 	for pattern, handler := range routes(engine, options) {
@@ -130,6 +150,7 @@ func routes(engine Engine, options connect.HandlerOption) map[string]http.Handle
 	serve(messagesconnect.NewWorkflowServiceHandler(workflowService{engine}, options))
 	serve(messagesconnect.NewActorServiceHandler(actorService{engine}, options))
 	serve(messagesconnect.NewAgentServiceHandler(agentService{engine}, options))
+	serve(messagesconnect.NewQueueServiceHandler(queueService{engine}, options))
 	serve(messagesconnect.NewScheduleServiceHandler(scheduleService{engine}, options))
 	serve(messagesconnect.NewClusterServiceHandler(clusterService{engine}, options))
 	return routes

@@ -51,4 +51,8 @@
 //
 // Ids. The caller chooses the run id; a start that is repeated with the same
 // [Options] ID and input finds the run that the first one made.
+//
+// Many. [Workflow.StartMany] starts up to 10,000 runs in one transaction, all of
+// them or none. What holds of keys and ids holds of each; of two inputs with one
+// key the second attaches to the first.
 package workflow

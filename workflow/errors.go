@@ -41,8 +41,13 @@ var (
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 	// ErrDraining: the engine is shutting down and takes no new runs.
 	ErrDraining = errors.New("engine is draining")
+	// ErrOverdue: the run has not ended by its deadline.
+	ErrOverdue = errors.New("the run has not ended by its deadline")
 	// ErrWrongState: the run's state does not allow the operation.
 	ErrWrongState = errors.New("wrong state")
+	// ErrNodesNotReady: something that all nodes are to do at once is refused,
+	// since some are not ready for it, or do not answer. None has done it.
+	ErrNodesNotReady = errors.New("not every node is ready for it")
 )
 
 // InputError is a refused document: a start's input, or an argument.
@@ -91,6 +96,19 @@ func (e *KeyConflictError) Error() string {
 	}
 	return fmt.Sprintf("key %q of workflow %s belongs to run %s; use another key, or start with the same input to attach to that run", e.Key, e.Workflow, e.Run)
 }
+
+// StartError is the start for which a call of [BulkEngine.StartRuns] was refused.
+// None of its runs was started.
+type StartError struct {
+	Index int // among those of the call, from 0
+	Err   error
+}
+
+func (e *StartError) Error() string {
+	return fmt.Sprintf("start %d, counted from 0: %v; none of the runs was started", e.Index, e.Err)
+}
+
+func (e *StartError) Unwrap() error { return e.Err }
 
 // StepError is the failure of one attempt of one step.
 type StepError struct {
@@ -171,6 +189,47 @@ func RetryAfter(err error, delay time.Duration) error {
 		return nil
 	}
 	return &retryAfterError{err, max(delay, 0)}
+}
+
+type snoozeError struct{ delay time.Duration }
+
+func (e *snoozeError) Error() string { return fmt.Sprintf("snoozed for %s", e.delay) }
+
+// Snooze is returned by a step that is to be run again after a delay, since what
+// it looks for is not there yet. That is no failed attempt: it does not count, it
+// leaves no line in the history, and what it recorded is not kept. A delay of
+// five seconds or more is spent outside of memory, for one of the [MaxSteps]
+// commits that a run may have.
+func Snooze(delay time.Duration) error { return &snoozeError{max(delay, 0)} }
+
+// Snoozed reports whether err asks to run the step again, and after which delay.
+func Snoozed(err error) (delay time.Duration, snoozed bool) {
+	snooze := (*snoozeError)(nil)
+	if !errors.As(err, &snooze) {
+		return 0, false
+	}
+	return snooze.delay, true
+}
+
+type cancelError struct{ err error }
+
+func (e *cancelError) Error() string { return e.err.Error() }
+func (e *cancelError) Unwrap() error { return e.err }
+
+// Cancel marks err as the reason for which the step cancels its own run: no
+// further attempt is made, and the run ends as cancelled rather than failed.
+// Cancel(nil) is nil.
+func Cancel(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &cancelError{err}
+}
+
+// EndsCancelled reports whether err was marked by [Cancel].
+func EndsCancelled(err error) bool {
+	cancel := (*cancelError)(nil)
+	return errors.As(err, &cancel)
 }
 
 type notEndedError struct {

@@ -47,6 +47,15 @@ func invalidRunID(text string) error {
 	return &InputError{Field: "id", Reason: fmt.Sprintf("%q is not a run id; expected a UUID such as %s", text, RunID{0x01, 0x93})}
 }
 
+// Offset is the id that is n places after id, in the order of ids: the same each
+// time, and a fresh one as far as id is. It is a UUID of the same version.
+func (id RunID) Offset(n int) RunID {
+	const counted = 1<<62 - 1 // all but the variant
+	last := binary.BigEndian.Uint64(id[8:])
+	binary.BigEndian.PutUint64(id[8:], last&^counted|(last+uint64(n))&counted)
+	return id
+}
+
 // String returns the id in its 36-character form, lower case.
 func (id RunID) String() string {
 	text, _ := id.MarshalText()

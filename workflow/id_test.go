@@ -136,3 +136,23 @@ func FuzzParseRunID(f *testing.F) {
 		}
 	})
 }
+
+func TestOffsetsOfAnIDAreItsSuccessors(t *testing.T) {
+	t.Parallel()
+	fresh := workflow.NewRunID()
+	before := fresh
+	for n := range 1000 {
+		id := fresh.Offset(n)
+		if n > 0 && id.String() <= before.String() {
+			t.Fatalf("offset %d is %s, which does not come after %s", n, id, before)
+		}
+		before = id
+	}
+	if fresh.Offset(0) != fresh {
+		t.Errorf("offset 0 of %s is %s", fresh, fresh.Offset(0))
+	}
+	last := workflow.RunID{6: 0x70, 8: 0xbf, 9: 0xff, 10: 0xff, 11: 0xff, 12: 0xff, 13: 0xff, 14: 0xff, 15: 0xff}
+	if got, want := last.Offset(1), (workflow.RunID{6: 0x70, 8: 0x80}); got != want {
+		t.Errorf("after %s comes %s, want %s: the variant stays", last, got, want)
+	}
+}

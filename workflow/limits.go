@@ -11,4 +11,5 @@ const (
 	MaxName   = 128      // bytes of the name of a workflow, step, queue or agent
 	MaxKey    = 512      // bytes of a key
 	MaxTags   = 16       // of a run
+	MaxStarts = 10_000   // runs that one call starts
 )

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Definition is a workflow of whatever types, as engines register it. Only
@@ -26,7 +27,8 @@ type Program struct {
 	Version    int
 	Durability Durability
 	Steps      []StepInfo
-	Keyed      bool // the workflow has a Key function
+	Keyed      bool          // the workflow has a Key function
+	Deadline   time.Duration // from when a run is due; zero for none
 
 	input, output reflect.Type
 
@@ -90,6 +92,7 @@ func (w *Workflow[In, Out]) program() *Program {
 		Durability: w.durability,
 		Steps:      slices.Clone(w.steps),
 		Keyed:      w.key != nil,
+		Deadline:   w.deadline,
 		input:      reflect.TypeFor[In](),
 		output:     reflect.TypeFor[Out](),
 		admit: func(document []byte) (Admission, error) {

@@ -30,7 +30,8 @@ type QueueSettings struct {
 	KeyLimit int `json:"key_limit,omitempty"`
 	// Rate is how many runs begin a second on all nodes together, on average, and
 	// Burst how many may begin at once after a pause; it defaults to 1 or Rate,
-	// whichever is more.
+	// whichever is more. In t seconds no more than Burst + Rate x t runs begin,
+	// however many nodes there are.
 	Rate  float64 `json:"rate,omitempty"`
 	Burst int     `json:"burst,omitempty"`
 	// KeyRate and KeyBurst are the same for the runs with one key.
@@ -38,9 +39,10 @@ type QueueSettings struct {
 	KeyBurst int     `json:"key_burst,omitempty"`
 }
 
-// Limited reports whether more than the slots of a node limit the queue.
+// Limited reports whether more than the slots of a node limit the queue, or keys
+// take turns in it.
 func (s QueueSettings) Limited() bool {
-	return s.GlobalLimit > 0 || s.KeyLimit > 0 || s.Rate > 0 || s.KeyRate > 0
+	return s.KeyPath != "" || s.GlobalLimit > 0 || s.KeyLimit > 0 || s.Rate > 0 || s.KeyRate > 0
 }
 
 // QueueChange says what to change of a queue's settings: what is nil stays as it

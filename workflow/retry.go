@@ -12,6 +12,10 @@ type Retry struct {
 	// Delays are the waits after the first, second, … failed attempt; the last
 	// one repeats. Defaults to 1s, 10s, 100s, 1000s.
 	Delays []time.Duration
+	// Backoff computes the wait after failed attempt number attempt (from 1) with
+	// its error, in place of Delays. It is called on many goroutines; one that
+	// panics costs the run its further attempts.
+	Backoff func(attempt int, err error) time.Duration
 	// Jitter adds a random share of the delay, between these two fractions, so
 	// that runs which failed together do not come back together. Negative
 	// fractions add nothing: {-1, -1} is none. Defaults to 0.1 and 0.2.
@@ -44,6 +48,11 @@ func (r Retry) Next(attempt int, err error, random float64) (delay time.Duration
 		return after.delay, true
 	}
 	delay = r.Delays[min(attempt, len(r.Delays))-1]
+	if r.Backoff != nil {
+		if delay, again = r.backoff(attempt, err); !again {
+			return 0, false
+		}
+	}
 	share := r.Jitter[0] + random*(r.Jitter[1]-r.Jitter[0])
 	return delay + time.Duration(max(share, 0)*float64(delay)), true
 }
@@ -52,4 +61,14 @@ func (r Retry) Next(attempt int, err error, random float64) (delay time.Duration
 func IsPermanent(err error) bool {
 	permanent := (*permanentError)(nil)
 	return errors.As(err, &permanent)
+}
+
+// backoff asks the policy's function, whose panic ends the attempts.
+func (r Retry) backoff(attempt int, err error) (delay time.Duration, again bool) {
+	defer func() {
+		if recover() != nil {
+			delay, again = 0, false
+		}
+	}()
+	return max(r.Backoff(attempt, err), 0), true
 }

@@ -41,6 +41,11 @@ func TestRetryNext(t *testing.T) {
 		{"retry after a negative delay", plain, 1, workflow.RetryAfter(errBusy, -time.Second), 0, true},
 		{"retry after the last attempt", plain, 4, workflow.RetryAfter(errBusy, time.Hour), 0, false},
 		{"the outer retry after", plain, 1, workflow.RetryAfter(workflow.RetryAfter(errBusy, 1), 2), 2, true},
+		{"backoff function", workflow.Retry{Attempts: 4, Jitter: plain.Jitter, Backoff: doubling}, 3, errBusy, 8 * time.Second, true},
+		{"backoff function with retry after", workflow.Retry{Backoff: doubling}, 1, workflow.RetryAfter(errBusy, time.Hour), time.Hour, true},
+		{"backoff function after the last attempt", workflow.Retry{Attempts: 3, Backoff: doubling}, 3, errBusy, 0, false},
+		{"backoff function that panics", workflow.Retry{Backoff: func(int, error) time.Duration { panic("no") }}, 1, errBusy, 0, false},
+		{"negative backoff", workflow.Retry{Backoff: func(int, error) time.Duration { return -1 }}, 1, errBusy, 0, true},
 		{"permanent inside retry after", plain, 1, workflow.RetryAfter(workflow.Permanent(errBusy), 1), 0, false},
 		{"retry after inside permanent", plain, 1, workflow.Permanent(workflow.RetryAfter(errBusy, 1)), 0, false},
 	}
@@ -52,6 +57,41 @@ func TestRetryNext(t *testing.T) {
 				t.Errorf("Next(%d) = %s, %t; want %s, %t", test.attempt, delay, again, test.delay, test.again)
 			}
 		})
+	}
+}
+
+func doubling(attempt int, _ error) time.Duration { return time.Second << attempt }
+
+func TestPolicyOfAWorkflowIsForStepsWithoutTheirOwn(t *testing.T) {
+	t.Parallel()
+	type state struct{}
+	nothing := func(context.Context, *state) error { return nil }
+	plain := workflow.New("w", workflow.Do("a", nothing), workflow.Do("b", nothing).Retry(workflow.Retry{Attempts: 2}))
+	program := workflow.Compile(plain.Retry(workflow.Retry{Attempts: 9}))
+	if a, b := program.Steps[0].Retry.Attempts, program.Steps[1].Retry.Attempts; a != 9 || b != 2 {
+		t.Errorf("attempts %d and %d, want 9 and 2", a, b)
+	}
+	if a := workflow.Compile(plain).Steps[0].Retry.Attempts; a != 5 {
+		t.Errorf("the workflow itself has changed: %d attempts", a)
+	}
+}
+
+func TestMarkedErrors(t *testing.T) {
+	t.Parallel()
+	if delay, ok := workflow.Snoozed(fmt.Errorf("a: %w", workflow.Snooze(time.Hour))); !ok || delay != time.Hour {
+		t.Errorf("snoozed for %s, %t; want an hour", delay, ok)
+	}
+	if delay, ok := workflow.Snoozed(workflow.Snooze(-time.Hour)); !ok || delay != 0 {
+		t.Errorf("snoozed for %s, %t; want not at all", delay, ok)
+	}
+	if _, ok := workflow.Snoozed(errBusy); ok {
+		t.Error("any error snoozes")
+	}
+	if err := workflow.Cancel(errBusy); !workflow.EndsCancelled(fmt.Errorf("a: %w", err)) || !errors.Is(err, errBusy) || err.Error() != "busy" {
+		t.Errorf("got %v", err)
+	}
+	if workflow.Cancel(nil) != nil || workflow.EndsCancelled(errBusy) {
+		t.Error("what is no cancellation is taken for one")
 	}
 }
 

@@ -119,7 +119,7 @@ type Event struct {
 	Attempt  int
 	Progress json.RawMessage // of StepProgress
 	Error    string          // of StepAttemptFailed
-	Retry    time.Duration   // of StepAttemptFailed: until the next attempt; 0 when there is none
+	Retry    time.Duration   // of StepAttemptFailed and StepSnoozed: until the next attempt; 0 when there is none
 	Elapsed  time.Duration   // of StepFinished and StepAttemptFailed
 	Ended    *Run            // of RunEnded
 }
@@ -133,5 +133,6 @@ const (
 	StepProgress      EventKind = "step_progress"
 	StepFinished      EventKind = "step_finished"
 	StepAttemptFailed EventKind = "step_failed"
+	StepSnoozed       EventKind = "step_snoozed"
 	RunEnded          EventKind = "run_ended"
 )

@@ -11,6 +11,7 @@ import (
 // return changed copies.
 type Step[S any] struct {
 	info StepInfo
+	own  bool // the policy, rather than the workflow's
 	body func(context.Context, *S) (done bool, err error)
 }
 
@@ -80,10 +81,10 @@ func (s Step[S]) Timeout(d time.Duration) Step[S] {
 	return s
 }
 
-// Retry sets what follows a failed attempt.
+// Retry sets what follows a failed attempt, in place of the workflow's policy.
 func (s Step[S]) Retry(policy Retry) Step[S] {
 	policy.Delays = slices.Clone(policy.Delays)
-	s.info.Retry = policy.withDefaults()
+	s.info.Retry, s.own = policy.withDefaults(), true
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"time"
 )
 
 // Workflow is a named sequence of steps that turns an In into an Out. It is an
@@ -14,7 +15,9 @@ type Workflow[In, Out any] struct {
 	version    int
 	durability Durability
 	key        func(In) string
+	deadline   time.Duration
 	steps      []StepInfo
+	own        []bool // for each step: its retry policy is its own
 	body       body[In]
 }
 
@@ -71,7 +74,7 @@ func Define[In, S, Out any](name string, accept func(In) (S, error), result func
 		panic(fmt.Sprintf("workflow %s has no accept or no result function", name))
 	}
 	steps = slices.Clone(steps) // the caller may have a slice of its own
-	infos := make([]StepInfo, len(steps))
+	infos, own := make([]StepInfo, len(steps)), make([]bool, len(steps))
 	seen := make(map[string]bool, len(steps))
 	for i, step := range steps {
 		mustName("workflow "+name+": step", step.info.Name)
@@ -79,7 +82,7 @@ func Define[In, S, Out any](name string, accept func(In) (S, error), result func
 			panic(fmt.Sprintf("workflow %s has two steps named %q; step names are storage keys", name, step.info.Name))
 		}
 		seen[step.info.Name] = true
-		infos[i] = step.info
+		infos[i], own[i] = step.info, step.own
 	}
 	mustEncode[In](name)
 	mustEncode[S](name)
@@ -90,6 +93,7 @@ func Define[In, S, Out any](name string, accept func(In) (S, error), result func
 		version:    1,
 		durability: Checkpointed,
 		steps:      infos,
+		own:        own,
 		body: body[In]{
 			accept: func(in In) (any, error) {
 				state, err := accept(in)
@@ -149,5 +153,32 @@ func (w *Workflow[In, Out]) Durability(level Durability) *Workflow[In, Out] {
 func (w *Workflow[In, Out]) Key(of func(In) string) *Workflow[In, Out] {
 	changed := *w
 	changed.key = of
+	return &changed
+}
+
+// Retry sets what follows a failed attempt of each step that has no policy of
+// its own.
+func (w *Workflow[In, Out]) Retry(policy Retry) *Workflow[In, Out] {
+	policy.Delays = slices.Clone(policy.Delays)
+	changed := *w
+	changed.steps = slices.Clone(w.steps)
+	for i, own := range w.own {
+		if !own {
+			changed.steps[i].Retry = policy.withDefaults()
+		}
+	}
+	return &changed
+}
+
+// Deadline sets how long after it is due a run may end, at the latest, unless
+// its start says otherwise. The step under way then has its context cancelled
+// and the run fails; one that waits for a slot fails when it gets it. A run that
+// is retried by hand has no deadline. Defaults to never.
+func (w *Workflow[In, Out]) Deadline(d time.Duration) *Workflow[In, Out] {
+	if d <= 0 {
+		panic(fmt.Sprintf("workflow %s: deadline %s is not positive", w.name, d))
+	}
+	changed := *w
+	changed.deadline = d
 	return &changed
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // Identity is the certificate of a node with the authority it trusts, as they
@@ -81,6 +82,13 @@ func intermediates(pair tls.Certificate) *x509.CertPool {
 
 // Cluster is the name of the cluster that the node belongs to.
 func (i *Identity) Cluster() string { return i.latest().cluster }
+
+// Expires says until when the certificate of the node is good.
+func (i *Identity) Expires() time.Time { return i.latest().pair.Leaf.NotAfter }
+
+// CheckHost returns an error if the certificate is not for a host name or an IP
+// address under which others reach the node.
+func (i *Identity) CheckHost(host string) error { return i.latest().pair.Leaf.VerifyHostname(host) }
 
 // Server is how to serve other nodes of the cluster, and nobody else, from now
 // on.

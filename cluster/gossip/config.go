@@ -91,7 +91,7 @@ func (c Config) validate() error {
 }
 
 // keyring reads the keys.
-func (c Config) keyring() (*keyring, error) {
+func (c Config) keyring() (*Keyring, error) {
 	if c.KeyFile == "" {
 		return newKeyring("", c.Keys)
 	}

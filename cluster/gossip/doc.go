@@ -33,9 +33,9 @@
 //
 // Beyond loopback a key is required: it encrypts what members say to each other,
 // and who does not have it is no member. A member starts with the keys of its key
-// file, and they are replaced in a running cluster by AddKey on all members, then
-// UseKey on all, then RemoveKey on all. A [Config.Cluster] name keeps apart
-// clusters that share a network by mistake.
+// file, and they are replaced in a running cluster by [Keyring.Add] on all members,
+// then [Keyring.Use] on all, then [Keyring.Remove] on all. A [Config.Cluster] name
+// keeps apart clusters that share a network by mistake.
 //
 // # Goroutines
 //

@@ -25,7 +25,7 @@ type Gossip struct {
 	inbox   *inbox
 	roster  *roster // belongs to Open, then to follow
 	board   *board
-	keys    *keyring
+	keys    *Keyring
 	address string
 
 	end   context.CancelFunc
@@ -80,7 +80,7 @@ func open(ctx context.Context, cfg Config) (*Gossip, error) {
 	}
 	if g.list, err = memberlist.Create(settings); err != nil {
 		if strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) {
-			err = busyError{err}
+			err = syscall.EADDRINUSE // of which memberlist keeps the text alone
 		}
 		return nil, err
 	}
@@ -89,12 +89,6 @@ func open(ctx context.Context, cfg Config) (*Gossip, error) {
 	g.address = self.Address
 	return g, nil
 }
-
-// busyError is an error of an address that is in use, of which memberlist keeps the
-// text alone.
-type busyError struct{ error }
-
-func (busyError) Is(target error) bool { return target == syscall.EADDRINUSE }
 
 // settings translates the configuration for memberlist.
 func (g *Gossip) settings(ctx context.Context) (*memberlist.Config, error) {
@@ -115,8 +109,12 @@ func (g *Gossip) settings(ctx context.Context) (*memberlist.Config, error) {
 	settings.Transport = g.cfg.transport
 	settings.Events, settings.Conflict, settings.Delegate = g.inbox, g.inbox, g.inbox
 	settings.Logger = newLogger(g.log)
-	return settings, nil
+	return settings, replaceTransport(settings)
 }
+
+// replaceTransport leaves memberlist to the network of the machine. Fault tests
+// change it.
+var replaceTransport = func(*memberlist.Config) error { return nil }
 
 // Address is the host:port at which the others reach this member, in numbers.
 func (g *Gossip) Address() string { return g.address }
@@ -153,18 +151,5 @@ func (g *Gossip) close() error {
 	return err
 }
 
-// Keys returns the keys of this member, the primary first, and none when nothing
-// is encrypted.
-func (g *Gossip) Keys() []Key { return g.keys.list() }
-
-// AddKey makes this member understand a key. It encrypts with its primary as
-// before.
-func (g *Gossip) AddKey(key Key) error { return g.keys.add(key) }
-
-// UseKey makes a key the primary of this member. All members must have it by then:
-// one that does not is dead to this one.
-func (g *Gossip) UseKey(key Key) error { return g.keys.use(key) }
-
-// RemoveKey makes this member forget a key, as [ErrPrimaryKey] says not the
-// primary.
-func (g *Gossip) RemoveKey(key Key) error { return g.keys.remove(key) }
+// Keyring returns the keys of this member, to change them while it runs.
+func (g *Gossip) Keyring() *Keyring { return g.keys }

@@ -8,12 +8,16 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 )
 
 // Key is a secret that the members of a cluster share: 16, 24 or 32 bytes, for
 // AES-128, AES-192 or AES-256. Printed or logged it shows its fingerprint;
 // [Key.Encode] shows the key.
 type Key []byte
+
+// fingerprintSize is how many bytes a fingerprint has.
+const fingerprintSize = 4
 
 // NewKey returns a random key of 32 bytes.
 func NewKey() Key {
@@ -45,7 +49,16 @@ func (k Key) Encode() string { return base64.StdEncoding.EncodeToString(k) }
 // nothing else away.
 func (k Key) String() string {
 	sum := sha256.Sum256(k)
-	return hex.EncodeToString(sum[:4])
+	return hex.EncodeToString(sum[:fingerprintSize])
+}
+
+// CheckFingerprint returns what is wrong with a text that is to be a fingerprint,
+// but not the text: it may be a key, by mistake.
+func CheckFingerprint(text string) error {
+	if raw, err := hex.DecodeString(text); err != nil || len(raw) != fingerprintSize || text != strings.ToLower(text) {
+		return fmt.Errorf("what was given is no fingerprint of a key: expected %d digits of 0-9 and a-f", 2*fingerprintSize)
+	}
+	return nil
 }
 
 // GoString returns the fingerprint, too.

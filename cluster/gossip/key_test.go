@@ -78,6 +78,36 @@ func TestKeyShowsItsFingerprintAlone(t *testing.T) {
 	}
 }
 
+func TestFingerprintsAreTold(t *testing.T) {
+	t.Parallel()
+	key := gossip.NewKey()
+	if err := gossip.CheckFingerprint(key.String()); err != nil {
+		t.Errorf("%s: %v", key, err)
+	}
+	for _, text := range []string{"", "0", "0123456", "012345678", "0123456789", "ABCDEF01", "ghijklmn", key.Encode()} {
+		if err := gossip.CheckFingerprint(text); err == nil || len(text) > 10 && strings.Contains(err.Error(), text) {
+			t.Errorf("%q: %v, want an error without what may be a key", text, err)
+		}
+	}
+}
+
+func TestKeysAmongManyAreChanged(t *testing.T) {
+	t.Parallel()
+	nodes := &registry{}
+	cfg := nodes.config(t, "a")
+	first, second, third := gossip.NewKey(), gossip.NewKey(), gossip.NewKey()
+	cfg.Keys = []gossip.Key{first, second, third}
+	keys := nodes.open(t, cfg).Keyring()
+
+	if err := errors.Join(keys.Use(third.String()), keys.Remove(first.String())); err != nil {
+		t.Fatal(err)
+	}
+
+	if got := keys.Keys(); !same(got, []gossip.Key{third, second}) {
+		t.Errorf("the keys are %v, want %s and then %s", got, third, second)
+	}
+}
+
 func TestKeysRotateUnderTraffic(t *testing.T) {
 	t.Parallel()
 	older, newer := gossip.NewKey(), gossip.NewKey()
@@ -95,18 +125,17 @@ func TestKeysRotateUnderTraffic(t *testing.T) {
 	diaries := []*diary{keep(t, members[0]), keep(t, members[1])}
 
 	steps := []struct {
-		do   func(*gossip.Gossip, gossip.Key) error
-		key  gossip.Key
+		do   func(*gossip.Keyring) error
 		want []gossip.Key
 	}{
-		{(*gossip.Gossip).AddKey, newer, []gossip.Key{older, newer}},
-		{(*gossip.Gossip).UseKey, newer, []gossip.Key{newer, older}},
-		{(*gossip.Gossip).RemoveKey, older, []gossip.Key{newer}},
+		{func(keys *gossip.Keyring) error { return keys.Add(newer) }, []gossip.Key{older, newer}},
+		{func(keys *gossip.Keyring) error { return keys.Use(newer.String()) }, []gossip.Key{newer, older}},
+		{func(keys *gossip.Keyring) error { return keys.Remove(older.String()) }, []gossip.Key{newer}},
 	}
 	for number, step := range steps {
 		for i, g := range members {
 			for range 2 { // the second time changes nothing
-				if err := step.do(g, step.key); err != nil {
+				if err := step.do(g.Keyring()); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -114,8 +143,8 @@ func TestKeysRotateUnderTraffic(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !same(g.Keys(), step.want) || !same(onDisk, step.want) {
-				t.Errorf("step %d: the member has %v and its file %v, want %v", number, g.Keys(), onDisk, step.want)
+			if !same(g.Keyring().Keys(), step.want) || !same(onDisk, step.want) {
+				t.Errorf("step %d: the member has %v and its file %v, want %v", number, g.Keyring().Keys(), onDisk, step.want)
 			}
 			// Between any two changes both members hear of each other.
 			for speaker := range members {
@@ -166,23 +195,23 @@ func TestKeyChangesAreRefused(t *testing.T) {
 		err  error
 		want error
 	}{
-		{"adding a key where nothing is encrypted", plain.AddKey(unknown), gossip.ErrNoKeys},
-		{"using a key that was not added", secret.UseKey(unknown), gossip.ErrUnknownKey},
-		{"removing the key in use", secret.RemoveKey(primary), gossip.ErrPrimaryKey},
+		{"adding a key where nothing is encrypted", plain.Keyring().Add(unknown), gossip.ErrNoKeys},
+		{"using a key that was not added", secret.Keyring().Use(unknown.String()), gossip.ErrUnknownKey},
+		{"removing the key in use", secret.Keyring().Remove(primary.String()), gossip.ErrPrimaryKey},
 	}
 	for _, test := range tests {
 		if !errors.Is(test.err, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, test.err, test.want)
 		}
 	}
-	if err := secret.AddKey(gossip.Key("short")); err == nil {
+	if err := secret.Keyring().Add(gossip.Key("short")); err == nil {
 		t.Error("a short key was added")
 	}
-	if err := secret.RemoveKey(unknown); err != nil {
+	if err := secret.Keyring().Remove(unknown.String()); err != nil {
 		t.Errorf("removing a key that is not there: %v", err)
 	}
-	if got := secret.Keys(); !same(got, []gossip.Key{primary}) || plain.Keys() != nil {
-		t.Errorf("the keys are %v and %v", got, plain.Keys())
+	if got := secret.Keyring().Keys(); !same(got, []gossip.Key{primary}) || plain.Keyring().Keys() != nil {
+		t.Errorf("the keys are %v and %v", got, plain.Keyring().Keys())
 	}
 }
 
@@ -203,10 +232,10 @@ func TestKeyThatCannotBeWrittenIsNotAdded(t *testing.T) {
 	if err := os.RemoveAll(folder); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.AddKey(gossip.NewKey()); !errors.Is(err, os.ErrNotExist) {
+	if err := g.Keyring().Add(gossip.NewKey()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want that the folder is gone", err)
 	}
-	if got := g.Keys(); !same(got, []gossip.Key{primary}) {
+	if got := g.Keyring().Keys(); !same(got, []gossip.Key{primary}) {
 		t.Errorf("the keys are %v, want those from before", got)
 	}
 }

@@ -76,7 +76,7 @@ func (s *search) missing(ctx context.Context) []string {
 	var missing []string
 	for _, wanted := range slices.Concat(s.g.cfg.Seeds, s.peers(ctx)) {
 		for _, address := range s.numbers(ctx, wanted) {
-			if !view.occupied(address) && !slices.Contains(missing, address) {
+			if !view.Occupied(address) && !slices.Contains(missing, address) {
 				missing = append(missing, address)
 			}
 		}

@@ -32,8 +32,12 @@ func (v View) Member(boot string) (Member, bool) {
 	return v.members[i], true
 }
 
-// occupied reports whether somebody is known to be at an address, in numbers.
-func (v View) occupied(address string) bool {
+// Unreadable is how many are there beside the members whose metadata cannot be
+// read.
+func (v View) Unreadable() int { return len(v.strangers) }
+
+// Occupied reports whether somebody is known to be at an address, in numbers.
+func (v View) Occupied(address string) bool {
 	return slices.Contains(v.strangers, address) ||
 		slices.ContainsFunc(v.members, func(m Member) bool { return m.Address == address })
 }

@@ -102,7 +102,7 @@ func TestViewKnowsWhereSomebodyIs(t *testing.T) {
 	}
 	view := r.view()
 	for address, want := range map[string]bool{"10.0.0.1:1": true, "10.0.0.2:1": true, "10.0.0.3:1": true, "10.0.0.3:2": false} {
-		if view.occupied(address) != want {
+		if view.Occupied(address) != want {
 			t.Errorf("%s occupied is %t, want %t", address, !want, want)
 		}
 	}

@@ -52,6 +52,9 @@ type Config struct {
 	// It is called on any goroutine, so it must be quick, and must not Call.
 	// Defaults to the log.
 	Undelivered func(Peer, Message, error)
+	// Refused learns of each peer and message that is not let in. It is called on
+	// any goroutine, so it must be quick. Defaults to nobody.
+	Refused func(Refusal)
 	// Logger hears of refused connections and messages. Defaults to slog.Default.
 	Logger *slog.Logger
 	// Limits bound what peers can make the node hold.
@@ -100,6 +103,9 @@ func (c Config) withDefaults() Config {
 		c.Undelivered = func(to Peer, m Message, err error) {
 			log.Debug("message not delivered", "peer", to, "target", m.Target, "type", m.Type, "error", err)
 		}
+	}
+	if c.Refused == nil {
+		c.Refused = func(Refusal) {}
 	}
 	c.Limits = c.Limits.withDefaults()
 	return c

@@ -17,15 +17,16 @@ import (
 type handshakes struct {
 	identity Identity
 	log      *slog.Logger
+	refused  func(Refusal) // hears of the clients of a server
 }
 
 var _ credentials.TransportCredentials = handshakes{}
 
-func newCredentials(identity Identity, log *slog.Logger) credentials.TransportCredentials {
+func newCredentials(identity Identity, log *slog.Logger, refused func(Refusal)) credentials.TransportCredentials {
 	if identity == nil {
-		return insecure.NewCredentials()
+		return plain{insecure.NewCredentials(), log}
 	}
-	return handshakes{identity, log}
+	return handshakes{identity, log, refused}
 }
 
 // ClientHandshake waits for the first byte of the server, which speaks first in
@@ -46,6 +47,33 @@ func (h handshakes) ClientHandshake(ctx context.Context, authority string, conn 
 		return nil, nil, err
 	}
 	return &accepted{Conn: secured, ahead: first}, info, nil
+}
+
+// plain are transport credentials without encryption.
+type plain struct {
+	credentials.TransportCredentials
+
+	log *slog.Logger
+}
+
+// tlsHandshake is the first byte of a client that encrypts.
+const tlsHandshake = 22
+
+// ServerHandshake says why a client is refused that encrypts: those who wait for
+// its messages cannot know.
+func (p plain) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(conn, first); err != nil {
+		return nil, nil, err
+	}
+	if first[0] == tlsHandshake {
+		p.log.Warn("refused a connection: the peer has a certificate and this node has none; give it one of the cluster by --tls-dir", "peer", conn.RemoteAddr())
+	}
+	return p.TransportCredentials.ServerHandshake(&accepted{Conn: conn, ahead: first})
+}
+
+func (p plain) Clone() credentials.TransportCredentials {
+	return plain{p.TransportCredentials.Clone(), p.log}
 }
 
 // authorise returns the name in the certificate of a peer, if it is of the cluster.
@@ -77,6 +105,7 @@ func (a *accepted) Read(p []byte) (int, error) {
 func (h handshakes) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	secured, info, err := credentials.NewTLS(h.identity.Server()).ServerHandshake(conn)
 	if err != nil && !errors.Is(err, io.EOF) { // EOF: it only looked whether anybody listens
+		h.refused(RefusedPeer)
 		h.log.Warn("refused a connection", "peer", conn.RemoteAddr(), "error", err)
 	}
 	return secured, info, err

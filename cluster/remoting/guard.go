@@ -25,14 +25,15 @@ type guard struct {
 	self     Peer
 	identity Identity // nil without TLS
 	log      *slog.Logger
+	refused  func(Refusal)
 
 	mu      sync.Mutex
 	closing bool
 	inside  map[*inbound]struct{}
 }
 
-func newGuard(self Peer, identity Identity, log *slog.Logger) *guard {
-	return &guard{self: self, identity: identity, log: log, inside: map[*inbound]struct{}{}}
+func newGuard(self Peer, identity Identity, log *slog.Logger, refused func(Refusal)) *guard {
+	return &guard{self: self, identity: identity, log: log, refused: refused, inside: map[*inbound]struct{}{}}
 }
 
 // unary refuses all calls that are no streams: protoactor answers them with a
@@ -42,6 +43,7 @@ func (g *guard) unary(ctx context.Context, _ any, info *grpc.UnaryServerInfo, _ 
 	if err != nil {
 		return nil, err
 	}
+	g.refused(RefusedPeer)
 	g.log.Warn("refused a call", "peer", who, "method", info.FullMethod)
 	return nil, status.Errorf(codes.Unimplemented, "%s is not served", info.FullMethod)
 }
@@ -59,18 +61,20 @@ func (g *guard) stream(server any, stream grpc.ServerStream, info *grpc.StreamSe
 		}
 	}()
 	if info.FullMethod != receiveMethod {
+		g.refused(RefusedPeer)
 		return status.Errorf(codes.Unimplemented, "%s is not served", info.FullMethod)
 	}
 	if expected := metadata.ValueFromIncomingContext(stream.Context(), targetBootKey); len(expected) != 1 || expected[0] != g.self.Boot {
 		return status.Errorf(codes.FailedPrecondition, "the stream is meant for boot %q, this is %s", expected, g.self)
 	}
-	in := &inbound{ServerStream: stream, who: who, self: g.self, log: g.log, left: make(chan struct{})}
+	in := &inbound{ServerStream: stream, who: who, self: g.self, log: g.log, refused: g.refused, left: make(chan struct{})}
 	if !g.enter(in) {
 		return status.Error(codes.Unavailable, "the node is shutting down")
 	}
 	defer g.leave(in)
 	err = next(server, in)
 	if disorderly(err) {
+		g.refused(RefusedPeer)
 		g.log.Warn("a stream ended, as it was not in order", "peer", who, "boot", in.peer.Boot, "error", err)
 	}
 	return err
@@ -97,6 +101,7 @@ func (g *guard) authorise(ctx context.Context) (who string, err error) {
 	}
 	name, err := authorise(g.identity, caller.AuthInfo)
 	if err != nil {
+		g.refused(RefusedPeer)
 		g.log.Warn("refused a peer", "peer", caller.Addr, "error", err)
 		return "", status.Error(codes.PermissionDenied, err.Error())
 	}

@@ -28,7 +28,7 @@ func TestGuardSurvivesAPanicOfTheReader(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	self := Peer{Address: "127.0.0.1:1", Boot: "here"}
-	g := newGuard(self, nil, slog.New(slog.NewTextHandler(&log, nil)))
+	g := newGuard(self, nil, slog.New(slog.NewTextHandler(&log, nil)), func(Refusal) {})
 	stream := begun{context: func() context.Context {
 		ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs(targetBootKey, self.Boot))
 		return peer.NewContext(ctx, &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 9), Port: 1234}})

@@ -325,6 +325,18 @@ func TestOnlyNodesOfTheClusterAreLetIn(t *testing.T) {
 	})
 }
 
+func TestNodeWithoutACertificateIsToldThatOthersHaveOne(t *testing.T) {
+	t.Parallel()
+	log := newLines()
+	plain := listen(t, remoting.Config{Logger: log.logger()})
+	secure := newWorld(t).node(t, remoting.Config{})
+	_, err := secure.Call(t.Context(), plain.Self(), remoting.Message{Type: "echo"})
+	expect(t, err, remoting.ErrUntrusted)
+	log.awaitAll(t, "refused a connection", "--tls-dir")
+	_, err = plain.Call(t.Context(), secure.Self(), remoting.Message{Type: "echo"})
+	expect(t, err, remoting.ErrUnreachable)
+}
+
 // gullible accepts every server.
 type gullible struct{ *certs.Identity }
 

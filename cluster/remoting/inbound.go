@@ -22,13 +22,14 @@ var envelopeType = string(proto.MessageName((*messages.Envelope)(nil)))
 type inbound struct {
 	grpc.ServerStream
 
-	who  string // as the certificate says
-	self Peer
-	log  *slog.Logger
-	left chan struct{} // closed when the stream has ended
+	who     string // as the certificate says
+	self    Peer
+	log     *slog.Logger
+	refused func(Refusal)
+	left    chan struct{} // closed when the stream has ended
 
-	peer    Peer // as its hello said
-	refused int
+	peer  Peer // as its hello said
+	amiss int  // messages that did not pass
 
 	sending sync.Mutex // the reader answers the hello, the guard says goodbye
 }
@@ -117,16 +118,17 @@ func (in *inbound) inspect(batch *remote.MessageBatch, wrapped *remote.MessageEn
 
 // refuse logs the first message of a stream that does not pass.
 func (in *inbound) refuse(err error) {
-	in.refused++
-	if in.refused == 1 {
+	in.refused(RefusedMessage)
+	in.amiss++
+	if in.amiss == 1 {
 		in.log.Warn("refused a message", "peer", in.who, "boot", in.peer.Boot, "error", err)
 	}
 }
 
 // sumUp logs how many did not pass, if the first was not the only one.
 func (in *inbound) sumUp() {
-	if in.refused > 1 {
-		in.log.Warn("refused messages", "peer", in.who, "boot", in.peer.Boot, "count", in.refused)
+	if in.amiss > 1 {
+		in.log.Warn("refused messages", "peer", in.who, "boot", in.peer.Boot, "count", in.amiss)
 	}
 }
 

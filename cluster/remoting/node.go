@@ -74,8 +74,8 @@ func listen(config Config) (*Node, error) {
 	}
 	n.system = newSystem(config.Logger, config.Boot)
 	n.bell = newBell(config.Notify)
-	n.links = newLinks(n.system, n.self, newDialer(n.self, newCredentials(config.TLS, config.Logger), config.Limits), config.Limits, n.bell)
-	n.guard = newGuard(n.self, config.TLS, config.Logger)
+	n.links = newLinks(n.system, n.self, newDialer(n.self, newCredentials(config.TLS, config.Logger, config.Refused), config.Limits), config.Limits, n.bell)
+	n.guard = newGuard(n.self, config.TLS, config.Logger, config.Refused)
 	n.inbox = openInbox(n.system, n.self, config, n.links)
 	if n.remote, err = serve(n.system, address, n.self, n.guard, n.links); err != nil {
 		n.inbox.close(n.system)

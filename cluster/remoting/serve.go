@@ -71,7 +71,7 @@ func serve(system *actor.ActorSystem, address string, self Peer, guard *guard, l
 
 func serverOptions(guard *guard) []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.Creds(newCredentials(guard.identity, guard.log)),
+		grpc.Creds(newCredentials(guard.identity, guard.log, guard.refused)),
 		grpc.UnaryInterceptor(guard.unary),
 		grpc.StreamInterceptor(guard.stream),
 		grpc.WaitForHandlers(true),

@@ -23,9 +23,9 @@ func TestServeOnAPortThatWasTakenMeanwhileSaysSo(t *testing.T) {
 	self := Peer{Address: taken.Addr().String(), Boot: config.Boot}
 	system, bell := newSystem(config.Logger, config.Boot), newBell(config.Notify)
 	defer bell.close()
-	dialer := newDialer(self, newCredentials(nil, config.Logger), config.Limits)
+	dialer := newDialer(self, newCredentials(nil, config.Logger, config.Refused), config.Limits)
 	links := newLinks(system, self, dialer, config.Limits, bell)
-	_, err = serve(system, self.Address, self, newGuard(self, nil, config.Logger), links)
+	_, err = serve(system, self.Address, self, newGuard(self, nil, config.Logger, config.Refused), links)
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("serve on a port in use: %v, want %v", err, syscall.EADDRINUSE)
 	}

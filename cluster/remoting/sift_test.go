@@ -35,11 +35,11 @@ func FuzzSift(f *testing.F) {
 		if proto.Unmarshal(data, &batch) != nil {
 			return
 		}
-		in := &inbound{peer: sender, self: Peer{Address: "127.0.0.1:2", Boot: "b"}, log: slog.New(slog.DiscardHandler)}
+		in := &inbound{peer: sender, self: Peer{Address: "127.0.0.1:2", Boot: "b"}, log: slog.New(slog.DiscardHandler), refused: func(Refusal) {}}
 		arrived := len(batch.GetEnvelopes())
 		some := in.sift(&batch)
-		if left := len(batch.GetEnvelopes()); some != (left > 0) || left+in.refused != arrived {
-			t.Fatalf("%d arrived, %d were refused, %d are left", arrived, in.refused, left)
+		if left := len(batch.GetEnvelopes()); some != (left > 0) || left+in.amiss != arrived {
+			t.Fatalf("%d arrived, %d were refused, %d are left", arrived, in.amiss, left)
 		}
 		for _, e := range batch.GetEnvelopes() {
 			if target := batch.Targets[e.GetTarget()]; target.GetId() != inboxName || target.GetAddress() != in.self.String() || e.GetSender() != 0 {

@@ -16,6 +16,7 @@ type client struct {
 	agents    messagesconnect.AgentServiceClient
 	schedules messagesconnect.ScheduleServiceClient
 	cluster   messagesconnect.ClusterServiceClient
+	queues    messagesconnect.QueueServiceClient
 }
 
 func (c *cli) client() (*client, error) {
@@ -27,7 +28,7 @@ func (c *cli) client() (*client, error) {
 	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
 		return nil, usagef("--address %q is not the address of a node; expected one such as http://127.0.0.1:4000", c.address)
 	}
-	if c.token != "" && parsed.Scheme == "http" && !local(parsed.Hostname()) {
+	if c.token != "" && eavesdropped(parsed) {
 		return nil, usagef("--address %s is not encrypted, and the token could be read on the way; use https://", c.address)
 	}
 	transport, err := c.transport()
@@ -46,5 +47,11 @@ func (c *cli) client() (*client, error) {
 		agents:    messagesconnect.NewAgentServiceClient(caller, c.address),
 		schedules: messagesconnect.NewScheduleServiceClient(caller, c.address),
 		cluster:   messagesconnect.NewClusterServiceClient(caller, c.address),
+		queues:    messagesconnect.NewQueueServiceClient(caller, c.address),
 	}, nil
+}
+
+// eavesdropped reports whether others may read what is sent to an address.
+func eavesdropped(address *url.URL) bool {
+	return address.Scheme == "http" && !local(address.Hostname())
 }

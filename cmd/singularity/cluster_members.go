@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +13,7 @@ import (
 func (c *cli) clusterMembers() *cobra.Command {
 	return &cobra.Command{
 		Use:   "members",
-		Short: "List the nodes that use the database, the latest heartbeat first",
+		Short: "List the nodes that use the database: those that live by name, then those that are gone",
 		Args:  arguments(),
 		RunE: c.call(func(ctx context.Context, node *client, _ []string) error {
 			response, err := node.cluster.ListMembers(ctx, &messages.ListMembersRequest{})
@@ -22,6 +24,7 @@ func (c *cli) clusterMembers() *cobra.Command {
 			for i, message := range response.GetMembers() {
 				members[i] = memberOf(message)
 			}
+			slices.SortStableFunc(members, byLife)
 			return c.print(members, func(t *table) {
 				t.row("INSTANCE", "STATUS", "LOAD", "HEARTBEAT", "HOST", "PID", "API", "VERSION", "SINCE")
 				for _, m := range members {
@@ -29,5 +32,21 @@ func (c *cli) clusterMembers() *cobra.Command {
 				}
 			})
 		}),
+	}
+}
+
+// byLife orders those that live by their labels, so that a list that is watched
+// keeps still, and leaves those that are gone after them, the latest first.
+func byLife(a, b member) int {
+	const gone = "offline"
+	switch {
+	case a.Status != gone && b.Status != gone:
+		return cmp.Compare(a.Instance, b.Instance)
+	case a.Status == b.Status:
+		return 0
+	case a.Status == gone:
+		return 1
+	default:
+		return -1
 	}
 }

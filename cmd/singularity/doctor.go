@@ -20,27 +20,28 @@ type finding struct {
 }
 
 func (c *cli) doctor() *cobra.Command {
-	var flags nodeFlags
+	var flags sharedFlags
 	var dataDir string
-	var database databaseFlags
 	command := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look for what would keep a node from working",
 		Long: `Look for what would keep a node from working. Give it the flags that "singularity
 dev" or "singularity node" gets: with a --database-url it looks at that database
-instead of a folder. It changes nothing; the exit code is 1 when something is
-wrong.`,
+instead of a folder, and at what lies between the node and the others that use it.
+It changes nothing; the exit code is 1 when something is wrong.`,
 		Args: arguments(),
 	}
 	set := command.Flags()
 	registerDataDir(set, &dataDir)
-	database.register(set)
-	flags.http.register(set)
-	flags.models.register(set)
+	flags.register(set)
 	command.RunE = c.act(func(ctx context.Context, _ []string) error {
-		findings := lookAtFolder(ctx, dataDir)
-		if database.url != "" {
-			findings = lookAtPostgres(ctx, database)
+		var findings []finding
+		if flags.database.url == "" {
+			findings = lookAtFolder(ctx, dataDir)
+		} else {
+			var living []livingNode
+			findings, living = lookAtPostgres(ctx, flags.database, flags.migrate)
+			findings = append(findings, lookAtCluster(ctx, flags.cluster, flags.http.tlsDir, living)...)
 		}
 		findings = append(findings,
 			look("address", func() (string, error) { return checkAddress(ctx, flags.http) }),

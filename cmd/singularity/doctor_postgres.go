@@ -16,21 +16,21 @@ import (
 // connectPatience is how long the doctor waits for a database to answer.
 const connectPatience = 5 * time.Second
 
-// lookAtPostgres looks at a shared database. Without a connection there is
-// nothing more to see.
-func lookAtPostgres(ctx context.Context, flags databaseFlags) []finding {
+// lookAtPostgres looks at a shared database, and returns the nodes that live
+// there. Without a connection there is nothing more to see.
+func lookAtPostgres(ctx context.Context, flags databaseFlags, migrate bool) ([]finding, []livingNode) {
 	conn, err := connectDatabase(ctx, flags.url)
 	if err != nil {
-		return []finding{{"database", false, flags.explain(err).Error()}}
+		return []finding{{"database", false, flags.explain(err).Error()}}, nil
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	return []finding{
 		look("database", func() (string, error) { return checkServer(ctx, conn) }),
-		look("schema", func() (string, error) { return checkSchema(ctx, conn) }),
+		look("schema", func() (string, error) { return checkSchema(ctx, conn, migrate) }),
 		look("session", func() (string, error) { return checkSession(ctx, conn, flags) }),
 		look("connections", func() (string, error) { return checkConnections(ctx, conn) }),
 		look("clock", func() (string, error) { return checkDatabaseClock(ctx, conn) }),
-	}
+	}, livingNodes(ctx, conn)
 }
 
 // connectDatabase connects in a way that suits a pooler, too.
@@ -81,7 +81,7 @@ const (
 )
 
 // checkSchema looks whether this program and the schema know each other.
-func checkSchema(ctx context.Context, conn *pgx.Conn) (string, error) {
+func checkSchema(ctx context.Context, conn *pgx.Conn, migrate bool) (string, error) {
 	var applied int
 	err := conn.QueryRow(ctx, selectSchemaVersion).Scan(&applied)
 	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok && (refusal.Code == undefinedTable || refusal.Code == undefinedSchema) {
@@ -94,6 +94,8 @@ func checkSchema(ctx context.Context, conn *pgx.Conn) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
+	case applied < known && migrate:
+		return fmt.Sprintf("at migration %d; --migrate brings it to %d", applied, known), nil
 	case applied == 0:
 		return "", errors.New("there is none; run `singularity migrate up`, or start a node with --migrate")
 	case applied > known:

@@ -22,14 +22,15 @@ func TestDoctorFindsNothingWrongWithADatabase(t *testing.T) {
 	}
 	for check, want := range map[string]string{
 		"database": "user singularity", "schema": "the newest", "session": "no pooler", "connections": "of 197 are in use",
-		"clock": "from it", "address": "free", "provider": "simulated",
+		"clock": "from it", "gossip": "127.0.0.1:7946 is", "actors": "127.0.0.1:7947 is", "members": "no node lives",
+		"address": "free", "provider": "simulated",
 	} {
 		if found := findings[check]; !found.OK || !strings.Contains(found.Detail, want) {
 			t.Errorf("%s: got %+v, want it good, with %q", check, found, want)
 		}
 	}
-	if len(findings) != 7 {
-		t.Errorf("got %d findings, want 7: the folder of dev is no matter here", len(findings))
+	if len(findings) != 10 {
+		t.Errorf("got %d findings, want 10: the folder of dev is no matter here", len(findings))
 	}
 }
 

@@ -144,6 +144,8 @@ func adviceFor(detail *messages.ErrorDetail) string {
 		return "`singularity cluster actors` shows those there are, `singularity cluster members` the nodes"
 	case messages.ErrorDetail_REASON_UNREACHABLE:
 		return "`singularity cluster members` shows which nodes are there"
+	case messages.ErrorDetail_REASON_NODES_NOT_READY:
+		return "`singularity cluster keys list` says what to do"
 	case messages.ErrorDetail_REASON_KEY_CONFLICT:
 		return fmt.Sprintf("`singularity run get %s` shows it", detail.GetRunId())
 	case messages.ErrorDetail_REASON_QUEUE_FULL:

@@ -77,6 +77,8 @@ func (v *liveView) show(event *messages.RunEvent) {
 			next = fmt.Sprintf("again in %s", brief(event.GetRetryIn().AsDuration()))
 		}
 		v.line("✗", fmt.Sprintf("%s  %s; %s", name, excerpt(event.GetError()), next))
+	case workflow.StepSnoozed:
+		v.line("…", fmt.Sprintf("%s  not yet; again in %s", name, brief(event.GetRetryIn().AsDuration())))
 	case workflow.RunEnded:
 	}
 }

@@ -2,10 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"singularity"
+	"singularity/cluster"
 )
 
 // sharedFlags are the flags of node.
@@ -29,10 +34,6 @@ and a second one stops at once; the other nodes go on with the unfinished runs.`
 		Args: arguments(),
 	}
 	set := command.Flags()
-	flags.database.register(set)
-	set.StringVar(&flags.instance, "instance-id", "", "what people know the node by, while it runs unlike all others (default: host:pid)")
-	set.BoolVar(&flags.migrate, "migrate", false, "bring the schema up to date first, as singularity migrate up does")
-	flags.cluster.register(set)
 	flags.register(set)
 	command.RunE = c.act(func(ctx context.Context, _ []string) error {
 		if err := flags.database.check(); err != nil {
@@ -44,6 +45,14 @@ and a second one stops at once; the other nodes go on with the unfinished runs.`
 	return command
 }
 
+func (f *sharedFlags) register(set *pflag.FlagSet) {
+	f.database.register(set)
+	set.StringVar(&f.instance, "instance-id", "", "what people know the node by, while it runs unlike all others (default: host:pid)")
+	set.BoolVar(&f.migrate, "migrate", false, "bring the schema up to date first, as singularity migrate up does")
+	f.cluster.register(set)
+	f.nodeFlags.register(set)
+}
+
 func (f *sharedFlags) home() home {
 	return home{
 		config: singularity.Config{
@@ -53,7 +62,25 @@ func (f *sharedFlags) home() home {
 			Instance:           f.instance,
 		},
 		about:   f.database.about(),
-		explain: f.database.explain,
+		explain: f.explain,
 		cluster: &f.cluster,
 	}
+}
+
+// explain says which flag an error of Open is about.
+func (f *sharedFlags) explain(err error) error {
+	if fault, ok := errors.AsType[*cluster.SetupError](err); ok {
+		return explainSetup(fault)
+	}
+	return f.database.explain(err)
+}
+
+func explainSetup(fault *cluster.SetupError) error {
+	flag := map[cluster.Part]string{
+		cluster.OfGossip: "--gossip", cluster.OfActors: "--actors", cluster.OfCertificates: "--tls-dir",
+	}[fault.Part]
+	if errors.Is(fault, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s: %w; choose another port, or 0 for any free one, or ask singularity doctor who has it", flag, fault)
+	}
+	return fmt.Errorf("%s: %w", flag, fault)
 }

@@ -104,7 +104,7 @@ func TestNodeFinishesTheRunsOfAKilledOne(t *testing.T) {
 		t.Errorf("got %+v, want the run's output", got)
 	}
 	b.wantHistory(t)
-	if takeovers := b.metric(t, "singularity_takeovers_total"); takeovers != "1" {
+	if takeovers := b.metric(t, `singularity_takeovers_total{ground="crashed"}`); takeovers != "1" {
 		t.Errorf("the node counts %s takeovers, want 1", takeovers)
 	}
 	if found := b.members(t)["a"]; found.Status != "offline" {

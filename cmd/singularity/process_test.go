@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -17,6 +20,32 @@ type process struct {
 	*exec.Cmd
 	URL string
 	PID int
+
+	log *transcript
+}
+
+// transcript is what a process has logged so far. It is safe for concurrent use.
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *transcript) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+// has reports whether one line has all words.
+func (s *transcript) has(words ...string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for line := range strings.Lines(s.text.String()) {
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // startProcess starts dev as a process and waits until it is ready.
@@ -32,9 +61,9 @@ func startProcessOf(t *testing.T, env []string, verb string, args ...string) pro
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := process{Cmd: exec.CommandContext(t.Context(), program, append([]string{verb, "-o", "json", "--http", "127.0.0.1:0"}, args...)...)}
+	p := process{log: &transcript{}, Cmd: exec.CommandContext(t.Context(), program, append([]string{verb, "-o", "json", "--http", "127.0.0.1:0"}, args...)...)}
 	p.Env = append(append(os.Environ(), beMain+"=1", "OPENAI_API_KEY=", "OPENAI_BASE_URL="), env...)
-	p.Stderr = t.Output()
+	p.Stderr = io.MultiWriter(t.Output(), p.log)
 	stdout, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

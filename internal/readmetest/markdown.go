@@ -25,6 +25,7 @@ type marker struct{ verb, argument string }
 const (
 	verbServer       = "server"
 	verbSecondServer = "second server"
+	verbThirdServer  = "third server"
 	verbNeeds        = "needs"
 	verbSnippet      = "snippet"
 	verbNotRun       = "not run"
@@ -83,7 +84,7 @@ func (b block) check() error {
 			return fmt.Errorf("the marker lacks something: <!-- %s: … -->", b.marker.verb)
 		}
 		return nil
-	case verbServer, verbSecondServer:
+	case verbServer, verbSecondServer, verbThirdServer:
 		if b.language != "sh" || strings.Count(strings.ReplaceAll(b.text, "\\\n", ""), "\n") != 1 {
 			return errors.New("a server is one command in a block of sh")
 		}
@@ -97,7 +98,7 @@ func (b block) check() error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("unknown marker %q: expected server, second server, needs, snippet or not run", b.marker.verb)
+		return fmt.Errorf("unknown marker %q: expected server, second server, third server, needs, snippet or not run", b.marker.verb)
 	}
 }
 

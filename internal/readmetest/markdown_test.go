@@ -70,6 +70,7 @@ func TestParseRefusesBlocksThatNobodyChecks(t *testing.T) {
 		{"misspelt marker", "<!-- sever -->\n```sh\nx\n```\n", `unknown marker "sever"`},
 		{"server of two commands", "<!-- server -->\n```sh\ncd x\nserve\n```\n", "a server is one command"},
 		{"second server of two commands", "<!-- second server -->\n```sh\ncd x\nserve\n```\n", "a server is one command"},
+		{"third server of two commands", "<!-- third server -->\n```sh\ncd x\nserve\n```\n", "a server is one command"},
 		{"server in a transcript", "<!-- server -->\n```console\n$ serve\n```\n", "a server is one command in a block of sh"},
 		{"transcript without a prompt", "```console\nls\n```\n", `no line of the block begins with "$ "`},
 		{"block without an end", "```sh\nls\n", "line 1: the block has no end"},

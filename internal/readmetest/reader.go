@@ -21,19 +21,18 @@ import (
 // builds everything from an empty cache.
 const patience = 8 * time.Minute
 
-// Where the README's servers are. Its clients look at the first.
-const (
-	defaultAddress = "127.0.0.1:4000"
-	everyAddress   = "0.0.0.0:4000" // the default one among them
-	secondAddress  = "127.0.0.1:4001"
-)
+// usualAddresses are where the README's servers are. Its clients look at the
+// first.
+var usualAddresses = [...]string{"127.0.0.1:4000", "127.0.0.1:4001", "127.0.0.1:4002"}
+
+// everyAddress has the first of them among others.
+const everyAddress = "0.0.0.0:4000"
 
 // reader follows a README, block by block.
 type reader struct {
 	checkout    string // a copy
 	scratch     string
-	address     string // in place of defaultAddress
-	second      string // in place of secondAddress
+	addresses   [len(usualAddresses)]string // in place of the usual ones
 	environment []string
 	bash        *bash
 	servers     []*server // those of the last server block and beside it, running or not
@@ -44,24 +43,17 @@ type reader struct {
 // start from, without what is strange, and settings are added to it. The reader
 // has to leave.
 func newReader(checkout, scratch string, environment []string, settings ...string) (*reader, error) {
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
+	r := &reader{checkout: checkout, scratch: scratch}
+	var err error
+	for i := range r.addresses {
+		if r.addresses[i], err = freeAddress(); err != nil {
+			return nil, err
+		}
 	}
-	second, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	r := &reader{
-		checkout: checkout,
-		scratch:  scratch,
-		address:  address,
-		second:   second,
-		environment: append(append(plain(environment), settings...),
-			"SINGULARITY_HTTP="+address,
-			"SINGULARITY_ADDRESS=http://"+address,
-		),
-	}
+	r.environment = append(append(plain(environment), settings...),
+		"SINGULARITY_HTTP="+r.addresses[0],
+		"SINGULARITY_ADDRESS=http://"+r.addresses[0],
+	)
 	r.bash, err = startBash(checkout, scratch, r.environment)
 	return r, err
 }
@@ -120,9 +112,11 @@ func (r *reader) follow(ctx context.Context, b block) error {
 		if err := r.stopServers(); err != nil {
 			return err
 		}
-		return r.serve(ctx, b, r.address)
+		return r.serve(ctx, b, r.addresses[0])
 	case verbSecondServer:
-		return r.serve(ctx, b, r.second)
+		return r.serve(ctx, b, r.addresses[1])
+	case verbThirdServer:
+		return r.serve(ctx, b, r.addresses[2])
 	}
 	for _, c := range b.commands() {
 		if err := r.run(ctx, b, c); err != nil {
@@ -147,13 +141,21 @@ func (r *reader) serve(ctx context.Context, b block, address string) error {
 
 // atFree puts the free addresses in place of those of the README.
 func (r *reader) atFree(text string) string {
-	_, port, _ := strings.Cut(r.address, ":")
-	return strings.NewReplacer(defaultAddress, r.address, everyAddress, "0.0.0.0:"+port, secondAddress, r.second).Replace(text)
+	_, port, _ := strings.Cut(r.addresses[0], ":")
+	replaced := []string{everyAddress, "0.0.0.0:" + port}
+	for i, usual := range usualAddresses {
+		replaced = append(replaced, usual, r.addresses[i])
+	}
+	return strings.NewReplacer(replaced...).Replace(text)
 }
 
 // atUsual does the opposite.
 func (r *reader) atUsual(text string) string {
-	return strings.NewReplacer(r.address, defaultAddress, r.second, secondAddress).Replace(text)
+	var replaced []string
+	for i, usual := range usualAddresses {
+		replaced = append(replaced, r.addresses[i], usual)
+	}
+	return strings.NewReplacer(replaced...).Replace(text)
 }
 
 func (r *reader) run(ctx context.Context, b block, c command) error {

@@ -123,7 +123,7 @@ func TestReaderStopsAServerBeforeTheNext(t *testing.T) {
 	}
 }
 
-func TestReaderRunsASecondServerBesideTheFirst(t *testing.T) {
+func TestReaderRunsServersBesideTheFirst(t *testing.T) {
 	t.Parallel()
 	const document = `
 <!-- server -->
@@ -136,9 +136,14 @@ SERVE=1 "$SERVER"
 SERVE=1 SINGULARITY_HTTP=127.0.0.1:4001 "$SERVER"
 ~~~
 
+<!-- third server -->
+~~~sh
+SERVE=1 SINGULARITY_HTTP=127.0.0.1:4002 "$SERVER"
+~~~
+
 ~~~console
-$ ls goodbye 2>/dev/null || echo both run, at 127.0.0.1:4000 and 127.0.0.1:4001
-both run, at 127.0.0.1:4000 and 127.0.0.1:4001
+$ ls goodbye 2>/dev/null || echo all run, at 127.0.0.1:4000, 127.0.0.1:4001 and 127.0.0.1:4002
+all run, at 127.0.0.1:4000, 127.0.0.1:4001 and 127.0.0.1:4002
 $ kill -9 PID
 ~~~
 
@@ -148,7 +153,7 @@ SERVE=1 "$SERVER"
 ~~~
 
 ~~~sh
-ls goodbye # of the first, since the second was killed
+ls goodbye # of the first two, since the third was killed
 ~~~
 `
 	if _, err := read(t, document); err != nil {

@@ -19,12 +19,15 @@ import (
 type cluster struct {
 	t       *testing.T
 	server  *testpostgres.Server
-	url     string // of the database, for the nodes
-	talking bool   // the nodes have streams to each other
+	url     string  // of the database, for the nodes
+	talking bool    // the nodes have streams to each other
+	network network // nil if nothing of it breaks
+	secrets string  // the folder of what nodes in a network prove who they are by
 	audit   *audit
 	ledger  *ledger
 	starts  *starts
 	verdict *verdict
+	took    map[string][]time.Duration // what is noted one by one
 	began   time.Time
 	cpu     cpuTime
 	mended  time.Time // when the database was there again
@@ -49,14 +52,24 @@ func newCluster(t *testing.T, scenario string) *cluster {
 // newClusterOn is newCluster with a server that differs from the usual.
 func newClusterOn(t *testing.T, scenario string, server testpostgres.Config) *cluster {
 	t.Helper()
+	return newClusterAt(t, loopback, scenario, server)
+}
+
+// loopback is where nodes and their surroundings listen that have no network.
+const loopback = "127.0.0.1"
+
+// newClusterAt is newClusterOn with a ledger that listens at another address.
+func newClusterAt(t *testing.T, host, scenario string, server testpostgres.Config) *cluster {
+	t.Helper()
 	c := &cluster{
 		t:      t,
-		ledger: newLedger(t),
+		ledger: newLedger(t, host),
 		starts: newStarts(),
+		took:   map[string][]time.Duration{},
 		began:  time.Now(),
 		verdict: &verdict{
 			Scenario: scenario, Verdict: broken, Faulty: []string{"it did not come to its end; the output of the test says why"},
-			Counts: map[string]int{}, Times: map[string]percentiles{},
+			Counts: map[string]int{}, Times: map[string]percentiles{}, Figures: map[string]figure{},
 		},
 	}
 	t.Cleanup(func() { results.add(c.verdict) })
@@ -91,19 +104,39 @@ func (c *cluster) launch(hooks ...string) *node {
 // launchAt adds a node that reaches the database by a URL of its own.
 func (c *cluster) launchAt(url string, args []string, hooks ...string) *node {
 	c.t.Helper()
-	args = append([]string{"-database-url", url, "-ledger", c.ledger.URL, "-talk=" + strconv.FormatBool(c.talking)}, args...)
-	n := launch(c.t, args, hooks...)
+	return c.launchBy(nil, url, args, hooks...)
+}
+
+// launchBy is launchAt with a command that the program is started by.
+func (c *cluster) launchBy(command []string, url string, args []string, hooks ...string) *node {
+	c.t.Helper()
+	n := launch(c.t, slices.Concat(command, []string{program}, c.args(url), args), hooks...)
+	c.remember(n)
+	return n
+}
+
+// args are what all nodes of the scenario are told.
+func (c *cluster) args(url string) []string {
+	return []string{"-database-url", url, "-ledger", c.ledger.URL, "-talk=" + strconv.FormatBool(c.talking)}
+}
+
+// remember has clients ask a node.
+func (c *cluster) remember(n *node) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.nodes = append(c.nodes, n)
-	return n
 }
 
 // launchSome adds nodes, which start at the same time.
 func (c *cluster) launchSome(count int) {
 	c.t.Helper()
-	for range count {
-		c.launch()
+	begun := make([]*node, count)
+	for i := range begun {
+		begun[i] = begin(c.t, append([]string{program}, c.args(c.url)...))
+	}
+	for _, n := range begun {
+		n.awaitStart()
+		c.remember(n)
 	}
 }
 
@@ -159,6 +192,17 @@ func (c *cluster) boot(n *node) string {
 		c.t.Fatalf("find the boot of node %d: %v", n.pid(), err)
 	}
 	return boot
+}
+
+// awaitNewBoot waits until a node that was declared dead is another one.
+func (c *cluster) awaitNewBoot(n *node, dead string) {
+	c.t.Helper()
+	await(c.t, func(ctx context.Context) (string, error) {
+		if boot, err := one[string](ctx, c.audit, bootOf, n.pid()); err != nil || boot != dead {
+			return "", err
+		}
+		return fmt.Sprintf("node %d does not know that it is dead", n.pid()), nil
+	})
 }
 
 const declaredDead = `SELECT count(*) FROM singularity.node_leases WHERE ended_by IN ('crashed', 'lapsed')`

@@ -24,19 +24,25 @@ func TestDrainRepeatsNothing(t *testing.T) {
 	}
 	load.stop()
 	c.settle()
+	c.expectNothingRepeated()
+	c.expectNobodyDead()
+	c.conclude()
+}
 
+// expectNothingRepeated expects that each step ran once, and that no run has
+// seen a crash.
+func (c *cluster) expectNothingRepeated() {
+	c.t.Helper()
 	if repeated := c.verdict.Counts["effects_repeated"]; repeated > 0 {
 		c.brokenly("%d steps ran twice", repeated)
 	}
-	crashes, err := one[int](t.Context(), c.audit, `SELECT count(*) FROM soak.changes WHERE crash_count > 0`)
+	crashes, err := one[int](c.t.Context(), c.audit, `SELECT count(*) FROM soak.changes WHERE crash_count > 0`)
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	if crashes > 0 {
 		c.brokenly("%d changes of runs count a crash", crashes)
 	}
-	c.expectNobodyDead()
-	c.conclude()
 }
 
 // drainInStep sends SIGTERM to a node that has a step in flight, which ends

@@ -3,6 +3,7 @@ package soak
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,6 +15,17 @@ func (c *cluster) brokenly(format string, args ...any) {
 // invalidly notes that a fault did not happen as it should.
 func (c *cluster) invalidly(format string, args ...any) {
 	c.invalid = append(c.invalid, fmt.Sprintf(format, args...))
+}
+
+// key is what the report has something under.
+func key(format string, args ...any) string {
+	return strings.ReplaceAll(fmt.Sprintf(format, args...), " ", "_")
+}
+
+// note adds how long something took to what the report has of it.
+func (c *cluster) note(what string, took time.Duration) {
+	c.took[what] = append(c.took[what], took)
+	c.verdict.Times[what] = percentilesOf(c.took[what])
 }
 
 // begin is called when the nodes are there and the faults begin.
@@ -58,7 +70,7 @@ func (c *cluster) conclude() {
 	for _, faulty := range v.Faulty {
 		c.t.Errorf("%s: %s", v.Verdict, faulty)
 	}
-	c.t.Logf("%s: %d faults, CPU %.2f, %v, %+v", v.Verdict, v.Faults, v.CPU, v.Counts, v.Times)
+	c.t.Logf("%s: %d faults, CPU %.2f, %v, %+v, %v", v.Verdict, v.Faults, v.CPU, v.Counts, v.Times, v.Figures)
 }
 
 // expectNobodyDead is for scenarios in which no process died.

@@ -72,34 +72,48 @@ WHERE change.run = ANY ($1::uuid[]) AND change.seq > change.old_seq AND change.o
 // it took until one of its runs went on.
 func (c *cluster) killInStep(victim *node) time.Duration {
 	c.t.Helper()
+	return c.loseInStep(victim, takeoverBound, victim.kill)
+}
+
+// loseInStep has a node lost while a step of it is in flight, and returns how
+// long it took until one of its runs went on, which has a bound.
+func (c *cluster) loseInStep(victim *node, bound time.Duration, lose func()) time.Duration {
+	c.t.Helper()
 	boot := c.boot(victim)
 	hold := c.ledger.holdBack(func(e Effect) bool { return e.PID == victim.pid() })
 	hold.await(c.t, fmt.Sprintf("a step of node %d", victim.pid()), 1)
 	c.forget(victim)
-	killed := time.Now()
-	victim.kill()
+	began := time.Now()
+	lose()
 	hold.release()
-	// None of these rows has changed since, but by those who took over.
+	next, missing := c.awaitNextCheckpoint(hold, boot, bound)
+	if missing != "" {
+		c.brokenly("%s after node %d was lost: %s", bound, victim.pid(), missing)
+		return bound
+	}
+	return next.Sub(began)
+}
+
+// awaitNextCheckpoint returns when the first of the runs went on whose effects
+// a hold kept from an owner that is gone. None of their rows has changed since,
+// but by those who took over.
+func (c *cluster) awaitNextCheckpoint(held *hold, owner string, bound time.Duration) (next time.Time, missing string) {
+	c.t.Helper()
 	var runs []string
 	c.ledger.mu.Lock()
-	for _, effect := range hold.effects {
+	for _, effect := range held.effects {
 		runs = append(runs, effect.Run)
 	}
 	c.ledger.mu.Unlock()
-	var next time.Time
-	missing := awaitFor(c.t, takeoverBound, func(ctx context.Context) (string, error) {
-		at, err := one[*time.Time](ctx, c.audit, nextCheckpoint, runs, boot)
+	missing = awaitFor(c.t, bound, func(ctx context.Context) (string, error) {
+		at, err := one[*time.Time](ctx, c.audit, nextCheckpoint, runs, owner)
 		if err != nil || at == nil {
-			return "no run of the killed node has gone on", err
+			return "no run of the lost node has gone on", err
 		}
 		next = *at
 		return "", nil
 	})
-	if missing != "" {
-		c.brokenly("%s after the kill of node %d: %s", takeoverBound, victim.pid(), missing)
-		return takeoverBound
-	}
-	return next.Sub(killed)
+	return next, missing
 }
 
 // takeoverTimes are how long each takeover took, in milliseconds, to the

@@ -2,17 +2,21 @@ package soak
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // ledger is the outside world: it notes every effect, and answers it unless
 // that is held back.
 type ledger struct {
 	*httptest.Server
+
+	takes time.Duration // for each answer; set before the first effect
 
 	mu      sync.Mutex
 	effects []Effect
@@ -28,9 +32,16 @@ type hold struct {
 	effects  []Effect // held so far
 }
 
-func newLedger(t testing.TB) *ledger {
+// newLedger listens at an address of this machine.
+func newLedger(t testing.TB, host string) *ledger {
+	t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	l := &ledger{changed: make(chan struct{})}
-	l.Server = httptest.NewServer(http.HandlerFunc(l.handle))
+	l.Server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(l.handle)}}
+	l.Start()
 	t.Cleanup(func() {
 		l.CloseClientConnections()
 		l.Close()
@@ -47,6 +58,13 @@ func (l *ledger) handle(w http.ResponseWriter, r *http.Request) {
 	if held := l.note(effect); held != nil {
 		select {
 		case <-held.released:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	if l.takes > 0 {
+		select {
+		case <-time.After(l.takes):
 		case <-r.Context().Done():
 			return
 		}

@@ -24,27 +24,38 @@ import (
 
 // node is one process of the program.
 type node struct {
-	t     testing.TB
-	cmd   *exec.Cmd
-	log   *log
-	url   string
-	runs  messagesconnect.RunServiceClient
-	ready time.Time
-	ended chan struct{}
+	t      testing.TB
+	cmd    *exec.Cmd
+	log    *log
+	url    string
+	runs   messagesconnect.RunServiceClient
+	actors messagesconnect.ActorServiceClient
+	ready  time.Time
+	said   chan string // has where the program is reached, once it says so
+	ended  chan struct{}
 }
 
 // Hooks of the program, by environment variables. In the build with the tag
 // faulttest they change what it does.
 const (
-	withoutFence    = "SINGULARITY_FAULT_FENCE_AFTER=1h"
-	withoutEviction = "SINGULARITY_FAULT_EVICTION=off"
+	withoutFence     = "SINGULARITY_FAULT_FENCE_AFTER=1h"
+	withoutEviction  = "SINGULARITY_FAULT_EVICTION=off"
+	breakableNetwork = "SINGULARITY_FAULT_NETWORK=on"
 )
 
-// launch starts the program and returns when it takes work.
-func launch(t testing.TB, args []string, hooks ...string) *node {
+// launch starts the program, by a command line, and returns when it takes work.
+func launch(t testing.TB, command []string, hooks ...string) *node {
 	t.Helper()
-	n := &node{t: t, log: &log{}, ended: make(chan struct{})}
-	n.cmd = exec.Command(program, args...)
+	n := begin(t, command, hooks...)
+	n.awaitStart()
+	return n
+}
+
+// begin starts the program.
+func begin(t testing.TB, command []string, hooks ...string) *node {
+	t.Helper()
+	n := &node{t: t, log: &log{}, said: make(chan string, 1), ended: make(chan struct{})}
+	n.cmd = exec.Command(command[0], command[1:]...)
 	n.cmd.Env = append(os.Environ(), hooks...)
 	n.cmd.Stderr = n.log
 	stdout, err := n.cmd.StdoutPipe()
@@ -54,23 +65,31 @@ func launch(t testing.TB, args []string, hooks ...string) *node {
 	if err := n.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(n.discard)
-	lines := bufio.NewReader(stdout)
-	url, err := lines.ReadString('\n')
 	go func() {
 		defer close(n.ended)
+		lines := bufio.NewReader(stdout)
+		if line, err := lines.ReadString('\n'); err == nil {
+			n.said <- strings.TrimSpace(line)
+		}
 		_, _ = io.Copy(io.Discard, lines)
 		_ = n.cmd.Wait()
 	}()
-	if err != nil {
-		<-n.ended
-		t.Fatalf("a node did not start: %v\n%s", err, n.log)
+	t.Cleanup(n.discard)
+	return n
+}
+
+// awaitStart waits until the program takes work.
+func (n *node) awaitStart() {
+	n.t.Helper()
+	select {
+	case n.url = <-n.said:
+	case <-n.ended:
+		n.t.Fatalf("a node did not start: %s\n%s", n.cmd.ProcessState, n.log)
 	}
-	n.url = strings.TrimSpace(url)
 	n.runs = messagesconnect.NewRunServiceClient(http.DefaultClient, n.url)
+	n.actors = messagesconnect.NewActorServiceClient(http.DefaultClient, n.url)
 	n.awaitReady()
 	n.ready = time.Now()
-	return n
 }
 
 // discard ends the process however it stands.
@@ -146,6 +165,12 @@ func (n *node) metric(ctx context.Context, name string) (float64, error) {
 func (n *node) fenced(ctx context.Context) (int, error) {
 	value, err := n.metric(ctx, "singularity_fenced_writes_total")
 	return int(value), err
+}
+
+// members is who is there, as the node says.
+func (n *node) members(ctx context.Context) ([]*messages.Member, error) {
+	answer, err := messagesconnect.NewClusterServiceClient(http.DefaultClient, n.url).ListMembers(ctx, &messages.ListMembersRequest{})
+	return answer.GetMembers(), err
 }
 
 // start starts a run.

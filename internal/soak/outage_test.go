@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -167,14 +168,26 @@ WHERE application_name LIKE 'singularity/%' AND pid NOT IN (SELECT pid FROM pg_l
 func (c *cluster) takeConnections() (giveBack func()) {
 	c.t.Helper()
 	taken := c.connectOften(nil)
-	if _, err := c.audit.pool.Exec(c.t.Context(), endWriters); err != nil {
-		c.t.Fatal(err)
-	}
-	taken = c.connectOften(taken)
+	await(c.t, func(ctx context.Context) (string, error) {
+		ended, err := one[int](ctx, c.audit, endWriters)
+		taken = c.connectOften(taken)
+		if err != nil || ended == 0 {
+			return "", err
+		}
+		return fmt.Sprintf("%d connections of engines were left, who may have been quicker with the next", ended), nil
+	})
 	return func() {
 		for _, conn := range taken {
 			_ = conn.Close(context.Background())
 		}
+		// The server takes a moment to notice.
+		await(c.t, func(ctx context.Context) (string, error) {
+			conn, err := pgx.Connect(ctx, c.url)
+			if err != nil {
+				return "", err
+			}
+			return "", conn.Close(ctx)
+		})
 	}
 }
 

@@ -18,6 +18,8 @@ type proxy struct {
 	listener net.Listener
 	conns    sync.WaitGroup
 
+	requests, answers gate
+
 	mu       sync.Mutex
 	upstream string
 	open     map[net.Conn]bool // both sides of each connection
@@ -70,6 +72,8 @@ func (p *proxy) close() {
 		_ = conn.Close()
 	}
 	p.mu.Unlock()
+	p.requests.set(true)
+	p.answers.set(true)
 	p.conns.Wait()
 }
 
@@ -225,6 +229,7 @@ func (l *link) answers() {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := l.server.Read(buffer)
+		l.proxy.answers.pass()
 		l.answering.Lock()
 		_, writeErr := l.client.Write(buffer[:n])
 		l.answering.Unlock()
@@ -240,12 +245,14 @@ func (l *link) requests() error {
 	if err != nil {
 		return err
 	}
+	l.proxy.requests.pass()
 	if _, err := l.server.Write(startup); err != nil {
 		return err
 	}
 	b := batch{}
 	for {
 		m, err := readMessage(l.client)
+		l.proxy.requests.pass()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

@@ -49,12 +49,14 @@ const (
 // verdict is what one scenario came to.
 type verdict struct {
 	Scenario string                 `json:"scenario"`
+	Network  string                 `json:"network,omitempty"` // how it was broken
 	Verdict  string                 `json:"verdict"`
 	Seconds  float64                `json:"seconds"`
 	Faults   int                    `json:"faults"`
 	CPU      float64                `json:"cpu_share"` // of the machine, mean
 	Counts   map[string]int         `json:"counts"`
 	Times    map[string]percentiles `json:"times,omitempty"`
+	Figures  map[string]figure      `json:"figures,omitempty"`
 	Breaches []breach               `json:"breaches,omitempty"`
 	Faulty   []string               `json:"faulty,omitempty"` // what else is broken or invalid
 }
@@ -66,6 +68,17 @@ type percentiles struct {
 	P50   float64 `json:"p50_ms"`
 	P99   float64 `json:"p99_ms"`
 	Max   float64 `json:"max_ms"`
+}
+
+// figure is what was measured, each time.
+type figure struct {
+	Median float64   `json:"median"`
+	Rounds []float64 `json:"rounds"`
+}
+
+func figureOf(rounds ...float64) figure {
+	sorted := slices.Sorted(slices.Values(rounds))
+	return figure{sorted[len(sorted)/2], rounds}
 }
 
 func percentilesOf(durations []time.Duration) percentiles {

@@ -110,7 +110,7 @@ func (v *victim) examine() {
 	}
 	if v.losesRun() {
 		v.renewals.release()
-		v.awaitNewBoot()
+		c.awaitNewBoot(v.node, v.boot)
 	}
 	v.elsewhere.release()
 	if v.held != nil && v.held.side == commit {
@@ -130,18 +130,6 @@ func (v *victim) examine() {
 	if dead && !v.pausing.unfenced {
 		v.expectNothingBegun()
 	}
-}
-
-// awaitNewBoot waits until a node that was declared dead is another one.
-func (v *victim) awaitNewBoot() {
-	c := v.cluster
-	c.t.Helper()
-	await(c.t, func(ctx context.Context) (string, error) {
-		if boot, err := one[string](ctx, c.audit, bootOf, v.node.pid()); err != nil || boot != v.boot {
-			return "", err
-		}
-		return fmt.Sprintf("node %d does not know that it is dead", v.node.pid()), nil
-	})
 }
 
 // epochsOf are those in which a boot had a run.

@@ -24,12 +24,15 @@ type Authority struct {
 	serial      int64
 }
 
+// life is how long a certificate is good, unless the test says otherwise.
+const life = 90 * 24 * time.Hour
+
 // NewAuthority makes an authority of its own.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: "authority of a test"}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(2 * life),
 	}
 	a := &Authority{key: newKey(t)}
 	a.certificate = a.sign(t, template, template, a.key)
@@ -40,7 +43,7 @@ func NewAuthority(t testing.TB) *Authority {
 func (a *Authority) Node(t testing.TB) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	a.Write(t, dir, time.Now().Add(time.Hour))
+	a.Write(t, dir, time.Now().Add(life))
 	return dir
 }
 
@@ -51,7 +54,7 @@ func (a *Authority) Write(t testing.TB, dir string, until time.Time) {
 	t.Helper()
 	key := newKey(t)
 	node := a.sign(t, &x509.Certificate{
-		Subject: pkix.Name{CommonName: "node of a test"}, NotBefore: until.Add(-2 * time.Hour), NotAfter: until,
+		Subject: pkix.Name{CommonName: "node of a test"}, NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: until,
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 		URIs:        []*url.URL{{Scheme: "singularity", Host: "test", Path: "/node"}},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},

@@ -109,6 +109,16 @@ func (s *scratch) write(name, content string) error {
 	return os.Chown(s.path(name), int(s.account.Uid), int(s.account.Gid))
 }
 
+// add adds to the end of a file that there is.
+func (s *scratch) add(name, content string) error {
+	file, err := os.OpenFile(s.path(name), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(content)
+	return errors.Join(err, file.Close())
+}
+
 // command is a program that works in the directory as the server's account. It
 // is in a process group of its own: what a terminal sends to the tests is not
 // for it.

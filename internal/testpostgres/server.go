@@ -3,6 +3,7 @@
 package testpostgres
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -10,7 +11,6 @@ import (
 	"maps"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,9 +23,10 @@ import (
 
 // Config says how a [Server] differs from the usual.
 type Config struct {
-	// TCP also opens a port on 127.0.0.1, for which [Server.URLVia] has the
-	// password.
+	// TCP also opens a port, for which [Server.URLVia] has the password.
 	TCP bool
+	// Address is that of the port, one of this machine's. Defaults to 127.0.0.1.
+	Address string
 	// Durable keeps the data on a disk, and makes commits wait for it, as they
 	// do in production.
 	Durable bool
@@ -49,6 +50,7 @@ const (
 	dataFolder    = "data"
 	postgresPID   = dataFolder + "/postmaster.pid"
 	postgresSetup = dataFolder + "/postgresql.conf"
+	hostRules     = dataFolder + "/pg_hba.conf"
 )
 
 // Server is a Postgres server that a test may do anything to.
@@ -90,6 +92,9 @@ func newServer(ctx context.Context, cfg Config) (*Server, error) {
 		if err != nil {
 			return err
 		}
+		if err := s.admitNeighbours(); err != nil {
+			return err
+		}
 		if err := s.launch(ctx); err != nil {
 			return err
 		}
@@ -103,9 +108,10 @@ func makeServer(ctx context.Context, cfg Config, fill func(*Server) error) (*Ser
 	if err != nil {
 		return nil, err
 	}
+	cfg.Address = cmp.Or(cfg.Address, loopback)
 	port := 5432 // names the socket
 	if cfg.TCP {
-		if port, err = freePort(ctx); err != nil {
+		if port, err = freePort(ctx, cfg.Address); err != nil {
 			return nil, err
 		}
 	}
@@ -124,14 +130,15 @@ func makeServer(ctx context.Context, cfg Config, fill func(*Server) error) (*Ser
 	return s, nil
 }
 
+// admitNeighbours lets whoever is in the same network show the password; initdb
+// lets this machine only.
+func (s *Server) admitNeighbours() error {
+	return s.scratch.add(hostRules, "host all all samenet scram-sha-256\n")
+}
+
 // launch configures the server, starts it and waits until it takes connections.
 func (s *Server) launch(ctx context.Context) error {
-	setup, err := os.OpenFile(s.scratch.path(postgresSetup), os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = setup.WriteString(s.settings())
-	if err := errors.Join(err, setup.Close()); err != nil {
+	if err := s.scratch.add(postgresSetup, s.settings()); err != nil {
 		return err
 	}
 	return s.resume(ctx)
@@ -144,7 +151,7 @@ func (s *Server) settings() string {
 		"max_connections": "200", "shared_buffers": "32MB",
 	}
 	if s.config.TCP {
-		settings["listen_addresses"] = loopback
+		settings["listen_addresses"] = s.config.Address
 	}
 	if !s.config.Durable {
 		settings["fsync"], settings["full_page_writes"] = "off", "off"
@@ -226,7 +233,7 @@ func (s *Server) socketURL(role, database string) string {
 const loopback = "127.0.0.1"
 
 // Addr is the server's TCP address. The server needs [Config.TCP].
-func (s *Server) Addr() string { return net.JoinHostPort(loopback, strconv.Itoa(s.port)) }
+func (s *Server) Addr() string { return net.JoinHostPort(s.config.Address, strconv.Itoa(s.port)) }
 
 // URLVia is a database of the server for the ordinary role, over whatever
 // listens at a TCP address and leads to [Server.Addr].
@@ -237,9 +244,9 @@ func (s *Server) URLVia(address, database string) string {
 	}).String()
 }
 
-// freePort is a TCP port that nobody listens at.
-func freePort(ctx context.Context) (int, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", loopback+":0")
+// freePort is a TCP port of an address that nobody listens at.
+func freePort(ctx context.Context, address string) (int, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(address, "0"))
 	if err != nil {
 		return 0, err
 	}

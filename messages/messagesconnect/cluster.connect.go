@@ -42,6 +42,15 @@ const (
 	// ClusterServiceDrainNodeProcedure is the fully-qualified name of the ClusterService's DrainNode
 	// RPC.
 	ClusterServiceDrainNodeProcedure = "/singularity.v1.ClusterService/DrainNode"
+	// ClusterServiceListKeysProcedure is the fully-qualified name of the ClusterService's ListKeys RPC.
+	ClusterServiceListKeysProcedure = "/singularity.v1.ClusterService/ListKeys"
+	// ClusterServiceAddKeyProcedure is the fully-qualified name of the ClusterService's AddKey RPC.
+	ClusterServiceAddKeyProcedure = "/singularity.v1.ClusterService/AddKey"
+	// ClusterServiceUseKeyProcedure is the fully-qualified name of the ClusterService's UseKey RPC.
+	ClusterServiceUseKeyProcedure = "/singularity.v1.ClusterService/UseKey"
+	// ClusterServiceRemoveKeyProcedure is the fully-qualified name of the ClusterService's RemoveKey
+	// RPC.
+	ClusterServiceRemoveKeyProcedure = "/singularity.v1.ClusterService/RemoveKey"
 )
 
 // ClusterServiceClient is a client for the singularity.v1.ClusterService service.
@@ -55,6 +64,17 @@ type ClusterServiceClient interface {
 	// DrainNode makes a node take no more work, let the steps under way finish,
 	// hand over its runs and end. It returns when the node has begun to.
 	DrainNode(context.Context, *messages.DrainNodeRequest) (*messages.DrainNodeResponse, error)
+	// ListKeys asks all living nodes which keys of the gossip they have.
+	ListKeys(context.Context, *messages.ListKeysRequest) (*messages.ListKeysResponse, error)
+	// AddKey makes all living nodes understand a key of the gossip. They encrypt
+	// with theirs as before.
+	AddKey(context.Context, *messages.AddKeyRequest) (*messages.AddKeyResponse, error)
+	// UseKey makes all living nodes encrypt with a key. It is refused unless each
+	// of them has that key.
+	UseKey(context.Context, *messages.UseKeyRequest) (*messages.UseKeyResponse, error)
+	// RemoveKey makes all living nodes forget a key. It is refused unless each of
+	// them encrypts with another.
+	RemoveKey(context.Context, *messages.RemoveKeyRequest) (*messages.RemoveKeyResponse, error)
 }
 
 // NewClusterServiceClient constructs a client for the singularity.v1.ClusterService service. By
@@ -89,6 +109,34 @@ func NewClusterServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		listKeys: connect.NewClient[messages.ListKeysRequest, messages.ListKeysResponse](
+			httpClient,
+			baseURL+ClusterServiceListKeysProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("ListKeys")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		addKey: connect.NewClient[messages.AddKeyRequest, messages.AddKeyResponse](
+			httpClient,
+			baseURL+ClusterServiceAddKeyProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("AddKey")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		useKey: connect.NewClient[messages.UseKeyRequest, messages.UseKeyResponse](
+			httpClient,
+			baseURL+ClusterServiceUseKeyProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("UseKey")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		removeKey: connect.NewClient[messages.RemoveKeyRequest, messages.RemoveKeyResponse](
+			httpClient,
+			baseURL+ClusterServiceRemoveKeyProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("RemoveKey")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -97,6 +145,10 @@ type clusterServiceClient struct {
 	listMembers   *connect.Client[messages.ListMembersRequest, messages.ListMembersResponse]
 	listTakeovers *connect.Client[messages.ListTakeoversRequest, messages.ListTakeoversResponse]
 	drainNode     *connect.Client[messages.DrainNodeRequest, messages.DrainNodeResponse]
+	listKeys      *connect.Client[messages.ListKeysRequest, messages.ListKeysResponse]
+	addKey        *connect.Client[messages.AddKeyRequest, messages.AddKeyResponse]
+	useKey        *connect.Client[messages.UseKeyRequest, messages.UseKeyResponse]
+	removeKey     *connect.Client[messages.RemoveKeyRequest, messages.RemoveKeyResponse]
 }
 
 // ListMembers calls singularity.v1.ClusterService.ListMembers.
@@ -126,6 +178,42 @@ func (c *clusterServiceClient) DrainNode(ctx context.Context, req *messages.Drai
 	return nil, err
 }
 
+// ListKeys calls singularity.v1.ClusterService.ListKeys.
+func (c *clusterServiceClient) ListKeys(ctx context.Context, req *messages.ListKeysRequest) (*messages.ListKeysResponse, error) {
+	response, err := c.listKeys.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AddKey calls singularity.v1.ClusterService.AddKey.
+func (c *clusterServiceClient) AddKey(ctx context.Context, req *messages.AddKeyRequest) (*messages.AddKeyResponse, error) {
+	response, err := c.addKey.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// UseKey calls singularity.v1.ClusterService.UseKey.
+func (c *clusterServiceClient) UseKey(ctx context.Context, req *messages.UseKeyRequest) (*messages.UseKeyResponse, error) {
+	response, err := c.useKey.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RemoveKey calls singularity.v1.ClusterService.RemoveKey.
+func (c *clusterServiceClient) RemoveKey(ctx context.Context, req *messages.RemoveKeyRequest) (*messages.RemoveKeyResponse, error) {
+	response, err := c.removeKey.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ClusterServiceHandler is an implementation of the singularity.v1.ClusterService service.
 type ClusterServiceHandler interface {
 	// ListMembers reads the registry of nodes, the latest heartbeat first. A node
@@ -137,6 +225,17 @@ type ClusterServiceHandler interface {
 	// DrainNode makes a node take no more work, let the steps under way finish,
 	// hand over its runs and end. It returns when the node has begun to.
 	DrainNode(context.Context, *messages.DrainNodeRequest) (*messages.DrainNodeResponse, error)
+	// ListKeys asks all living nodes which keys of the gossip they have.
+	ListKeys(context.Context, *messages.ListKeysRequest) (*messages.ListKeysResponse, error)
+	// AddKey makes all living nodes understand a key of the gossip. They encrypt
+	// with theirs as before.
+	AddKey(context.Context, *messages.AddKeyRequest) (*messages.AddKeyResponse, error)
+	// UseKey makes all living nodes encrypt with a key. It is refused unless each
+	// of them has that key.
+	UseKey(context.Context, *messages.UseKeyRequest) (*messages.UseKeyResponse, error)
+	// RemoveKey makes all living nodes forget a key. It is refused unless each of
+	// them encrypts with another.
+	RemoveKey(context.Context, *messages.RemoveKeyRequest) (*messages.RemoveKeyResponse, error)
 }
 
 // NewClusterServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -167,6 +266,34 @@ func NewClusterServiceHandler(svc ClusterServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	clusterServiceListKeysHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceListKeysProcedure,
+		svc.ListKeys,
+		connect.WithSchema(clusterServiceMethods.ByName("ListKeys")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServiceAddKeyHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceAddKeyProcedure,
+		svc.AddKey,
+		connect.WithSchema(clusterServiceMethods.ByName("AddKey")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServiceUseKeyHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceUseKeyProcedure,
+		svc.UseKey,
+		connect.WithSchema(clusterServiceMethods.ByName("UseKey")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServiceRemoveKeyHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceRemoveKeyProcedure,
+		svc.RemoveKey,
+		connect.WithSchema(clusterServiceMethods.ByName("RemoveKey")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/singularity.v1.ClusterService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ClusterServiceListMembersProcedure:
@@ -175,6 +302,14 @@ func NewClusterServiceHandler(svc ClusterServiceHandler, opts ...connect.Handler
 			clusterServiceListTakeoversHandler.ServeHTTP(w, r)
 		case ClusterServiceDrainNodeProcedure:
 			clusterServiceDrainNodeHandler.ServeHTTP(w, r)
+		case ClusterServiceListKeysProcedure:
+			clusterServiceListKeysHandler.ServeHTTP(w, r)
+		case ClusterServiceAddKeyProcedure:
+			clusterServiceAddKeyHandler.ServeHTTP(w, r)
+		case ClusterServiceUseKeyProcedure:
+			clusterServiceUseKeyHandler.ServeHTTP(w, r)
+		case ClusterServiceRemoveKeyProcedure:
+			clusterServiceRemoveKeyHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -194,4 +329,20 @@ func (UnimplementedClusterServiceHandler) ListTakeovers(context.Context, *messag
 
 func (UnimplementedClusterServiceHandler) DrainNode(context.Context, *messages.DrainNodeRequest) (*messages.DrainNodeResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.ClusterService.DrainNode is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) ListKeys(context.Context, *messages.ListKeysRequest) (*messages.ListKeysResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.ClusterService.ListKeys is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) AddKey(context.Context, *messages.AddKeyRequest) (*messages.AddKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.ClusterService.AddKey is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) UseKey(context.Context, *messages.UseKeyRequest) (*messages.UseKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.ClusterService.UseKey is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) RemoveKey(context.Context, *messages.RemoveKeyRequest) (*messages.RemoveKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.ClusterService.RemoveKey is not implemented"))
 }

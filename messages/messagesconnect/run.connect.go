@@ -35,6 +35,8 @@ const (
 const (
 	// RunServiceStartRunProcedure is the fully-qualified name of the RunService's StartRun RPC.
 	RunServiceStartRunProcedure = "/singularity.v1.RunService/StartRun"
+	// RunServiceStartRunsProcedure is the fully-qualified name of the RunService's StartRuns RPC.
+	RunServiceStartRunsProcedure = "/singularity.v1.RunService/StartRuns"
 	// RunServiceGetRunProcedure is the fully-qualified name of the RunService's GetRun RPC.
 	RunServiceGetRunProcedure = "/singularity.v1.RunService/GetRun"
 	// RunServiceListRunsProcedure is the fully-qualified name of the RunService's ListRuns RPC.
@@ -55,6 +57,12 @@ type RunServiceClient interface {
 	// answers once the run is stored; a call whose answer was lost is repeated
 	// with the same id.
 	StartRun(context.Context, *messages.StartRunRequest) (*messages.StartRunResponse, error)
+	// StartRuns starts up to 10,000 runs in one transaction: all of them or, when
+	// one is refused, none; the error's index says which. Each start is as one by
+	// StartRun, and attaches to the run that has its id or key; of two with one key
+	// the second attaches to the first. A request may have 16 MiB. A call whose
+	// answer was lost is repeated with the same ids.
+	StartRuns(context.Context, *messages.StartRunsRequest) (*messages.StartRunsResponse, error)
 	// GetRun reads one run with its documents.
 	GetRun(context.Context, *messages.GetRunRequest) (*messages.GetRunResponse, error)
 	// ListRuns lists runs without their documents, newest first.
@@ -87,6 +95,12 @@ func NewRunServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			httpClient,
 			baseURL+RunServiceStartRunProcedure,
 			connect.WithSchema(runServiceMethods.ByName("StartRun")),
+			connect.WithClientOptions(opts...),
+		),
+		startRuns: connect.NewClient[messages.StartRunsRequest, messages.StartRunsResponse](
+			httpClient,
+			baseURL+RunServiceStartRunsProcedure,
+			connect.WithSchema(runServiceMethods.ByName("StartRuns")),
 			connect.WithClientOptions(opts...),
 		),
 		getRun: connect.NewClient[messages.GetRunRequest, messages.GetRunResponse](
@@ -134,6 +148,7 @@ func NewRunServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 // runServiceClient implements RunServiceClient.
 type runServiceClient struct {
 	startRun  *connect.Client[messages.StartRunRequest, messages.StartRunResponse]
+	startRuns *connect.Client[messages.StartRunsRequest, messages.StartRunsResponse]
 	getRun    *connect.Client[messages.GetRunRequest, messages.GetRunResponse]
 	listRuns  *connect.Client[messages.ListRunsRequest, messages.ListRunsResponse]
 	watchRun  *connect.Client[messages.WatchRunRequest, messages.WatchRunResponse]
@@ -145,6 +160,15 @@ type runServiceClient struct {
 // StartRun calls singularity.v1.RunService.StartRun.
 func (c *runServiceClient) StartRun(ctx context.Context, req *messages.StartRunRequest) (*messages.StartRunResponse, error) {
 	response, err := c.startRun.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// StartRuns calls singularity.v1.RunService.StartRuns.
+func (c *runServiceClient) StartRuns(ctx context.Context, req *messages.StartRunsRequest) (*messages.StartRunsResponse, error) {
+	response, err := c.startRuns.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -207,6 +231,12 @@ type RunServiceHandler interface {
 	// answers once the run is stored; a call whose answer was lost is repeated
 	// with the same id.
 	StartRun(context.Context, *messages.StartRunRequest) (*messages.StartRunResponse, error)
+	// StartRuns starts up to 10,000 runs in one transaction: all of them or, when
+	// one is refused, none; the error's index says which. Each start is as one by
+	// StartRun, and attaches to the run that has its id or key; of two with one key
+	// the second attaches to the first. A request may have 16 MiB. A call whose
+	// answer was lost is repeated with the same ids.
+	StartRuns(context.Context, *messages.StartRunsRequest) (*messages.StartRunsResponse, error)
 	// GetRun reads one run with its documents.
 	GetRun(context.Context, *messages.GetRunRequest) (*messages.GetRunResponse, error)
 	// ListRuns lists runs without their documents, newest first.
@@ -235,6 +265,12 @@ func NewRunServiceHandler(svc RunServiceHandler, opts ...connect.HandlerOption) 
 		RunServiceStartRunProcedure,
 		svc.StartRun,
 		connect.WithSchema(runServiceMethods.ByName("StartRun")),
+		connect.WithHandlerOptions(opts...),
+	)
+	runServiceStartRunsHandler := connect.NewUnaryHandlerSimple(
+		RunServiceStartRunsProcedure,
+		svc.StartRuns,
+		connect.WithSchema(runServiceMethods.ByName("StartRuns")),
 		connect.WithHandlerOptions(opts...),
 	)
 	runServiceGetRunHandler := connect.NewUnaryHandlerSimple(
@@ -280,6 +316,8 @@ func NewRunServiceHandler(svc RunServiceHandler, opts ...connect.HandlerOption) 
 		switch r.URL.Path {
 		case RunServiceStartRunProcedure:
 			runServiceStartRunHandler.ServeHTTP(w, r)
+		case RunServiceStartRunsProcedure:
+			runServiceStartRunsHandler.ServeHTTP(w, r)
 		case RunServiceGetRunProcedure:
 			runServiceGetRunHandler.ServeHTTP(w, r)
 		case RunServiceListRunsProcedure:
@@ -303,6 +341,10 @@ type UnimplementedRunServiceHandler struct{}
 
 func (UnimplementedRunServiceHandler) StartRun(context.Context, *messages.StartRunRequest) (*messages.StartRunResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.RunService.StartRun is not implemented"))
+}
+
+func (UnimplementedRunServiceHandler) StartRuns(context.Context, *messages.StartRunsRequest) (*messages.StartRunsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.RunService.StartRuns is not implemented"))
 }
 
 func (UnimplementedRunServiceHandler) GetRun(context.Context, *messages.GetRunRequest) (*messages.GetRunResponse, error) {

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"singularity/persistence"
@@ -30,6 +31,12 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 	}
 	s.inbox.prune(at.Add(-policy.Completed))
 	s.pruneTakeovers(at.Add(-policy.Takeovers))
+	for _, q := range s.queues {
+		rate := persistence.KeyRate(q.QueueSettings.QueueSettings)
+		maps.DeleteFunc(q.keys, func(_ string, b *persistence.Bucket) bool {
+			return !rate.Limits() || rate.Refill(b, at).Tokens >= rate.Burst
+		})
+	}
 	return deleted, nil
 }
 

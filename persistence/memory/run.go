@@ -15,6 +15,7 @@ type run struct {
 	workflow.Run // as it is read; Owner is made on reading
 
 	inputHash [32]byte
+	keyed     bool               // LimitKey was looked for
 	boot      persistence.BootID // the owner, also the one that ended the run
 	claim     string             // that took it
 	seq       int64
@@ -148,6 +149,9 @@ func (s *Store) full(r *run) workflow.Run {
 func (s *Store) activation(r *run) persistence.Activation {
 	found := persistence.Activation{Run: s.full(r), Seq: r.seq}
 	found.Run.Output = nil
+	if r.Deadline != nil {
+		found.Left = time.Until(*r.Deadline)
+	}
 	for _, line := range slices.Backward(r.history) {
 		if found.State == nil {
 			found.State = bytes.Clone(line.State)

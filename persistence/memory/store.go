@@ -30,6 +30,7 @@ type Store struct {
 	results map[workflow.RunID]JobResult
 	tokens  map[string]persistence.Token
 	ended   map[persistence.BootID]*takeover // boots that were declared dead
+	queues  map[string]*queue                // that operators said anything of
 
 	schedules map[string]workflow.Schedule
 	slots     map[slotKey]bool // that have their run
@@ -50,6 +51,7 @@ func New() *Store {
 		results: map[workflow.RunID]JobResult{},
 		tokens:  map[string]persistence.Token{},
 		ended:   map[persistence.BootID]*takeover{},
+		queues:  map[string]*queue{},
 
 		schedules: map[string]workflow.Schedule{},
 		slots:     map[slotKey]bool{},
@@ -91,10 +93,8 @@ func (s *Store) Commit(ctx context.Context, batch []persistence.Write) ([]persis
 		return nil, err
 	}
 	defer s.mu.Unlock()
-	for _, write := range batch {
-		if err := persistence.Check(write); err != nil {
-			return nil, fmt.Errorf("%T of run %s: %w", write, write.Subject(), err)
-		}
+	if err := persistence.CheckBatch(batch); err != nil {
+		return nil, err
 	}
 	at := now()
 	verdicts := make([]persistence.Verdict, len(batch))

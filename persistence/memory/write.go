@@ -49,7 +49,7 @@ func (s *Store) insert(w persistence.Insert, at time.Time) persistence.Verdict {
 		r.Deadline = &deadline
 	}
 	if w.LimitKey != nil {
-		r.LimitKey = *w.LimitKey
+		r.LimitKey, r.keyed = *w.LimitKey, true
 	}
 	if !w.Slot.IsZero() {
 		slot := stored(w.Slot)
@@ -77,14 +77,15 @@ func (s *Store) claim(w persistence.Claim, at time.Time) persistence.Verdict {
 	if !s.alive(w.Boot) {
 		return refused(persistence.ErrFenced)
 	}
-	taken := s.claimed(w)
-	if len(taken) == 0 {
-		taken = s.due(w, at)
-		for _, r := range taken {
-			s.change(r, func() { r.own(w.Boot, w.ID, at) })
-		}
-	}
 	var verdict persistence.Verdict
+	taken := s.claimed(w)
+	switch {
+	case len(taken) > 0:
+	case w.Limited:
+		taken, verdict = s.claimLimited(w, at)
+	default:
+		taken = s.takeDue(w, at)
+	}
 	for _, r := range taken {
 		verdict.Activations = append(verdict.Activations, s.activation(r))
 	}
@@ -149,7 +150,7 @@ func (s *Store) advance(w persistence.Advance, at time.Time) persistence.Verdict
 			s.record(r, w)
 		}
 		switch w.State {
-		case workflow.Completed, workflow.Failed:
+		case workflow.Completed, workflow.Failed, workflow.Cancelled:
 			r.end(w.State, at)
 		case workflow.Available, workflow.Retryable, workflow.Waiting:
 			r.released = release{w.Boot, w.Epoch, r.seq}
@@ -157,6 +158,9 @@ func (s *Store) advance(w persistence.Advance, at time.Time) persistence.Verdict
 		}
 		if w.State == workflow.Retryable {
 			r.DueAt = at.Add(w.Delay).Truncate(time.Microsecond)
+			if r.Deadline != nil && r.Deadline.Before(r.DueAt) {
+				r.DueAt = *r.Deadline
+			}
 		}
 	})
 	if r.State.Terminal() && w.Summary != nil {
@@ -254,7 +258,7 @@ func (s *Store) retry(w persistence.Retry, at time.Time) persistence.Verdict {
 		r.disown(workflow.Available)
 		r.Attempt, r.Crashes = 0, 0
 		r.Error, r.Reason = "", ""
-		r.DueAt, r.FinishedAt = at, nil
+		r.DueAt, r.FinishedAt, r.Deadline = at, nil, nil
 	})
 	changed := s.bare(r)
 	return persistence.Verdict{Changed: &changed}

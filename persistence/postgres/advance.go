@@ -29,9 +29,9 @@ WITH moved AS (
 		released_by = CASE WHEN w.released THEN run.owner ELSE run.released_by END,
 		released_epoch = CASE WHEN w.released THEN run.epoch ELSE run.released_epoch END,
 		released_seq = CASE WHEN w.released THEN run.seq + 1 ELSE run.released_seq END,
-		due_at = coalesce(now() + w.delay, run.due_at),
-		sort_key = CASE WHEN w.released AND w.state <> 'waiting' THEN coalesce(now() + w.delay, run.due_at) + run.priority * interval '1 minute' END,
-		finished_at = CASE WHEN w.state = 'completed' OR w.state = 'failed' THEN now() END,
+		due_at = ` + nextDue + `,
+		sort_key = CASE WHEN w.released AND w.state <> 'waiting' THEN ` + nextDue + ` + run.priority * interval '1 minute' END,
+		finished_at = CASE WHEN w.state = 'completed' OR w.state = 'failed' OR w.state = 'cancelled' THEN now() END,
 		updated_at = now()
 	FROM unnest(
 		$1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::boolean[], $7::interval[],
@@ -62,6 +62,9 @@ WITH moved AS (
 )
 SELECT array_agg(n)
 FROM moved`}
+
+// nextDue is when a run is due next: after its backoff, but by its deadline.
+const nextDue = `CASE WHEN w.delay IS NULL THEN run.due_at ELSE least(now() + w.delay, run.deadline) END`
 
 // queueAdvances orders the runs by their ids: the order in which all batches
 // lock them.

@@ -198,6 +198,8 @@ func textParam(s string) []byte { return []byte(s) }
 
 func int8Param(n int) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
 
+func float8Param(f float64) []byte { return binary.BigEndian.AppendUint64(nil, math.Float64bits(f)) }
+
 // timeParam is -infinity for the zero time.
 func timeParam(t time.Time) []byte {
 	if t.IsZero() {

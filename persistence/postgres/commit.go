@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -19,6 +18,7 @@ type commit struct {
 	cancels     []placed[persistence.Cancel]
 	retries     []placed[persistence.Retry]
 	claims      []placed[persistence.Claim]
+	limited     *persistence.Claim // that is all there is
 	posts       []placed[persistence.Post]
 	finished    []placed[persistence.Acknowledge]
 
@@ -69,17 +69,21 @@ const mostTries = 5
 
 // sortOut takes a batch apart.
 func sortOut(batch []persistence.Write) (*commit, error) {
+	if err := persistence.CheckBatch(batch); err != nil {
+		return nil, err
+	}
 	c := &commit{verdicts: make([]persistence.Verdict, len(batch))}
 	for i, write := range batch {
-		if err := persistence.Check(write); err != nil {
-			return nil, fmt.Errorf("%T of run %s: %w", write, write.Subject(), err)
-		}
 		switch w := write.(type) {
 		case persistence.Insert:
 			c.inserts = append(c.inserts, placed[persistence.Insert]{i, w})
 		case persistence.Advance:
 			c.advances = append(c.advances, placed[persistence.Advance]{i, w})
 		case persistence.Claim:
+			if w.Limited {
+				c.limited = &w
+				continue
+			}
 			c.claims = append(c.claims, placed[persistence.Claim]{i, w})
 		case persistence.Reactivate:
 			c.reactivates = append(c.reactivates, placed[persistence.Reactivate]{i, w})
@@ -100,6 +104,11 @@ func sortOut(batch []persistence.Write) (*commit, error) {
 // writes that did not land did not.
 func (s *Store) commit(ctx context.Context, c *commit) error {
 	clear(c.verdicts)
+	if c.limited != nil {
+		verdict, err := s.claimLimited(ctx, *c.limited)
+		c.verdicts[0] = verdict
+		return err
+	}
 	c.queries = c.queries[:0]
 	// Inserts are first: one may have to wait for the owner of its key, and no
 	// checkpoint of others should wait with it.

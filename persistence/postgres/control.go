@@ -90,7 +90,7 @@ const hasKey = `holder.workflow = run.workflow AND holder.key = run.key AND hold
 var retryRuns = &statement{"retry_runs", `
 UPDATE singularity.workflow_runs AS run
 SET state = 'available', attempt = 0, crash_count = 0, error = NULL, reason = NULL,
-	epoch = run.epoch + 1, owner = NULL, claim_id = NULL,
+	epoch = run.epoch + 1, owner = NULL, claim_id = NULL, deadline = NULL,
 	due_at = now(), sort_key = now() + run.priority * interval '1 minute', finished_at = NULL, updated_at = now()
 FROM unnest($1::uuid[]) AS w (id)
 WHERE run.id = ANY (ARRAY[w.id]) AND run.state IN ('failed', 'cancelled', 'quarantined', 'waiting')

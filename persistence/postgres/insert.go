@@ -178,7 +178,7 @@ func (c *commit) queueInserts() error {
 // insertRows are the inserts, with their extras if any has some, and apart from
 // them the boots that are to own any.
 func insertRows(inserts []placed[persistence.Insert]) (list *arrays, boots [][]byte, full bool, err error) {
-	full = slices.ContainsFunc(inserts, func(w placed[persistence.Insert]) bool { return !w.write.Extras.Empty() })
+	full = slices.ContainsFunc(inserts, func(w placed[persistence.Insert]) bool { return !w.write.Plain() })
 	columns := []uint32{
 		pgtype.UUIDOID, pgtype.TextOID, pgtype.Int4OID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TextOID,
 		pgtype.Int4OID, pgtype.TextOID, pgtype.TextOID, pgtype.TextOID,
@@ -275,6 +275,12 @@ var errInTheWay = fmt.Errorf("%w: another run had its id or key, and has just go
 
 // queueExisting looks for the runs that were in the way of inserts.
 func (c *commit) queueExisting() error {
+	c.queueInTheWay(existingByKey, existingByID, scanWhole)
+	return nil
+}
+
+// queueInTheWay looks for them by two statements, whose rows scan reads.
+func (c *commit) queueInTheWay(byKey, byID *statement, scan func(scanner, ...any) (workflow.Run, error)) {
 	var missing []placed[persistence.Insert]
 	for _, w := range c.inserts {
 		if c.verdicts[w.place].Err != nil {
@@ -282,28 +288,27 @@ func (c *commit) queueExisting() error {
 		}
 	}
 	if len(missing) == 0 {
-		return nil
+		return
 	}
 	keys := newArrays(len(missing), pgtype.TextOID, pgtype.TextOID)
 	for _, w := range missing {
 		keys.text(w.write.Workflow)
 		keys.textOrNull(w.write.Key)
 	}
-	found := func(byKey bool) func(scanner) error {
+	found := func(keyed bool) func(scanner) error {
 		return func(row scanner) error {
 			var n int64
 			var hash []byte
-			run, err := scanWhole(numbered{row, &n}, &hash)
+			run, err := scan(numbered{row, &n}, &hash)
 			if err == nil {
 				w := missing[n-1]
-				c.verdicts[w.place] = attach(w.write, &run, hash, byKey)
+				c.verdicts[w.place] = attach(w.write, &run, hash, keyed)
 			}
 			return err
 		}
 	}
-	c.queue(existingByKey, keys.params(), found(true))
-	c.queue(existingByID, uuids(subjects(missing)), found(false)) // prevails
-	return nil
+	c.queue(byKey, keys.params(), found(true))
+	c.queue(byID, uuids(subjects(missing)), found(false)) // prevails
 }
 
 // attach is the verdict on an insert that another run is in the way of.

@@ -29,7 +29,7 @@ func (s *Store) join(ctx context.Context, boot persistence.Boot) error {
 	if !errors.Is(err, persistence.ErrFenced) {
 		return err
 	}
-	session, err := openSession(ctx, boot.ID, s.cfg, s.ears)
+	session, err := openSession(ctx, boot.ID, s.cfg, s.listener)
 	if err != nil {
 		return err
 	}

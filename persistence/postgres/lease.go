@@ -49,6 +49,7 @@ WITH renewed AS (
 SELECT EXISTS (SELECT FROM renewed),
 	EXISTS (SELECT FROM singularity.workflow_runs WHERE state = 'running' AND owner < $1)
 		OR EXISTS (SELECT FROM singularity.workflow_runs WHERE state = 'running' AND owner > $1),
+	(SELECT coalesce(sum(version), 0)::bigint FROM singularity.queues),
 	suspect.boot, suspect.instance_id, suspect.renewals, suspect.lock_free, suspect.time_left
 FROM (SELECT) AS always
 LEFT JOIN suspect ON true`
@@ -84,7 +85,7 @@ func (s *Store) renew(ctx context.Context, boot persistence.BootID, status persi
 			string(boot), string(status.State), s.cfg.LeaseTerm, status.Public, status.Load, late, suspected)
 		alive, renewal = false, persistence.Renewal{}
 		err := scanAll(rows, func(row scanner) error {
-			suspect, err := scanSuspect(row, &alive, &renewal.Elsewhere)
+			suspect, err := scanSuspect(row, &alive, &renewal.Elsewhere, &renewal.Queues)
 			if suspect.Boot != "" {
 				renewal.Suspects = append(renewal.Suspects, suspect)
 			}
@@ -127,4 +128,4 @@ func (s *session) unbroken() time.Duration {
 }
 
 // Listen implements [persistence.Shared].
-func (s *Store) Listen(ears persistence.Ears) { s.ears = ears }
+func (s *Store) Listen(listener persistence.Listener) { s.listener = listener }

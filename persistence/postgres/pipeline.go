@@ -21,7 +21,8 @@ type statement struct{ name, sql string }
 var statements = []*statement{
 	lockRuns, insertRun, insertRuns, insertFullRuns, existingByID, existingByKey,
 	completeStep, advanceRuns, insertRecords, upsertResults, landedEntries, landedBare,
-	claimRuns, claimedRuns, reactivateRuns, cancelRuns, retryRuns, keyHolders, bareRuns,
+	claimRuns, claimedRuns, lockLease, lockQueue, queueUsage, anyDue, countClaimed, waitingPage, giveKeys, takeTurns, keepTurn, keepBucket,
+	reactivateRuns, cancelRuns, retryRuns, keyHolders, bareRuns,
 	lockInboxes, insertMessages, postMessages, finishMessages,
 }
 
@@ -70,12 +71,18 @@ func (s *Store) run(ctx context.Context, queries []query) error {
 	patience := patienceWith(conn.Conn().PgConn())
 	patience.begin()
 	defer patience.end()
-	pipeline := conn.Conn().PgConn().StartPipeline(context.Background())
-	defer func() { _ = pipeline.Close() }()
 	if s.pooled {
 		queries = slices.Insert(slices.Clone(queries), 0, query{statement: applySettings})
 	}
-	prepared, _ := conn.Conn().PgConn().CustomData()[preparedKey].(map[*statement]*pgconn.StatementDescription)
+	return exchange(conn.Conn(), queries)
+}
+
+// exchange runs queries in one round trip. Outside of a transaction they are
+// one.
+func exchange(conn *pgx.Conn, queries []query) error {
+	pipeline := conn.PgConn().StartPipeline(context.Background())
+	defer func() { _ = pipeline.Close() }()
+	prepared, _ := conn.PgConn().CustomData()[preparedKey].(map[*statement]*pgconn.StatementDescription)
 	for _, q := range queries {
 		if description := prepared[q.statement]; description != nil {
 			pipeline.SendQueryStatement(description, q.params, binaryForm, binaryForm)
@@ -89,11 +96,11 @@ func (s *Store) run(ctx context.Context, queries []query) error {
 		return settled{err}
 	}
 	for _, q := range queries {
-		if err := receive(conn.Conn(), pipeline, q); err != nil {
+		if err := receive(conn, pipeline, q); err != nil {
 			return err
 		}
 	}
-	_, err = pipeline.GetResults() // of the commit
+	_, err := pipeline.GetResults() // of the commit
 	if codeOf(err) != "" && !isFatal(err) {
 		return settled{err}
 	}

@@ -91,7 +91,7 @@ func TestPlansUseIndexesWhateverIsKnownOfTheTables(t *testing.T) {
 	explained := append([]*statement{
 		{"whole run", wholeRun}, {"runs", listRuns}, {"steps", listSteps}, {"records", listRecords},
 		{"owned", ownedRuns}, {"ended", selectEnded}, {"backlog", backlogs}, {"prune", deleteExpired}, {"inbox", readInbox},
-		{"takeovers", listTakeovers}, {"follow", followTakeover},
+		{"takeovers", listTakeovers}, {"follow", followTakeover}, {"queues", listQueues},
 	}, statements...)
 	plans := map[string]string{}
 	for _, knowledge := range []string{`SELECT`, `ANALYZE`, `VACUUM ANALYZE`, fillRuns(50_000), `ANALYZE`, emptyRuns, `ANALYZE`, `VACUUM ANALYZE`} {
@@ -102,7 +102,7 @@ func TestPlansUseIndexesWhateverIsKnownOfTheTables(t *testing.T) {
 			plan := explain(t, conn.Conn(), s)
 			plan.walk(func(n planNode) { checkAccess(t, s.name, knowledge, n) })
 			rendered := plan.render("")
-			if before, ok := plans[s.name]; ok && rendered != before {
+			if before, ok := plans[s.name]; ok && rendered != before && s != takeTurns { // which may sort or hash what it counts
 				t.Errorf("%s: another plan after %s:\n%sbefore:\n%s", s.name, knowledge, rendered, before)
 			}
 			plans[s.name] = rendered
@@ -160,6 +160,12 @@ SELECT id, 0, '{}' FROM filled`
 
 const emptyRuns = `TRUNCATE singularity.workflow_runs, singularity.step_checkpoints`
 
+// readsAll are the statements that want the first of all, or all that run: those
+// are few.
+var readsAll = map[string]bool{
+	"backlog": true, "takeovers": true, "queues": true, "queue_usage": true, "take_turns": true,
+}
+
 // checkAccess complains of a step that reads more than it is asked for.
 func checkAccess(t *testing.T, name, knowledge string, n planNode) {
 	t.Helper()
@@ -167,7 +173,7 @@ func checkAccess(t *testing.T, name, knowledge string, n planNode) {
 	case n.Table == "" || n.Type == "ModifyTable":
 	case !strings.HasPrefix(n.Type, "Index"):
 		t.Errorf("%s after %s: %s on %s", name, knowledge, n.Type, n.Table)
-	case n.Cond == "" && name != "backlog" && name != "takeovers": // which want the first of all
+	case n.Cond == "" && !readsAll[name]:
 		t.Errorf("%s after %s: reads all of %s", name, knowledge, n.Index)
 	}
 }

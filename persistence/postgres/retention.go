@@ -27,8 +27,29 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 			break
 		}
 	}
+	if err := s.query(ctx, nil, deleteBuckets, pruneAtOnce); err != nil {
+		return deleted, fmt.Errorf("prune the buckets of keys: %w", err)
+	}
 	return deleted, nil
 }
+
+// A bucket that is full again is as one that is not there.
+const deleteBuckets = `
+DELETE FROM singularity.queue_buckets AS bucket
+USING (
+	SELECT spent.queue, spent.key
+	FROM singularity.queues AS queue
+	CROSS JOIN LATERAL (
+		SELECT other.queue, other.key
+		FROM singularity.queue_buckets AS other
+		WHERE other.queue = queue.name AND other.keyed = true
+			AND other.refilled_at < now() - coalesce(make_interval(secs => least(
+				coalesce(queue.key_burst, greatest(1, queue.key_rate)) / nullif(queue.key_rate, 0), 1e9)), interval '0')
+		LIMIT $1
+		FOR UPDATE SKIP LOCKED
+	) AS spent
+) AS filled
+WHERE bucket.queue = filled.queue AND bucket.keyed = true AND bucket.key = filled.key`
 
 // Rows that somebody else holds are passed over: another node that prunes has
 // them, or a run is being retried and has not ended after all. Where nothing

@@ -64,7 +64,7 @@ func scanWhole(row scanner, more ...any) (workflow.Run, error) {
 }
 
 // activationColumns are what scanActivation reads.
-const activationColumns = runColumns + `, run.seq,
+const activationColumns = runColumns + `, run.seq, run.deadline - now(),
 	(SELECT input FROM singularity.step_checkpoints WHERE run_id = run.id AND seq = 0),
 	(SELECT state FROM singularity.step_checkpoints WHERE run_id = run.id AND state IS NOT NULL ORDER BY seq DESC LIMIT 1),
 	(SELECT summary FROM singularity.step_checkpoints WHERE run_id = run.id AND summary IS NOT NULL ORDER BY seq DESC LIMIT 1)`
@@ -72,12 +72,16 @@ const activationColumns = runColumns + `, run.seq,
 func scanActivation(row scanner) (persistence.Activation, error) {
 	var found persistence.Activation
 	var input, summary []byte
-	run, err := scanRun(row, &found.Seq, &input, &found.State, &summary)
+	var left *time.Duration
+	run, err := scanRun(row, &found.Seq, &left, &input, &found.State, &summary)
 	if err != nil {
 		return found, err
 	}
 	found.Run = run
 	found.Run.Input = input
+	if left != nil {
+		found.Left = *left
+	}
 	found.Summary, err = decodeSummary(summary)
 	return found, err
 }

@@ -132,7 +132,7 @@ func lookAtSchedule(ctx context.Context, tx pgx.Tx, query, name string) (view pe
 }
 
 const tellSchedule = `
-SELECT pg_notify('` + scheduleChannel + `', $1)`
+SELECT pg_notify('` + schedulesChannel + `', $1)`
 
 const deleteSchedule = `
 DELETE FROM singularity.schedules

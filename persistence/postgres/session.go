@@ -19,7 +19,7 @@ import (
 type session struct {
 	boot  persistence.BootID
 	url   string
-	ears  persistence.Ears
+	news  persistence.Listener
 	log   *slog.Logger
 	calls chan func()
 	stop  context.CancelFunc
@@ -38,10 +38,10 @@ const (
 )
 
 // openSession connects and begins to listen.
-func openSession(ctx context.Context, boot persistence.BootID, cfg Config, ears persistence.Ears) (*session, error) {
+func openSession(ctx context.Context, boot persistence.BootID, cfg Config, news persistence.Listener) (*session, error) {
 	running, stop := context.WithCancel(context.Background())
 	s := &session{
-		boot: boot, url: cfg.SessionURL, ears: ears, log: cfg.Logger,
+		boot: boot, url: cfg.SessionURL, news: news, log: cfg.Logger,
 		calls: make(chan func()), stop: stop, ended: make(chan struct{}),
 	}
 	if err := s.connect(ctx); err != nil {
@@ -126,8 +126,13 @@ func (s *session) hear(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if tell := s.channels()[notification.Channel]; tell != nil {
-			tell(notification.Payload)
+		switch {
+		case notification.Channel == queuesChannel && s.news.QueuesChanged != nil:
+			s.news.QueuesChanged()
+		case notification.Channel == schedulesChannel && s.news.ScheduleChanged != nil:
+			s.news.ScheduleChanged(notification.Payload)
+		case notification.Channel == wakeChannel && s.news.Enqueued != nil:
+			s.news.Enqueued(notification.Payload)
 		}
 	}
 }

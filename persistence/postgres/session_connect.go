@@ -43,8 +43,14 @@ var sessionSettings = map[string]string{
 	"tcp_keepalives_idle":                 "1",
 	"tcp_keepalives_interval":             "1",
 	"tcp_keepalives_count":                "2",
-	"tcp_user_timeout":                    millis(deadLink),
+	"tcp_user_timeout":                    millis(silentSession),
 }
+
+// silentSession is for how long the server keeps the session, and with it the
+// lock, of a node that is cut off. It is longer than the 2.5s for which such a node
+// still begins steps after its last renewal: it has stopped before its lock is
+// free. The server looks once a second.
+const silentSession = 2600 * time.Millisecond
 
 const setForSession = `
 SELECT set_config(setting.name, setting.value, false)
@@ -66,19 +72,14 @@ WHERE lock.locktype = 'advisory' AND lock.objsubid = 1 AND lock.granted
 
 const takeLock = `SELECT pg_advisory_lock(` + lockKey + `)`
 
-// The channels of a session. A caller's transaction names the queues of its
-// runs on the first, and a change of a schedule that schedule on the second.
+// The channels of notifications: wakeChannel is where a caller's transaction
+// names the queues of its runs, queuesChannel where queues are named whose
+// settings have changed, schedulesChannel where schedules are.
 const (
-	wakeChannel     = "singularity_wake"
-	scheduleChannel = "singularity_schedule"
+	wakeChannel      = "singularity_wake"
+	queuesChannel    = "singularity_queues"
+	schedulesChannel = "singularity_schedules"
 )
-
-// channels are those that somebody listens to.
-func (s *session) channels() map[string]func(string) {
-	channels := map[string]func(string){wakeChannel: s.ears.Queue, scheduleChannel: s.ears.Schedule}
-	maps.DeleteFunc(channels, func(_ string, hear func(string)) bool { return hear == nil })
-	return channels
-}
 
 // occupy checks a new connection and makes it the boot's.
 func (s *session) occupy(ctx context.Context, conn *pgx.Conn) error {
@@ -99,7 +100,7 @@ func (s *session) occupy(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, takeLock, string(s.boot)); err != nil {
 		return err
 	}
-	for channel := range s.channels() {
+	for _, channel := range []string{wakeChannel, queuesChannel, schedulesChannel} {
 		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 			return err
 		}

@@ -94,7 +94,7 @@ func TestNodeHearsOfNewRunsWhileItRenews(t *testing.T) {
 	cfg := postgres.Config{URL: testpostgres.URL(t)}
 	a, db := newNode(t, "a", cfg), connectTo(t, cfg.URL)
 	heard := make(chan string, 1000)
-	a.Listen(persistence.Ears{Queue: func(queue string) { heard <- queue }})
+	a.Listen(persistence.Listener{Enqueued: func(queue string) { heard <- queue }})
 	if err := a.Join(t.Context(), a.boot); err != nil {
 		t.Fatal(err)
 	}

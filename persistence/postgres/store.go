@@ -97,9 +97,11 @@ type Store struct {
 	steps   *pgxpool.Pool
 	closed  atomic.Bool
 	floors  floors
+	bulk    chan struct{} // filled while a bulk insert is under way
+	unkeyed unkeyed
 
 	sessions sessions
-	ears     persistence.Ears // set by Listen
+	listener persistence.Listener // set by Listen
 }
 
 // Open connects to a database. An error wraps persistence.ErrSchemaMissing
@@ -110,7 +112,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("open Postgres store: %w", err)
 	}
-	s := &Store{cfg: cfg.withDefaults()}
+	s := &Store{cfg: cfg.withDefaults(), bulk: make(chan struct{}, 1)}
 	if err := s.start(ctx); err != nil {
 		return nil, fmt.Errorf("open Postgres store: %w", errors.Join(err, s.Close()))
 	}

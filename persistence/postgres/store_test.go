@@ -182,6 +182,7 @@ func TestCallsAfterCloseFail(t *testing.T) {
 	}
 	calls := map[string]func() error{
 		"commit": func() error { _, err := store.Commit(t.Context(), []persistence.Write{draft()}); return err },
+		"insert": func() error { _, err := store.InsertAll(t.Context(), []persistence.Insert{draft()}); return err },
 		"runs":   func() error { _, err := store.Runs(t.Context(), workflow.Filter{}); return err },
 		"join":   func() error { return store.Join(t.Context(), persistence.Boot{ID: "b"}) },
 		"begin":  func() error { _, _, err := store.Begin(t.Context()); return err },

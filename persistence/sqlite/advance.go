@@ -27,11 +27,14 @@ SET state = ?, finished_at = ?, entry = iif(?, last_insert_rowid(), entry), cras
 	seq = seq + 1, step = ?, turn = ?, attempt = ?, error = ?, reason = ?, updated_at = ?
 WHERE id = ? AND owner = ? AND epoch = ? AND seq = ? AND state = 'running'`
 
+// nextDue is when a run is due next: after its backoff, but by its deadline.
+const nextDue = `coalesce(min(?, deadline), ?, due_at)`
+
 // A run that is handed over keeps its place in the queue; one that waits for
 // something else than its turn has none.
 const releaseRun = `
 UPDATE workflow_runs
-SET state = ?, due_at = coalesce(?, due_at), sort_key = iif(?, coalesce(?, due_at) + priority * 60000000, NULL),
+SET state = ?, due_at = ` + nextDue + `, sort_key = iif(?, ` + nextDue + ` + priority * 60000000, NULL),
 	entry = iif(?, last_insert_rowid(), entry), crash_count = iif(?, 0, crash_count), epoch = epoch + 1, owner = NULL, claim_id = NULL,
 	released_by = owner, released_epoch = epoch, released_seq = seq + 1,
 	seq = seq + 1, step = ?, turn = ?, attempt = ?, error = ?, reason = ?, updated_at = ?
@@ -74,14 +77,14 @@ func (t *tx) move(w persistence.Advance) (bool, error) {
 		if err == nil && changed == 0 {
 			changed, err = t.exec(advanceAfterCrash, position...)
 		}
-	case workflow.Completed, workflow.Failed:
+	case workflow.Completed, workflow.Failed, workflow.Cancelled:
 		changed, err = t.exec(endRun, append([]any{string(w.State), t.at, w.Entry != nil, w.Entry != nil}, position...)...)
 	case workflow.Available, workflow.Retryable, workflow.Waiting:
 		var due any
 		if w.State == workflow.Retryable {
 			due = t.at + w.Delay.Microseconds()
 		}
-		changed, err = t.exec(releaseRun, append([]any{string(w.State), due, w.State != workflow.Waiting, due, w.Entry != nil, w.Entry != nil}, position...)...)
+		changed, err = t.exec(releaseRun, append([]any{string(w.State), due, due, w.State != workflow.Waiting, due, due, w.Entry != nil, w.Entry != nil}, position...)...)
 	default:
 		return false, fmt.Errorf("%w: an owner cannot make its run %q", persistence.ErrBadWrite, w.State)
 	}

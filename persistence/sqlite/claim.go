@@ -64,13 +64,23 @@ func (t *tx) claim(w persistence.Claim) (persistence.Verdict, error) {
 	if err != nil || len(verdict.Activations) > 0 {
 		return verdict, err
 	}
-	taken, err := t.exec(claimRuns,
-		definitions(w.Known), t.at, string(w.Boot), w.ID, w.Queue, w.Solo, max(w.Limit, 0))
+	taken := 0
+	if w.Limited {
+		taken, err = t.claimLimited(w, &verdict)
+	} else {
+		taken, err = t.claimDue(w, w.Limit)
+	}
 	if err != nil || taken == 0 {
 		return verdict, err
 	}
 	err = t.query(read, claimedRuns, string(w.Boot), w.ID)
 	return verdict, err
+}
+
+// claimDue takes due runs, and returns how many.
+func (t *tx) claimDue(w persistence.Claim, limit int) (int, error) {
+	taken, err := t.exec(claimRuns, definitions(w.Known), t.at, string(w.Boot), w.ID, w.Queue, w.Solo, max(limit, 0))
+	return int(taken), err
 }
 
 // definitions lists them as JSON, [["order",1],…], since SQLite takes no lists.

@@ -12,10 +12,8 @@ func (s *Store) Commit(ctx context.Context, batch []persistence.Write) ([]persis
 	if len(batch) == 0 {
 		return nil, ctx.Err()
 	}
-	for _, write := range batch {
-		if err := persistence.Check(write); err != nil {
-			return nil, fmt.Errorf("%T of run %s: %w", write, write.Subject(), err)
-		}
+	if err := persistence.CheckBatch(batch); err != nil {
+		return nil, err
 	}
 	verdicts := make([]persistence.Verdict, len(batch))
 	err := s.writer.transaction(ctx, func(t *tx) error {

@@ -60,7 +60,7 @@ func (t *tx) cancel(w persistence.Cancel) (persistence.Verdict, error) {
 const retryRun = `
 UPDATE workflow_runs
 SET state = 'available', attempt = 0, crash_count = 0, error = NULL, reason = NULL,
-	epoch = epoch + 1, owner = NULL, claim_id = NULL,
+	epoch = epoch + 1, owner = NULL, claim_id = NULL, deadline = NULL,
 	due_at = ?, sort_key = ? + priority * 60000000, finished_at = NULL, updated_at = ?
 WHERE id = ?`
 

@@ -56,6 +56,7 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 	t.Cleanup(func() { _ = store.Close() })
 
 	const claimable = "SEARCH workflow_runs USING COVERING INDEX workflow_runs_claimable (queue=? AND <expr>=? AND priority=? AND sort_key>?"
+	const keyed = "SEARCH workflow_runs USING COVERING INDEX workflow_runs_keyed (queue=? AND <expr>=? AND limit_key"
 	const primary = "SEARCH workflow_runs USING PRIMARY KEY (id=?)"
 	queries := []struct {
 		name, query string
@@ -69,6 +70,15 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		{"claim", claimRuns, claimable, 10, "", false},
 		{"claimed", claimedRuns, "SEARCH run USING INDEX workflow_runs_owned (owner=? AND claim_id=?)", 1, "", true},
 		{"backlog", backlogs, claimable, 2, "SCAN workflow_runs USING COVERING INDEX workflow_runs_claimable", true},
+		{"first key", firstKey, keyed, 1, "", false},
+		{"key after", keyAfter, keyed, 1, "", false},
+		{"claim with key", takeWithKey, keyed, 10, "", false},
+		{"any due with key", anyDueWithKey, keyed, 10, "", false},
+		{"any due", anyDue, claimable, 10, "", false},
+		{"page of keys", waitingPage, "SEARCH run USING INDEX workflow_runs_claimable (queue=? AND <expr>=? AND (priority,sort_key,id)>(?,?,?))", 1, "", false},
+		{"running", queueTurn, "SEARCH queue USING PRIMARY KEY (name=?)", 1, "SCAN workflow_runs USING INDEX workflow_runs_owned", false},
+		{"running by key", runningByKey, "", 0, "SCAN workflow_runs USING INDEX workflow_runs_owned", true},
+		{"bucket", readBucket, "SEARCH queue_buckets USING PRIMARY KEY (queue=? AND keyed=? AND key=?)", 1, "", false},
 		{"checkpoint", insertCheckpoint, primary, 1, "", false},
 		{"advance", advanceRunning, primary, 1, "", false},
 		{"advance after a crash", advanceAfterCrash, primary, 1, "", false},

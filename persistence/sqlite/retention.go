@@ -34,7 +34,37 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 			break
 		}
 	}
+	if err := s.pruneBuckets(ctx); err != nil {
+		return deleted, fmt.Errorf("prune the buckets of keys: %w", err)
+	}
 	return deleted, nil
+}
+
+// A bucket that is full again is as one that is not there.
+const fullBuckets = `
+SELECT bucket.queue, bucket.keyed, bucket.key
+FROM queue_buckets AS bucket
+JOIN queues AS queue ON queue.name = bucket.queue
+WHERE bucket.keyed = 1
+	AND bucket.refilled_at < ?1 - coalesce(1000000 * coalesce(queue.key_burst, max(1, queue.key_rate)) / nullif(queue.key_rate, 0), 0)
+LIMIT ?2`
+
+const deleteBuckets = `
+DELETE FROM queue_buckets
+WHERE (queue, keyed, key) IN (` + fullBuckets + `)`
+
+// pruneBuckets deletes some full buckets of keys. It writes only when there are
+// any.
+func (s *Store) pruneBuckets(ctx context.Context) error {
+	full := false
+	err := s.readers.query(ctx, func(row scanner) error { return row.Scan(&full) }, `SELECT EXISTS (`+fullBuckets+`)`, now(), 1)
+	if err != nil || !full {
+		return err
+	}
+	return s.writer.transaction(ctx, func(t *tx) error {
+		_, err := t.exec(deleteBuckets, t.at, pruneAtOnce)
+		return err
+	})
 }
 
 // horizons are the times before which things expire.

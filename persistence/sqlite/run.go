@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"singularity/persistence"
 	"singularity/workflow"
@@ -104,6 +105,9 @@ func scanActivation(row scanner) (persistence.Activation, error) {
 	}
 	found.Run = run
 	found.Run.Input = input
+	if run.Deadline != nil {
+		found.Left = time.Until(*run.Deadline)
+	}
 	found.Summary, err = decodeSummary(summary)
 	return found, err
 }

@@ -22,6 +22,8 @@ type writer struct {
 	queries map[string]*sql.Stmt
 	bound   []driver.NamedValue
 	closed  bool
+
+	unkeyed map[lane]place // up to where limited claims have looked for runs without a key
 }
 
 func openWriter(path string, maxPages int) (*writer, error) {
@@ -41,7 +43,7 @@ func openWriter(path string, maxPages int) (*writer, error) {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	return &writer{db: db, turn: make(chan struct{}, 1)}, nil
+	return &writer{db: db, turn: make(chan struct{}, 1), unkeyed: map[lane]place{}}, nil
 }
 
 // close waits for its turn.

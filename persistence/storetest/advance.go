@@ -17,6 +17,8 @@ var advanceStories = []story{
 	{name: "advance/fails a run with its error", tell: advanceFails},
 	{name: "advance/hands a run over at its old place in the queue", tell: advanceHandsOver},
 	{name: "advance/gives a run back until its backoff is over", tell: advanceBacksOff},
+	{name: "advance/a backoff does not go beyond the deadline", tell: advanceBacksOffUntilItsDeadline},
+	{name: "advance/an owner may cancel its run", tell: advanceCancels},
 	{name: "advance/a run that waits keeps its reason and is not claimed", tell: advanceWaits},
 	{name: "advance/a checkpoint and a release can be one commit", tell: advanceReleasesWithEntry},
 	{name: "advance/history keeps facts, times and owners", tell: historyDetails},
@@ -115,6 +117,32 @@ func advanceBacksOff(f *fixture) {
 	if early, late := before.Add(time.Hour-time.Millisecond), f.now().Add(time.Hour+time.Millisecond); run.DueAt.Before(early) || run.DueAt.After(late) {
 		f.Errorf("due at %s, want in an hour", run.DueAt)
 	}
+}
+
+func advanceBacksOffUntilItsDeadline(f *fixture) {
+	insert := f.draft()
+	insert.Owner, insert.Deadline = f.join("a"), time.Minute
+	if verdict := f.land(insert); !verdict.Owned {
+		f.Fatalf("verdict %+v, want it owned", verdict)
+	}
+	f.land(release(persistence.Fence{Run: insert.Run, Boot: insert.Owner, Epoch: 1}, workflow.Retryable, time.Hour))
+	run := f.run(insert.Run)
+	if run.Deadline == nil || !run.DueAt.Equal(*run.Deadline) {
+		f.Errorf("due at %s, want at the deadline %v", run.DueAt, run.Deadline)
+	}
+}
+
+func advanceCancels(f *fixture) {
+	fence := f.started(f.join("a"))
+	w := failure(fence)
+	w.State = workflow.Cancelled
+	f.land(w)
+	f.land(w) // an answer was lost
+	run := f.run(fence.Run)
+	if run.State != workflow.Cancelled || run.Error != "out of tea" || run.FinishedAt == nil || run.Epoch != 1 {
+		f.Errorf("run %+v, want cancelled with its error in epoch 1", run)
+	}
+	f.refuse(checkpoint(after(fence), "pay"), persistence.ErrFenced)
 }
 
 func advanceWaits(f *fixture) {

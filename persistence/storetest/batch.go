@@ -75,7 +75,6 @@ func batchBadWrite(f *fixture) {
 			return insert
 		}},
 		{"a claim without an id", func() persistence.Write { return persistence.Claim{Boot: boot, Queue: queue, Limit: 1} }},
-		{"an owner cancelling", func() persistence.Write { return release(f.started(boot), workflow.Cancelled, 0) }},
 		{"an owner quarantining", func() persistence.Write { return release(f.started(boot), workflow.Quarantined, 0) }},
 		{"an owner scheduling", func() persistence.Write { return release(f.started(boot), workflow.Scheduled, 0) }},
 		{"no state", func() persistence.Write { return release(f.started(boot), "", 0) }},

@@ -16,6 +16,7 @@ var claimStories = []story{
 	{name: "claim/of one queue leaves the others", tell: claimQueue},
 	{name: "claim/leaves unknown workflows and versions", tell: claimKnown},
 	{name: "claim/leaves runs that are not due, whatever their priority", tell: claimNotDue},
+	{name: "claim/says how long it is until the deadline", tell: claimBeforeDeadline},
 	{name: "claim/takes a scheduled run once it is due", tell: claimBecomesDue},
 	{name: "claim/takes a run in backoff once it is due", tell: claimRetryable},
 	{name: "claim/goes on from the last checkpoint with its summary", tell: claimResumes},
@@ -285,5 +286,29 @@ func claimDisjoint(f *fixture) {
 	group.Wait()
 	if len(owners) != runs {
 		f.Errorf("%d runs were taken, want all %d", len(owners), runs)
+	}
+}
+
+func claimBeforeDeadline(f *fixture) {
+	ahead, over, none := f.draft(), f.draft(), f.draft()
+	ahead.Deadline = time.Hour
+	over.Due, over.Deadline = time.Now().Add(-time.Hour), time.Minute
+	f.commit(ahead, over, none)
+	for _, got := range f.take(f.join("a"), 3) {
+		left := got.Left.Round(time.Minute)
+		switch got.Run.ID {
+		case ahead.Run:
+			if left != time.Hour {
+				f.Errorf("%s are left, want an hour", got.Left)
+			}
+		case over.Run:
+			if left != -59*time.Minute {
+				f.Errorf("%s are left, want minus 59 minutes", got.Left)
+			}
+		case none.Run:
+			if got.Run.Deadline != nil || got.Left != 0 {
+				f.Errorf("the run without a deadline has %v, %s", got.Run.Deadline, got.Left)
+			}
+		}
 	}
 }

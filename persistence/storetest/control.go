@@ -10,6 +10,7 @@ import (
 var controlStories = []story{
 	{name: "cancel/takes the run from its owner and says why", tell: cancelTells},
 	{name: "cancel/of a cancelled run changes nothing", tell: cancelTwice},
+	{name: "retry/a retried run has no deadline", tell: retryLiftsDeadline},
 	{name: "retry/goes on where the run stands with fresh attempts", tell: retryResumes},
 	{name: "retry/of a run that was never started begins it", tell: retryOfUnstarted},
 	{name: "retry/forgets crashes", tell: retryForgetsCrashes},
@@ -68,6 +69,16 @@ func retryResumes(f *fixture) {
 	}
 	f.land(completion(fenceOf(boot, got[0])))
 	f.wantState(fence.Run, workflow.Completed)
+}
+
+func retryLiftsDeadline(f *fixture) {
+	insert := f.draft()
+	insert.Deadline = time.Minute
+	f.land(insert)
+	f.land(persistence.Cancel{Run: insert.Run})
+	if changed := f.land(persistence.Retry{Run: insert.Run}).Changed; changed.Deadline != nil {
+		f.Errorf("the deadline is %s, want none", changed.Deadline)
+	}
 }
 
 func retryOfUnstarted(f *fixture) {

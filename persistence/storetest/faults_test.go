@@ -68,6 +68,13 @@ var faults = []fault{
 		w.ID = workflow.NewRunID().String()
 	})},
 	{"claims take what must run alone", "claim/only a solo claim takes runs that must run alone", edited(func(w *persistence.Claim) { w.Solo = true })},
+	{"limits are ignored", "limited/no more run at once than the global limit, whoever has them", unlimited},
+	{"limits of keys are ignored", "turns/no more run at once with a key than its limit", unlimited},
+	{"keys do not take turns", "turns/keys take turns across claims", unlimited},
+	{"rates are ignored", "limited/no more begin than the rate lets", unlimited},
+	{"pauses are ignored", "limited/takes nothing while the queue is paused", unlimited},
+	{"keys are lost", "turns/keys take turns across claims", edited(func(w *persistence.Insert) { w.LimitKey = new("") })},
+	{"pauses are forgotten", "queues/pausing reports whether it changed anything", func(store *memory.Store) persistence.Store { return restless{store} }},
 	{"due times are ignored", "claim/leaves runs that are not due, whatever their priority", edited(func(w *persistence.Insert) { w.Due = time.Time{} })},
 	{"delays are ignored", "advance/gives a run back until its backoff is over", edited(func(w *persistence.Advance) { w.Delay = 0 })},
 
@@ -75,6 +82,9 @@ var faults = []fault{
 	{"ids ignore the input", "insert/the same id with another input or workflow conflicts", edited(func(w *persistence.Insert) { w.InputHash = [32]byte{} })},
 	{"keys are ignored", "key/an unfinished run with the key and input is attached to", edited(func(w *persistence.Insert) { w.Key = "" })},
 	{"keys are shared by workflows", "key/belongs to one workflow", edited(func(w *persistence.Insert) { w.Workflow = flow })},
+
+	{"bulk inserts are torn", "bulk/a conflict keeps all from being added and is named", func(store *memory.Store) persistence.Store { return piecemeal{store} }},
+	{"bulk inserts come from behind", "bulk/attaches to the runs that have an id or a key", func(store *memory.Store) persistence.Store { return backward{store} }},
 
 	{"facts are lost", "advance/history keeps facts, times and owners", entryEdited(func(entry *persistence.Entry) { entry.Facts = nil })},
 	{"equal facts are one", "advance/history keeps facts, times and owners", entryEdited(func(entry *persistence.Entry) {
@@ -101,6 +111,16 @@ var faults = []fault{
 	{"a takeover is not told of", "takeover/a boot that is declared dead leaves a record", func(store *memory.Store) persistence.Store { return discreet{store} }},
 	{"a takeover is followed by who claims only", "takeover/the first claim and the first checkpoint are noted", func(store *memory.Store) persistence.Store { return hasty{store} }},
 	{"pages repeat their first run", "read/pages join up while runs are added", func(store *memory.Store) persistence.Store { return stuck{store} }},
+}
+
+// unlimited is a store whose claims keep to no limits.
+var unlimited = edited(func(w *persistence.Claim) { w.Limited = false })
+
+// restless is a store that takes no pauses.
+type restless struct{ *memory.Store }
+
+func (restless) PauseQueue(_ context.Context, name string, _ bool) (persistence.QueueSettings, bool, error) {
+	return persistence.QueueSettings{Name: name}, false, nil
 }
 
 // faulty is a store whose commits go wrong.
@@ -275,6 +295,35 @@ func disorderly(store *memory.Store) persistence.Store {
 		}
 		return verdicts, err
 	}}
+}
+
+// piecemeal adds runs one by one.
+type piecemeal struct{ *memory.Store }
+
+func (s piecemeal) InsertAll(ctx context.Context, inserts []persistence.Insert) ([]persistence.Inserted, error) {
+	list := make([]persistence.Inserted, len(inserts))
+	for i, insert := range inserts {
+		one, err := s.Store.InsertAll(ctx, []persistence.Insert{insert})
+		if refusal, ok := errors.AsType[*workflow.StartError](err); ok {
+			refusal.Index = i
+		}
+		if err != nil {
+			return nil, err
+		}
+		list[i] = one[0]
+	}
+	return list, nil
+}
+
+// backward adds the last run first.
+type backward struct{ *memory.Store }
+
+func (s backward) InsertAll(ctx context.Context, inserts []persistence.Insert) ([]persistence.Inserted, error) {
+	inserts = slices.Clone(inserts)
+	slices.Reverse(inserts)
+	list, err := s.Store.InsertAll(ctx, inserts)
+	slices.Reverse(list)
+	return list, err
 }
 
 // undead takes no notice of boots that leave.

@@ -67,7 +67,7 @@ type story struct {
 
 func stories() []story {
 	return slices.Concat(
-		insertStories, keyStories, claimStories, backlogStories, advanceStories, fenceStories,
+		insertStories, keyStories, bulkStories, claimStories, queueStories, limitedStories, turnStories, backlogStories, advanceStories, fenceStories,
 		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories,
 		scheduleStories,
 		readStories, retentionStories, batchStories, concurrencyStories, restartStories,

@@ -40,12 +40,16 @@ type Engine struct {
 	AgentList []workflow.Agent
 	// Deliveries are what whoever attaches gets.
 	Deliveries []workflow.Delivery
+	// QueueList is what Queues answers with.
+	QueueList []workflow.Queue
 	// Tree is what ActorTree answers with.
 	Tree *messages.Actor
 	// MemberList is what Members answers with.
 	MemberList []*messages.Member
 	// TakeoverList is what Takeovers answers with, up to its limit.
 	TakeoverList []*messages.Takeover
+	// KeyList is what Keys, AddKey, UseKey and RemoveKey answer with.
+	KeyList []*messages.NodeKeys
 	// ScheduleList is what Schedules answers with; calls change it.
 	ScheduleList []workflow.Schedule
 	// NotReady is what Ready answers with.
@@ -56,6 +60,7 @@ type Engine struct {
 	starts       []workflow.StartRequest
 	sent         []Sent
 	acknowledged []string
+	keyChanges   []string
 	changed      chan struct{} // closed when a run changes
 }
 
@@ -114,10 +119,37 @@ func (e *Engine) Acknowledged() []string {
 	return slices.Clone(e.acknowledged)
 }
 
+// KeyChanges returns what was asked of the keys, as "verb key".
+func (e *Engine) KeyChanges() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.keyChanges)
+}
+
 // StartRun implements [server.Engine].
 func (e *Engine) StartRun(_ context.Context, request workflow.StartRequest) (workflow.Pending, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.start(request)
+}
+
+// StartRuns implements [server.Engine].
+func (e *Engine) StartRuns(_ context.Context, requests []workflow.StartRequest) ([]workflow.Pending, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	before := slices.Clone(e.runs)
+	started := make([]workflow.Pending, len(requests))
+	for i, request := range requests {
+		var err error
+		if started[i], err = e.start(request); err != nil {
+			e.runs = before
+			return nil, &workflow.StartError{Index: i, Err: err}
+		}
+	}
+	return started, nil
+}
+
+func (e *Engine) start(request workflow.StartRequest) (workflow.Pending, error) {
 	e.starts = append(e.starts, request)
 	if e.Err != nil {
 		return nil, e.Err
@@ -332,6 +364,31 @@ func (e *Engine) ActorTree(_ context.Context, node string) (*messages.Actor, err
 // Drain implements [server.Engine].
 func (e *Engine) Drain(_ context.Context, node string) (instance string, err error) {
 	return e.member(node)
+}
+
+// Keys implements [server.Engine].
+func (e *Engine) Keys(context.Context) ([]*messages.NodeKeys, error) { return e.KeyList, e.Err }
+
+// AddKey implements [server.Engine].
+func (e *Engine) AddKey(_ context.Context, key string) ([]*messages.NodeKeys, error) {
+	return e.changeKeys("add", key)
+}
+
+// UseKey implements [server.Engine].
+func (e *Engine) UseKey(_ context.Context, fingerprint string) ([]*messages.NodeKeys, error) {
+	return e.changeKeys("use", fingerprint)
+}
+
+// RemoveKey implements [server.Engine].
+func (e *Engine) RemoveKey(_ context.Context, fingerprint string) ([]*messages.NodeKeys, error) {
+	return e.changeKeys("remove", fingerprint)
+}
+
+func (e *Engine) changeKeys(verb, key string) ([]*messages.NodeKeys, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.keyChanges = append(e.keyChanges, verb+" "+key)
+	return e.KeyList, e.Err
 }
 
 // member finds a node by its label or its boot.

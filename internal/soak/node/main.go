@@ -4,10 +4,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -32,6 +35,12 @@ func run() error {
 	ledger := flag.String("ledger", "", "URL that takes effects")
 	claims := flag.Bool("claims", false, "also have the queue claims, with one slot")
 	talk := flag.Bool("talk", false, "find the other nodes, and talk to them")
+	host := flag.String("host", "127.0.0.1", "the address that everything listens at, unless it has one of its own")
+	api := flag.String("http", "", "where clients reach the node")
+	gossip := flag.String("gossip", "", "where the others find the node")
+	actors := flag.String("actors", "", "where the others talk to the node")
+	tlsDir := flag.String("tls-dir", "", "folder of the certificate for the other nodes, needed beyond loopback")
+	gossipKeys := flag.String("gossip-key-file", "", "file of the keys that the nodes share, needed beyond loopback")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -40,15 +49,19 @@ func run() error {
 	if *claims {
 		queues["claims"] = 1
 	}
+	free := net.JoinHostPort(*host, "0")
 	config := singularity.Config{DatabaseURL: *database, Queues: queues}
 	if *talk {
-		config.Cluster = &singularity.Cluster{Gossip: "127.0.0.1:0", Actors: "127.0.0.1:0"}
+		config.Cluster = &singularity.Cluster{
+			Gossip: cmp.Or(*gossip, free), Actors: cmp.Or(*actors, free), TLSDir: *tlsDir, GossipKeyFile: *gossipKeys,
+		}
 	}
 	engine, err := singularity.Open(ctx, config, workflows(*ledger)...)
 	if err != nil {
 		return err
 	}
-	listener, err := server.Listen(ctx, "127.0.0.1:0")
+	// The tests alone reach it, so it needs no TLS and no tokens.
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cmp.Or(*api, free))
 	if err != nil {
 		return err
 	}
@@ -62,9 +75,12 @@ func run() error {
 		case <-serving.Done():
 		}
 	}()
-	serveErr := server.Serve(serving, listener, server.Handler(engine, server.Config{}))
+	serveErr := server.Serve(serving, listener, beside(server.Handler(engine, server.Config{Hosts: []string{*host}})))
 
 	closing, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	return errors.Join(engine.Err(), engine.Close(closing), serveErr)
 }
+
+// beside adds what else is served. Fault tests change it.
+var beside = func(api http.Handler) http.Handler { return api }

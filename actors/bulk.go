@@ -1,0 +1,96 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"singularity/persistence"
+	"singularity/workflow"
+)
+
+// StartRuns implements [workflow.BulkEngine]. The runs are stored without an
+// owner, beside the journal, and the dispatcher claims them like any that wait.
+func (n *Node) StartRuns(ctx context.Context, reqs []workflow.StartRequest) ([]workflow.Pending, error) {
+	inserts, err := n.acceptAll(reqs)
+	if err != nil || len(inserts) == 0 {
+		return nil, err
+	}
+	list, err := n.store.InsertAll(ctx, inserts)
+	if err != nil {
+		if errors.Is(err, workflow.ErrOutcomeUnknown) {
+			n.tellInserted(inserts, make([]persistence.Inserted, len(inserts)))
+		}
+		return nil, fmt.Errorf("start %d runs: %w", len(reqs), err)
+	}
+	n.tellInserted(inserts, list)
+	pending := make([]workflow.Pending, len(list))
+	for i, inserted := range list {
+		pending[i] = &pendingRun{node: n, id: inserted.Run, attached: inserted.Attached}
+	}
+	return pending, nil
+}
+
+// acceptAll checks starts and makes their inserts.
+func (n *Node) acceptAll(reqs []workflow.StartRequest) ([]persistence.Insert, error) {
+	if len(reqs) > workflow.MaxStarts {
+		return nil, workflow.Invalidf("runs", "are %d; expected at most %d at a time", len(reqs), workflow.MaxStarts)
+	}
+	var (
+		inserts = make([]persistence.Insert, len(reqs))
+		places  = make(map[workflow.RunID]int, len(reqs))
+		first   = workflow.NewRunID()
+	)
+	for i, req := range reqs {
+		if req.ID.IsZero() {
+			req.ID = first.Offset(i)
+		}
+		insert, err := n.acceptStored(req)
+		if before, twice := places[req.ID]; err == nil && twice {
+			err = workflow.Invalidf("id", "is %s, as that of start %d; expected one of its own", req.ID, before)
+		}
+		if err != nil {
+			return nil, &workflow.StartError{Index: i, Err: err}
+		}
+		inserts[i], places[req.ID] = insert, i
+	}
+	return inserts, nil
+}
+
+// acceptStored makes the insert of one start that is to wait in the store.
+func (n *Node) acceptStored(req workflow.StartRequest) (persistence.Insert, error) {
+	m, _, err := n.accept(req)
+	switch {
+	case err != nil:
+		return persistence.Insert{}, err
+	case m.launch.program.Durability == workflow.Ephemeral:
+		return persistence.Insert{}, workflow.Invalid("workflow", "is ephemeral: many runs are started in the store, where it has none")
+	case storedText(m.insert.Key) != m.insert.Key:
+		return persistence.Insert{}, workflow.Invalid("key", "as the workflow makes it of the input is not text: it holds a zero byte or is not UTF-8")
+	}
+	return m.insert, nil
+}
+
+// tellInserted lets the dispatcher know once of each queue that has new runs,
+// and when the first of those is due that are not yet.
+func (n *Node) tellInserted(inserts []persistence.Insert, list []persistence.Inserted) {
+	later := map[string]time.Duration{}
+	due := map[string]bool{}
+	for i, inserted := range list {
+		queue := inserts[i].Queue
+		switch next, known := later[queue]; {
+		case inserted.Attached:
+		case inserted.Wait <= 0:
+			due[queue] = true
+		case !known || inserted.Wait < next:
+			later[queue] = inserted.Wait
+		}
+	}
+	for queue := range due {
+		n.tellDispatcher(released{queue: queue})
+	}
+	for queue, delay := range later {
+		n.tellDispatcher(released{queue: queue, delay: delay})
+	}
+}

@@ -1,0 +1,133 @@
+package soak
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestStarvedNodeIsNotTakenForDead starves one of three nodes under load, while
+// another one is killed again and again.
+func TestStarvedNodeIsNotTakenForDead(t *testing.T) {
+	t.Parallel()
+	for _, way := range waysToStarve(t) {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, "starvation "+way.name+", nodes that talk")
+			c.talking = true
+			c.starveOne(way.starve)
+		})
+	}
+}
+
+type wayToStarve struct {
+	name   string
+	starve func(*node) (starvation, error)
+}
+
+// waysToStarve are a quota of the kernel's, where we may set one, and signals:
+// in full both of them.
+func waysToStarve(t *testing.T) []wayToStarve {
+	bySignals := wayToStarve{"by signals", starveBySignals}
+	byQuota := wayToStarve{"by a quota", starveByQuota}
+	group, err := newCPUGroup(fmt.Sprintf("soak-trial-%d", rand.Uint32()))
+	if err != nil {
+		t.Logf("nodes are starved by signals only: %v", err)
+		return []wayToStarve{bySignals}
+	}
+	if err := group.remove(); err != nil {
+		t.Fatal(err)
+	}
+	if *full {
+		return []wayToStarve{byQuota, bySignals}
+	}
+	return []wayToStarve{byQuota}
+}
+
+func (c *cluster) starveOne(starve func(*node) (starvation, error)) {
+	c.t.Helper()
+	c.launchSome(3)
+	c.awaitStreams()
+	judges := 1
+	if *full {
+		judges = 2
+	}
+	starved := c.living()[0]
+	var killed []int
+	c.begin()
+	load := c.startLoad(usualLoad())
+	s, err := starve(starved)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	end := sync.OnceFunc(func() {
+		if err := s.end(); err != nil {
+			c.t.Errorf("end the starvation of node %d: %v", starved.pid(), err)
+		}
+	})
+	c.t.Cleanup(end)
+	began, used := time.Now(), processTime(starved.pid())
+	c.awaitJudges(nil, 3) // which takes longer than a lease lasts
+	var takeovers []time.Duration
+	for range often(1, 10) {
+		others := slices.DeleteFunc(c.living(), func(n *node) bool { return n == starved })
+		victim := others[rand.N(len(others))]
+		c.awaitJudges(victim, judges)
+		killed = append(killed, victim.pid())
+		takeovers = append(takeovers, c.killInStep(victim))
+		c.launch()
+	}
+	lasted := time.Since(began).Seconds()
+	share := (processTime(starved.pid()) - used).Seconds() / lasted
+	waits, err := s.throttled()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	end()
+	load.stop()
+	c.verdict.Faults = len(takeovers)
+	c.verdict.Times["kill_to_next_checkpoint"] = percentilesOf(takeovers)
+	c.verdict.Figures["processors_of_the_starved_node"] = figureOf(share)
+	c.verdict.Counts["times_throttled"] = waits
+	c.settle()
+	c.noteTakeovers()
+	c.judgeDeaths(killed)
+	if least := int(lasted); waits < least {
+		c.invalidly("the node was throttled %d times, expected at least %d", waits, least)
+	}
+	if share > mostStarved {
+		c.invalidly("the starved node had %.3f processors, expected at most %.2f", share, mostStarved)
+	}
+	c.conclude()
+}
+
+// mostStarved is how much of a processor a starved node may have had: signals let
+// it have a twentieth of each of two, and never in time.
+const mostStarved = 0.15
+
+// deathsOfLiving are those of processes that were not killed, and of them those
+// whose leases were over on the database's clock.
+const deathsOfLiving = `
+SELECT count(*), count(*) FILTER (WHERE ended_by = 'lapsed' AND lease_until <= ended_at)
+FROM singularity.node_leases
+WHERE ended_by IN ('crashed', 'lapsed') AND pid <> ALL ($1)`
+
+// judgeDeaths expects that nobody was declared dead but who was killed, or had
+// lost its lease.
+func (c *cluster) judgeDeaths(killed []int) {
+	c.t.Helper()
+	var deaths, lapses int
+	if err := c.audit.pool.QueryRow(c.t.Context(), deathsOfLiving, killed).Scan(&deaths, &lapses); err != nil {
+		c.t.Fatal(err)
+	}
+	c.verdict.Counts["leases_lost_by_living"] = lapses
+	if deaths > lapses {
+		c.brokenly("%d nodes were declared dead that were alive and had a lease", deaths-lapses)
+	}
+	if declared := c.declaredDead(); declared != len(killed)+deaths {
+		c.brokenly("%d nodes were declared dead; expected the %d that were killed, and %d that lost their lease", declared, len(killed), deaths)
+	}
+}

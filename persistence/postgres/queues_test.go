@@ -1,0 +1,199 @@
+package postgres_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"singularity/persistence"
+	"singularity/persistence/postgres"
+	"singularity/workflow"
+)
+
+func limitedClaim(boot persistence.BootID, limit int) persistence.Claim {
+	return persistence.Claim{
+		ID: workflow.NewRunID().String(), Boot: boot, Queue: "default", Limit: limit, Limited: true,
+		Known: []persistence.Definition{{Workflow: "order", Version: 1}},
+	}
+}
+
+func join(t *testing.T, store *opened, boot persistence.BootID) {
+	t.Helper()
+	if err := store.Join(t.Context(), persistence.Boot{ID: boot, Instance: string(boot)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// waiting inserts a run that waits in the usual queue.
+func waiting(t *testing.T, store *opened, input string) {
+	t.Helper()
+	insert := persistence.Insert{
+		Run: workflow.NewRunID(), Workflow: "order", Version: 1, Step: "reserve", Queue: "default", Input: []byte(input),
+	}
+	if verdict := commit(t, store, insert); verdict.Err != nil {
+		t.Fatal(verdict.Err)
+	}
+}
+
+func commit(t *testing.T, store *opened, write persistence.Write) persistence.Verdict {
+	t.Helper()
+	verdicts, err := store.Commit(t.Context(), []persistence.Write{write})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return verdicts[0]
+}
+
+// A node that is paused in the middle of a claim holds the row of its queue.
+func TestLimitedClaimDoesNotWaitForAnother(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	join(t, store, "a")
+	if _, err := store.SetQueue(t.Context(), "default", workflow.QueueChange{GlobalLimit: new(1)}); err != nil {
+		t.Fatal(err)
+	}
+	waiting(t, store, `{}`)
+	tx, err := store.outside(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT FROM queues WHERE name = 'default' FOR NO KEY UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	verdict := commit(t, store, limitedClaim("a", 1))
+	if took := time.Since(began); !verdict.Held || len(verdict.Activations) != 0 || took > 500*time.Millisecond {
+		t.Errorf("held %t, %d runs after %s; want it held at once", verdict.Held, len(verdict.Activations), took)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if verdict := commit(t, store, limitedClaim("a", 1)); verdict.Held || len(verdict.Activations) != 1 {
+		t.Errorf("held %t, %d runs afterwards", verdict.Held, len(verdict.Activations))
+	}
+}
+
+// Whoever is about to end a run that waits has its row.
+func TestLimitedClaimPassesOverRunsThatSomebodyHolds(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	join(t, store, "a")
+	if _, err := store.SetQueue(t.Context(), "default", workflow.QueueChange{KeyPath: new("k")}); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		waiting(t, store, `{"k":"a"}`)
+	}
+	tx, err := store.outside(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT FROM workflow_runs ORDER BY id LIMIT 1 FOR NO KEY UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	began, taken := time.Now(), 0
+	var verdict persistence.Verdict
+	for range 5 {
+		verdict = commit(t, store, limitedClaim("a", 2))
+		taken += len(verdict.Activations)
+	}
+	if took := time.Since(began); taken == 0 && verdict.Wait == 0 || took > time.Second {
+		t.Errorf("%d runs were taken after %s, to go on in %s", taken, took, verdict.Wait)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		taken += len(commit(t, store, limitedClaim("a", 2)).Activations)
+	}
+	if taken != 3 {
+		t.Errorf("%d runs were taken, want all 3", taken)
+	}
+}
+
+func TestChangesOfQueuesReachOtherNodes(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	heard := make(chan struct{}, 10)
+	store.Listen(persistence.Listener{QueuesChanged: func() { heard <- struct{}{} }})
+	join(t, store, "a")
+	other := openAt(t, postgres.Config{URL: store.url, LeaseTerm: longTerm})
+	version := func() int64 {
+		t.Helper()
+		renewal, err := store.Renew(t.Context(), "a", persistence.Status{State: persistence.NodeAlive})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return renewal.Queues
+	}
+	before := version()
+	for name, change := range map[string]func() error{
+		"set": func() error {
+			_, err := other.SetQueue(t.Context(), "default", workflow.QueueChange{GlobalLimit: new(7)})
+			return err
+		},
+		"pause": func() error {
+			_, _, err := other.PauseQueue(t.Context(), "reports", true)
+			return err
+		},
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-heard:
+		case <-time.After(5 * time.Second):
+			t.Errorf("%s: the other node was not told", name)
+		}
+		if after := version(); after == before {
+			t.Errorf("%s: the renewal says %d, as before", name, after)
+		} else {
+			before = after
+		}
+	}
+	if _, changed, err := other.PauseQueue(t.Context(), "reports", true); err != nil || changed || version() != before {
+		t.Errorf("pausing again: changed %t, %v, or the renewal says so", changed, err)
+	}
+	settings, err := store.QueueSettings(t.Context())
+	if err != nil || len(settings) != 2 || settings[0].GlobalLimit != 7 || settings[1].PausedAt == nil {
+		t.Errorf("settings %+v, %v", settings, err)
+	}
+}
+
+// Runs that begin by the thousand, of keys by the thousand, share a queue to the
+// run.
+func TestAThousandKeysTakeTurns(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	join(t, store, "a")
+	const keys, rounds = 1000, 5
+	if _, err := store.SetQueue(t.Context(), "default", workflow.QueueChange{KeyPath: new("k"), KeyLimit: new(100)}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := store.outside(t).Exec(t.Context(), `
+		INSERT INTO workflow_runs (id, workflow, version, input_hash, state, queue, priority, due_at, sort_key, step, limit_key, created_at, updated_at)
+		SELECT gen_random_uuid(), 'order', 1, ''::bytea, 'available', 'default', 0, now(), now(), 'reserve', 'tenant ' || n % $1::integer, now(), now()
+		FROM generate_series(1, $2::integer) AS n
+		UNION ALL
+		SELECT gen_random_uuid(), 'order', 1, ''::bytea, 'available', 'default', 0, now(), now() - interval '1 hour', 'reserve', 'tenant 0', now(), now()
+		FROM generate_series(1, 10000) AS n`, keys, 10*keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began, claims := map[string]int{}, 0
+	for taken := 0; taken < keys*rounds; claims++ {
+		activations := commit(t, store, limitedClaim("a", 50)).Activations
+		if len(activations) == 0 {
+			t.Fatalf("nothing was taken after %d runs", taken)
+		}
+		taken += len(activations)
+		for _, activation := range activations {
+			began[activation.Run.LimitKey]++
+		}
+	}
+	for key := range keys {
+		if got := began[fmt.Sprintf("tenant %d", key)]; got != rounds {
+			t.Errorf("%d runs of tenant %d began, want %d", got, key, rounds)
+		}
+	}
+}

@@ -292,7 +292,7 @@ func claimDisjoint(f *fixture) {
 func claimBeforeDeadline(f *fixture) {
 	ahead, over, none := f.draft(), f.draft(), f.draft()
 	ahead.Deadline = time.Hour
-	over.Due, over.Deadline = time.Now().Add(-time.Hour), time.Minute
+	over.Due, over.Deadline = f.now().Add(-time.Hour), time.Minute
 	f.commit(ahead, over, none)
 	for _, got := range f.take(f.join("a"), 3) {
 		left := got.Left.Round(time.Minute)

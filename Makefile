@@ -29,7 +29,7 @@ race: ## Run the tests of what is concurrent under the race detector
 	@tools/setup gcc postgres pgbouncer libfaketime # the race detector links against the C library, so it needs its headers too
 	CGO_ENABLED=1 GORACE="suppressions=$(CURDIR)/tools/race.suppressions" go test -race $(CONCURRENT)
 
-soak: ## Repeat each fault of nodes that share a Postgres for an hour; SOAK_FLAGS adds flags such as -run Killed or -soak.repeats 3
+soak: ## Repeat each fault of nodes that share a Postgres, for an hour and a half; SOAK_FLAGS adds flags such as -run Killed or -soak.repeats 3
 	@tools/setup postgres iproute2 nftables
 	go test ./internal/soak -count=1 -v -parallel 1 -timeout 6h -soak.full -soak.report $(CURDIR)/benchmarks/soak.json $(SOAK_FLAGS)
 

@@ -34,6 +34,7 @@ type Store interface {
 	Agents
 	Tokens
 	Queues
+	Schedules
 	Close() error
 }
 

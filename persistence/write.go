@@ -16,8 +16,8 @@ type Write interface {
 
 // Verdict is what became of one write.
 type Verdict struct {
-	// Err is nil when the write landed. It is ErrFenced, or an error of package
-	// workflow: ErrRunNotFound, ErrWrongState, *KeyConflictError.
+	// Err is nil when the write landed. It is ErrFenced, ErrSlotTaken, or an error
+	// of package workflow: ErrRunNotFound, ErrWrongState, *KeyConflictError.
 	Err error
 	// Existing is the run that an Insert found in its place and attached to;
 	// nothing was inserted.
@@ -54,7 +54,8 @@ type Activation struct {
 // Insert adds a run. When a run with the same id, workflow and input hash is
 // there already, or an unfinished or completed one with the same key and input
 // hash, the verdict names that one and nothing changes. The same id or key
-// with another input is a *workflow.KeyConflictError.
+// with another input is a *workflow.KeyConflictError, the same slot of a
+// schedule ErrSlotTaken.
 //
 // With Unique it is the holder of the unique key that is in the way instead of
 // the one with the same key. If the insert is to replace it and it has not begun,

@@ -46,6 +46,8 @@ var sentinels = []struct {
 	{workflow.ErrUnknownWorkflow, connect.CodeNotFound, messages.ErrorDetail_REASON_UNKNOWN_WORKFLOW},
 	{workflow.ErrRunNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_RUN_NOT_FOUND},
 	{workflow.ErrAgentNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_AGENT_NOT_FOUND},
+	{workflow.ErrScheduleNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_SCHEDULE_NOT_FOUND},
+	{workflow.ErrScheduleExists, connect.CodeAlreadyExists, messages.ErrorDetail_REASON_SCHEDULE_EXISTS},
 	{workflow.ErrActorNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_ACTOR_NOT_FOUND},
 	{workflow.ErrUnreachable, connect.CodeUnavailable, messages.ErrorDetail_REASON_UNREACHABLE},
 	{workflow.ErrNoReply, connect.CodeDeadlineExceeded, messages.ErrorDetail_REASON_NO_REPLY},

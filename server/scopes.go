@@ -45,6 +45,13 @@ var scopes = map[string]persistence.TokenScope{
 	messagesconnect.QueueServiceResumeQueueProcedure: persistence.ScopeAdmin,
 	messagesconnect.QueueServiceSetQueueProcedure:    persistence.ScopeAdmin,
 
+	messagesconnect.ScheduleServiceListSchedulesProcedure:   persistence.ScopeRead,
+	messagesconnect.ScheduleServiceCreateScheduleProcedure:  persistence.ScopeRun,
+	messagesconnect.ScheduleServiceDeleteScheduleProcedure:  persistence.ScopeRun,
+	messagesconnect.ScheduleServicePauseScheduleProcedure:   persistence.ScopeRun,
+	messagesconnect.ScheduleServiceResumeScheduleProcedure:  persistence.ScopeRun,
+	messagesconnect.ScheduleServiceTriggerScheduleProcedure: persistence.ScopeRun,
+
 	messagesconnect.ClusterServiceListMembersProcedure:   persistence.ScopeRead,
 	messagesconnect.ClusterServiceListTakeoversProcedure: persistence.ScopeRead,
 	messagesconnect.ClusterServiceDrainNodeProcedure:     persistence.ScopeAdmin,

@@ -59,6 +59,16 @@ type Engine interface {
 	AttachAgent(ctx context.Context, name string) (<-chan workflow.Delivery, error)
 	// AcknowledgeMessage marks a delivered message as done.
 	AcknowledgeMessage(ctx context.Context, agent, messageID string) error
+	// Schedules lists all schedules by name, each with so many of its next slots.
+	Schedules(ctx context.Context, next int) ([]workflow.Schedule, error)
+	// CreateSchedule adds a schedule, unless there is another one of the name.
+	CreateSchedule(ctx context.Context, spec workflow.ScheduleSpec) (workflow.Schedule, error)
+	// DeleteSchedule ends a schedule.
+	DeleteSchedule(ctx context.Context, name string) error
+	// PauseSchedule keeps a schedule from firing, or lets it go on.
+	PauseSchedule(ctx context.Context, name string, paused bool) (workflow.Schedule, error)
+	// TriggerSchedule starts a run of a schedule now.
+	TriggerSchedule(ctx context.Context, name string, id workflow.RunID) (workflow.Pending, error)
 	// ActorTree reads the tree of supervisors and actors of a node, by its label,
 	// its boot or the address of its actors; empty is the engine's own.
 	ActorTree(ctx context.Context, node string) (*messages.Actor, error)
@@ -145,6 +155,7 @@ func routes(engine Engine, options connect.HandlerOption) map[string]http.Handle
 	serve(messagesconnect.NewActorServiceHandler(actorService{engine}, options))
 	serve(messagesconnect.NewAgentServiceHandler(agentService{engine}, options))
 	serve(messagesconnect.NewQueueServiceHandler(queueService{engine}, options))
+	serve(messagesconnect.NewScheduleServiceHandler(scheduleService{engine}, options))
 	serve(messagesconnect.NewClusterServiceHandler(clusterService{engine}, options))
 	return routes
 }

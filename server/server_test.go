@@ -122,6 +122,13 @@ func engineWithAll() *servertest.Engine {
 			{InstanceId: "node-1", Hostname: "host", Pid: 4711, Status: "online", Load: 3, CapabilitiesJson: `{"llm":true}`,
 				LastHeartbeat: timestamppb.New(later), CreatedAt: timestamppb.New(servertest.Epoch), Version: "v1.2.3", Boot: "b1"},
 		},
+		ScheduleList: []workflow.Schedule{
+			{ScheduleSpec: workflow.ScheduleSpec{Name: "idle", Workflow: "greet", Cron: "@every 90s", TimeZone: "UTC", Queue: "default",
+				CatchUp: workflow.CatchUpAll, Overlap: workflow.OverlapSkip}, PausedAt: &later, LastError: "no ink", CreatedAt: servertest.Epoch, UpdatedAt: later},
+			{ScheduleSpec: workflow.ScheduleSpec{Name: "nightly", Workflow: "greet", Cron: "30 2 * * *", TimeZone: "Europe/Berlin",
+				Input: json.RawMessage(`{"name":"Ada"}`), Queue: "metrics", Priority: 3, CatchUp: workflow.CatchUpSkip, Overlap: workflow.OverlapAllow},
+				LastSlot: &servertest.Epoch, LastRun: workflow.RunID{0x01, 0x93}, NextSlot: &later, CreatedAt: servertest.Epoch, UpdatedAt: servertest.Epoch},
+		},
 		TakeoverList: []*messages.Takeover{
 			{Boot: "b0", InstanceId: "node-0", Judge: "b1", DetectedBy: "gossip", Ground: "lapsed",
 				SuspectedAt: timestamppb.New(servertest.Epoch), DeclaredAt: timestamppb.New(later), Released: 3, Quarantined: 1,
@@ -211,6 +218,14 @@ func TestResponses(t *testing.T) {
 		{"set_queue", "QueueService/SetQueue", `{"name": "metrics", "nodeLimit": 1, "globalLimit": 2, "keyPath": "tenant", "keyLimit": 3, "rate": 4.5, "burst": 6, "keyRate": 7.5, "keyBurst": 8, "retainCompletedSeconds": 90, "retainFailedSeconds": 7776000}`},
 		{"set_queue_some", "QueueService/SetQueue", `{"name": "default", "rate": 0, "burst": 0, "keyPath": ""}`},
 		{"set_queue_bad_name", "QueueService/SetQueue", `{"globalLimit": 2}`},
+		{"list_schedules", "ScheduleService/ListSchedules", `{"next": 2}`},
+		{"create_schedule", "ScheduleService/CreateSchedule", `{"spec": {"name": "hourly", "workflow": "greet", "cron": "@hourly", "inputJson": "{}", "priority": 3}}`},
+		{"create_schedule_taken", "ScheduleService/CreateSchedule", `{"spec": {"name": "nightly", "workflow": "greet", "cron": "@hourly"}}`},
+		{"delete_schedule", "ScheduleService/DeleteSchedule", `{"name": "nightly"}`},
+		{"delete_schedule_unknown", "ScheduleService/DeleteSchedule", `{"name": "weekly"}`},
+		{"pause_schedule", "ScheduleService/PauseSchedule", `{"name": "nightly"}`},
+		{"resume_schedule", "ScheduleService/ResumeSchedule", `{"name": "nightly"}`},
+		{"trigger_schedule", "ScheduleService/TriggerSchedule", `{"name": "nightly", "runId": "01960000-0000-0000-0000-000000000000"}`},
 		{"list_agents", "AgentService/ListAgents", `{}`},
 		{"acknowledge", "AgentService/Acknowledge", `{"agent": "scribe", "messageId": "m1"}`},
 	}

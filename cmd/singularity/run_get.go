@@ -50,6 +50,11 @@ func (c *cli) printRun(message *messages.Run) error {
 		} else {
 			t.optional("REASON", run.Reason)
 		}
+		if run.Slot != nil {
+			t.row("SCHEDULE", fmt.Sprintf("%s (slot %s)", run.Schedule, cell(run.Slot)))
+		} else {
+			t.optional("SCHEDULE", run.Schedule)
+		}
 		t.optional("CREATED", cell(run.CreatedAt))
 		t.optional("STARTED", cell(run.StartedAt))
 		t.optional("FINISHED", cell(run.FinishedAt))

@@ -74,4 +74,7 @@ func (s *Store) forget(r *run) {
 	s.unindex(r)
 	delete(s.runs, r.ID)
 	delete(s.results, r.ID)
+	if r.Slot != nil {
+		delete(s.slots, slotKeyOf(r.Schedule, *r.Slot))
+	}
 }

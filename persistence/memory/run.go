@@ -40,6 +40,16 @@ type line struct {
 // holding is a key in use.
 type holding struct{ workflow, key string }
 
+// slotKey is a slot of a schedule.
+type slotKey struct {
+	schedule string
+	micros   int64
+}
+
+func slotKeyOf(schedule string, slot time.Time) slotKey {
+	return slotKey{schedule, slot.UnixMicro()}
+}
+
 // holdsKey reports whether another run with r's key is refused.
 func (r *run) holdsKey() bool {
 	return r.Key != "" && r.unique == nil && r.State != workflow.Failed && r.State != workflow.Cancelled && r.State != workflow.Quarantined

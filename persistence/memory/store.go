@@ -32,6 +32,9 @@ type Store struct {
 	tokens  map[string]persistence.Token
 	ended   map[persistence.BootID]*takeover // boots that were declared dead
 	queues  map[string]*queue                // that operators said anything of
+
+	schedules map[string]workflow.Schedule
+	slots     map[slotKey]bool // that have their run
 }
 
 var _ persistence.Store = (*Store)(nil)
@@ -51,6 +54,9 @@ func New() *Store {
 		tokens:  map[string]persistence.Token{},
 		ended:   map[persistence.BootID]*takeover{},
 		queues:  map[string]*queue{},
+
+		schedules: map[string]workflow.Schedule{},
+		slots:     map[slotKey]bool{},
 	}
 }
 

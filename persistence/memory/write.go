@@ -32,6 +32,13 @@ func (s *Store) insert(w persistence.Insert, at time.Time) persistence.Verdict {
 		}
 		return s.attached(holder)
 	}
+	if !w.Slot.IsZero() {
+		slot := slotKeyOf(w.Schedule, w.Slot)
+		if s.slots[slot] {
+			return refused(persistence.ErrSlotTaken)
+		}
+		s.slots[slot] = true
+	}
 	r := &run{
 		Run: workflow.Run{
 			ID: w.Run, Workflow: w.Workflow, Version: w.Version, State: workflow.Available,

@@ -145,6 +145,9 @@ func (c *commit) queueInserts() error {
 	for _, w := range c.inserts {
 		places[w.write.Run] = w.place
 		c.verdicts[w.place].Err = errInTheWay
+		if !w.write.Slot.IsZero() {
+			c.verdicts[w.place].Err = persistence.ErrSlotTaken
+		}
 	}
 	queue := func(inserts []placed[persistence.Insert]) error { return c.queueRuns(inserts, places) }
 	if slices.ContainsFunc(c.inserts, isUnique) {

@@ -145,6 +145,8 @@ func (t *tx) existing(w persistence.Insert) (persistence.Verdict, error) {
 	switch {
 	case err != nil:
 		return persistence.Verdict{}, err
+	case run == nil && !w.Slot.IsZero():
+		return refused(persistence.ErrSlotTaken), nil
 	case run == nil:
 		return persistence.Verdict{}, errNothingInTheWay
 	case run.Workflow != w.Workflow || !bytes.Equal(hash, w.InputHash[:]):

@@ -54,6 +54,9 @@ var faults = []fault{
 	{"cancelling ends what has ended", "states/each write does to each state what it must and no more", cancellingAll},
 	{"contexts are ignored", "batch/one that was cancelled before leaves nothing", deaf},
 
+	{"two fire a schedule at once", "schedules/many that fire at once fire each slot once", func(store *memory.Store) persistence.Store { return unlocked{store} }},
+	{"a slot gets a second run", "schedules/a slot has one run", edited(func(w *persistence.Insert) { w.Slot = w.Slot.Add(time.Duration(w.Run[15]) * time.Second) })},
+
 	{"a claim is given to two", "claim/concurrent claims never share a run", generous},
 	{"claims are out of order", "claim/goes by due time plus a minute for each priority, then by id", disorderly},
 	{"claims take unknown versions", "claim/leaves unknown workflows and versions", edited(func(w *persistence.Claim) {
@@ -431,4 +434,20 @@ type stuck struct{ *memory.Store }
 func (s stuck) Runs(ctx context.Context, filter workflow.Filter) (workflow.Page, error) {
 	filter.Before = workflow.RunID{}
 	return s.Store.Runs(ctx, filter)
+}
+
+// unlocked is a store where somebody else decides on a schedule, too, and knows
+// nothing of the first.
+type unlocked struct{ *memory.Store }
+
+func (u unlocked) FireSchedule(ctx context.Context, name string, decide persistence.Decide) (persistence.ScheduleView, bool, error) {
+	return u.Store.FireSchedule(ctx, name, func(view persistence.ScheduleView) (persistence.ScheduleDecision, error) {
+		decision, err := decide(view)
+		other, _ := decide(view)
+		for i := range other.Runs {
+			other.Runs[i].Slot = other.Runs[i].Slot.Add(time.Microsecond)
+		}
+		decision.Runs = append(decision.Runs, other.Runs...)
+		return decision, err
+	})
 }

@@ -229,7 +229,7 @@ func limitedNotDue(f *fixture) {
 		var batch []persistence.Write
 		for priority := range 10 {
 			later := f.ofKey("a")
-			later.Priority, later.Due = priority, time.Now().Add(time.Minute)
+			later.Priority, later.Due = priority, f.now().Add(time.Minute)
 			batch = append(batch, later)
 		}
 		last := f.ofKey("a")

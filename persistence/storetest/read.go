@@ -69,7 +69,7 @@ func runsFiltered(f *fixture) {
 	drafts := f.drafts(4)
 	drafts[0].Workflow, drafts[0].Key = "refund", "k"
 	drafts[1].Queue, drafts[1].Key = "metrics", "k"
-	drafts[2].Due = time.Now().Add(time.Hour)
+	drafts[2].Due = f.now().Add(time.Hour)
 	f.commit(drafts[0], drafts[1], drafts[2], drafts[3])
 	f.land(persistence.Cancel{Run: drafts[3].Run})
 	id := func(i int) workflow.RunID { return drafts[i].Run }

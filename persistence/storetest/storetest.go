@@ -17,6 +17,8 @@ import (
 type Config struct {
 	// Open returns a store on a fresh database and sees to its end.
 	Open func(t testing.TB) persistence.Store
+	// Ahead is by how much the clock of the stores is ahead of the test's.
+	Ahead time.Duration
 	// Reopen ends a store that Open returned and opens its database again, as a
 	// node does that starts after a crash. Nil for stores that keep nothing.
 	Reopen func(t testing.TB, store persistence.Store) persistence.Store
@@ -68,6 +70,7 @@ func stories() []story {
 		insertStories, keyStories, uniqueStories, contestStories, bulkStories, claimStories, queueStories, limitedStories, turnStories,
 		backlogStories, advanceStories, fenceStories,
 		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories,
+		scheduleStories,
 		readStories, retentionStories, batchStories, concurrencyStories, restartStories,
 	)
 }

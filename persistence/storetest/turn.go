@@ -128,7 +128,7 @@ func turnRounds(f *fixture) {
 
 func turnOrder(f *fixture) {
 	f.set(queue, workflow.QueueChange{KeyPath: new("k")})
-	start := time.Now().Add(-time.Hour)
+	start := f.now().Add(-time.Hour)
 	var order []workflow.RunID
 	var inserts []persistence.Write
 	for _, w := range []struct {

@@ -51,6 +51,8 @@ type Engine struct {
 	TakeoverList []*messages.Takeover
 	// KeyList is what Keys, AddKey, UseKey and RemoveKey answer with.
 	KeyList []*messages.NodeKeys
+	// ScheduleList is what Schedules answers with; calls change it.
+	ScheduleList []workflow.Schedule
 	// NotReady is what Ready answers with.
 	NotReady error
 

@@ -241,6 +241,8 @@ func TestCommands(t *testing.T) {
 		"queue_set_same":           "queue set metrics --limit 10",
 		"queue_set_nothing":        "queue set default",
 		"queue_set_bad_limit":      "queue set default --global-limit 0",
+		"queue_set_retention":      "queue set metrics --retain-completed 90m --retain-failed 90d",
+		"queue_set_bad_retention":  "queue set metrics --retain-failed soon",
 		"queue_set_bad_rate":       "queue set default --key-rate 5",
 		"send":                     `send run/x ping --payload {"n":1}`,
 		"agent_list":               "agent list",

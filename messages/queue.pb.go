@@ -41,7 +41,9 @@ type Queue struct {
 	// How many runs are between two attempts.
 	Retryable int32 `protobuf:"varint,7,opt,name=retryable,proto3" json:"retryable,omitempty"`
 	// For how long the first of those available has been due; absent for none.
-	Oldest        *durationpb.Duration `protobuf:"bytes,8,opt,name=oldest,proto3" json:"oldest,omitempty"`
+	Oldest *durationpb.Duration `protobuf:"bytes,8,opt,name=oldest,proto3" json:"oldest,omitempty"`
+	// How many of its runs run at once on the node that was asked; 0 where none do.
+	Slots         int32 `protobuf:"varint,9,opt,name=slots,proto3" json:"slots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -130,6 +132,13 @@ func (x *Queue) GetOldest() *durationpb.Duration {
 		return x.Oldest
 	}
 	return nil
+}
+
+func (x *Queue) GetSlots() int32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
 }
 
 // QueueSettings are the limits of a queue, and how long it keeps runs. Zero means none.
@@ -735,7 +744,7 @@ var File_singularity_v1_queue_proto protoreflect.FileDescriptor
 
 const file_singularity_v1_queue_proto_rawDesc = "" +
 	"\n" +
-	"\x1asingularity/v1/queue.proto\x12\x0esingularity.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x02\n" +
+	"\x1asingularity/v1/queue.proto\x12\x0esingularity.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x02\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
 	"\tpaused_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bpausedAt\x129\n" +
@@ -744,7 +753,8 @@ const file_singularity_v1_queue_proto_rawDesc = "" +
 	"\arunning\x18\x05 \x01(\x05R\arunning\x12\x1c\n" +
 	"\tscheduled\x18\x06 \x01(\x05R\tscheduled\x12\x1c\n" +
 	"\tretryable\x18\a \x01(\x05R\tretryable\x121\n" +
-	"\x06oldest\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06oldest\"\xd9\x02\n" +
+	"\x06oldest\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06oldest\x12\x14\n" +
+	"\x05slots\x18\t \x01(\x05R\x05slots\"\xd9\x02\n" +
 	"\rQueueSettings\x12\x1d\n" +
 	"\n" +
 	"node_limit\x18\x01 \x01(\x05R\tnodeLimit\x12!\n" +

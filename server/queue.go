@@ -101,6 +101,7 @@ func queueMessage(queue workflow.Queue) *messages.Queue {
 			RetainCompletedSeconds: int32(queue.Settings.RetainCompleted),
 			RetainFailedSeconds:    int32(queue.Settings.RetainFailed),
 		},
+		Slots:     int32(queue.Slots),
 		Available: int32(queue.Available),
 		Running:   int32(queue.Running),
 		Scheduled: int32(queue.Scheduled),

@@ -141,7 +141,7 @@ func engineWithAll() *servertest.Engine {
 			{InstanceId: "node-2", Boot: "b2", Error: "node unreachable"},
 		},
 		QueueList: []workflow.Queue{
-			{Name: "default", Available: 4, Running: 10, Scheduled: 2, Retryable: 1, Oldest: 1500 * time.Millisecond,
+			{Name: "default", Slots: 10, Available: 4, Running: 10, Scheduled: 2, Retryable: 1, Oldest: 1500 * time.Millisecond,
 				Settings: workflow.QueueSettings{NodeLimit: 10, GlobalLimit: 20, KeyPath: "user.id", KeyLimit: 2, Rate: 2.5, Burst: 7, KeyRate: 0.5, KeyBurst: 3}},
 			{Name: "metrics", PausedAt: &servertest.Epoch},
 		},

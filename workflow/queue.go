@@ -7,6 +7,7 @@ type Queue struct {
 	Name     string        `json:"name"`
 	PausedAt *time.Time    `json:"paused_at,omitempty"` // nil while it is not paused
 	Settings QueueSettings `json:"settings"`
+	Slots    int           `json:"slots"` // how many runs run at once on the node that was asked; 0 where none do
 
 	Available int           `json:"available"` // due, and waiting for a slot
 	Running   int           `json:"running"`

@@ -38,6 +38,7 @@ func queueOf(message *messages.Queue) queue {
 				RetainCompleted: int(s.GetRetainCompletedSeconds()),
 				RetainFailed:    int(s.GetRetainFailedSeconds()),
 			},
+			Slots:     int(message.GetSlots()),
 			Available: int(message.GetAvailable()),
 			Running:   int(message.GetRunning()),
 			Scheduled: int(message.GetScheduled()),

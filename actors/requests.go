@@ -388,6 +388,7 @@ func (n *Node) Cancel(ctx context.Context, id workflow.RunID, reason string) (wo
 	n.watchers.end(*verdict.Changed)
 	n.tellCancelled(id, verdict.Changed.Epoch)
 	n.tellCancelledElsewhere(id)
+	n.stirBatch(*verdict.Changed)
 	n.tellDispatcher(roomMade{verdict.Changed.Queue})
 	return *verdict.Changed, nil
 }

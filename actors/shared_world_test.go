@@ -259,6 +259,34 @@ func (l *link) Ended(ctx context.Context, runs []workflow.RunID) ([]workflow.Run
 	return ended, nil
 }
 
+func (l *link) InsertBatch(ctx context.Context, page persistence.BatchPage, inserts []persistence.Insert) ([]persistence.Inserted, error) {
+	if err := l.called("insert batch"); err != nil {
+		return nil, err
+	}
+	return l.Store.InsertBatch(ctx, page, inserts)
+}
+
+func (l *link) OpenBatches(ctx context.Context) ([]string, error) {
+	if err := l.called("open batches"); err != nil {
+		return nil, err
+	}
+	return l.Store.OpenBatches(ctx)
+}
+
+func (l *link) RipeBatches(ctx context.Context, ids []string) ([]string, error) {
+	if err := l.called("ripe batches"); err != nil {
+		return nil, err
+	}
+	return l.Store.RipeBatches(ctx, ids)
+}
+
+func (l *link) EndBatch(ctx context.Context, id string, callback persistence.Callback) (bool, error) {
+	if err := l.called("end batch"); err != nil {
+		return false, err
+	}
+	return l.Store.EndBatch(ctx, id, callback)
+}
+
 func (l *link) Listen(listener persistence.Listener) { l.listener = listener }
 
 func (l *link) QueueSettings(ctx context.Context) ([]persistence.QueueSettings, error) {

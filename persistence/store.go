@@ -3,8 +3,8 @@
 // implementation, and all of them pass the one suite in storetest.
 //
 // What changes runs goes through [Committer.Commit], in batches that the journal
-// makes: a batch is one transaction. Only [Bulk] adds many at once. The others
-// read, or change what is not a run.
+// makes: a batch is one transaction. Only [Bulk] and [Batches] add many at once.
+// The others read, or change what is not a run.
 //
 // A run's row has one owner at a time, named by (boot, epoch). Each change of
 // hands raises the epoch, and every write of an owner carries the epoch and
@@ -27,6 +27,7 @@ import (
 type Store interface {
 	Committer
 	Bulk
+	Batches
 	Reader
 	Membership
 	Retention
@@ -119,10 +120,11 @@ type Backlog struct {
 // Retention deletes what has been kept long enough.
 type Retention interface {
 	// Prune deletes up to limit runs that ended longer ago than their state's
-	// age in policy, with all that belongs to them, and returns how many. Inbox
-	// messages that are done go once they are as old as a completed run, and
-	// takeovers at an age of their own. It writes nothing when there is nothing to
-	// delete.
+	// age in policy, with all that belongs to them, and returns how many. It spares
+	// those of a batch that has not ended; one that has goes with the last of its
+	// runs. Inbox messages that are done go once they are as old as a completed run,
+	// and takeovers at an age of their own. It writes nothing when there is nothing
+	// to delete.
 	Prune(ctx context.Context, policy RetentionPolicy, limit int) (int, error)
 }
 

@@ -19,7 +19,7 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 	at := now()
 	deleted := 0
 	for id, r := range s.runs {
-		if deleted < limit && r.State.Terminal() && r.FinishedAt.Before(at.Add(-ageOf(r.State, policy))) {
+		if deleted < limit && r.State.Terminal() && r.FinishedAt.Before(at.Add(-ageOf(r.State, policy))) && !s.inOpenBatch(r) {
 			s.unindex(r)
 			delete(s.runs, id)
 			delete(s.results, id)
@@ -28,6 +28,7 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 	}
 	s.inbox.prune(at.Add(-policy.Completed))
 	s.pruneTakeovers(at.Add(-policy.Takeovers))
+	s.pruneBatches(at.Add(-max(policy.Completed, policy.Failed)))
 	for _, q := range s.queues {
 		rate := persistence.KeyRate(q.QueueSettings.QueueSettings)
 		maps.DeleteFunc(q.keys, func(_ string, b *persistence.Bucket) bool {

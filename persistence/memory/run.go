@@ -72,6 +72,9 @@ func (s *Store) index(r *run) {
 	if r.holdsKey() {
 		s.holders[holding{r.Workflow, r.Key}] = r
 	}
+	if r.Batch != "" && !r.State.Terminal() {
+		s.unended[r.Batch]++
+	}
 	switch {
 	case r.State == workflow.Running:
 		s.running[r.ID] = r
@@ -85,6 +88,9 @@ func (s *Store) index(r *run) {
 func (s *Store) unindex(r *run) {
 	if r.holdsKey() {
 		delete(s.holders, holding{r.Workflow, r.Key})
+	}
+	if r.Batch != "" && !r.State.Terminal() {
+		s.unended[r.Batch]--
 	}
 	switch {
 	case r.State == workflow.Running:

@@ -31,6 +31,8 @@ type Store struct {
 	tokens  map[string]persistence.Token
 	ended   map[persistence.BootID]*takeover // boots that were declared dead
 	queues  map[string]*queue                // that operators said anything of
+	batches map[string]*batch
+	unended map[string]int // runs of batches
 }
 
 var _ persistence.Store = (*Store)(nil)
@@ -49,6 +51,8 @@ func New() *Store {
 		tokens:  map[string]persistence.Token{},
 		ended:   map[persistence.BootID]*takeover{},
 		queues:  map[string]*queue{},
+		batches: map[string]*batch{},
+		unended: map[string]int{},
 	}
 }
 

@@ -53,7 +53,8 @@ WHERE bucket.queue = filled.queue AND bucket.keyed = true AND bucket.key = fille
 
 // Rows that somebody else holds are passed over: another node that prunes has
 // them, or a run is being retried and has not ended after all. Where nothing
-// has expired, nothing is written.
+// has expired, nothing is written. The runs of a batch that has not ended are
+// counted when it does.
 const deleteExpired = `
 WITH expired AS MATERIALIZED (
 	SELECT run.id
@@ -62,6 +63,9 @@ WITH expired AS MATERIALIZED (
 		SELECT id
 		FROM singularity.workflow_runs
 		WHERE finished_at IS NOT NULL AND state = kind.state AND finished_at < now() - kind.age
+			AND (batch_id IS NULL OR (
+				SELECT true FROM singularity.batches AS batch WHERE batch.id = batch_id AND batch.finished_at IS NULL LIMIT 1
+			) IS NOT TRUE)
 		ORDER BY finished_at
 		LIMIT $3
 		FOR UPDATE SKIP LOCKED
@@ -100,6 +104,16 @@ WITH expired AS MATERIALIZED (
 		FOR UPDATE SKIP LOCKED
 	))
 	RETURNING boot, instance_id
+), batches AS (
+	DELETE FROM singularity.batches
+	WHERE id = ANY (ARRAY(
+		SELECT id
+		FROM singularity.batches
+		WHERE finished_at IS NOT NULL AND finished_at < now() - greatest($1, $2)
+		ORDER BY finished_at
+		LIMIT $3
+		FOR UPDATE SKIP LOCKED
+	))
 ), takeovers AS (
 	DELETE FROM singularity.takeovers
 	WHERE boot = ANY (ARRAY(

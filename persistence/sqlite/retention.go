@@ -92,10 +92,17 @@ func (s *Store) pruneBatch(ctx context.Context, horizon horizons, limit int) (in
 
 const expiredRuns = `
 SELECT id FROM workflow_runs
-WHERE finished_at IS NOT NULL AND state IN ('completed', 'cancelled') AND finished_at < ?1
+WHERE finished_at IS NOT NULL AND state IN ('completed', 'cancelled') AND finished_at < ?1 AND ` + countedNoMore + `
 UNION ALL
 SELECT id FROM workflow_runs
-WHERE finished_at IS NOT NULL AND state IN ('failed', 'quarantined') AND finished_at < ?2`
+WHERE finished_at IS NOT NULL AND state IN ('failed', 'quarantined') AND finished_at < ?2 AND ` + countedNoMore
+
+// countedNoMore leaves out the runs that are counted when their batch ends.
+const countedNoMore = `NOT EXISTS (SELECT 1 FROM batches WHERE id = workflow_runs.batch_id AND batches.finished_at IS NULL)`
+
+const expiredBatches = `
+SELECT id FROM batches
+WHERE finished_at IS NOT NULL AND finished_at < min(?1, ?2)`
 
 const expiredMessages = `
 SELECT seq FROM agent_inbox
@@ -106,7 +113,7 @@ SELECT boot FROM node_leases
 WHERE ended_at < ?2 AND boot NOT IN (SELECT owner FROM workflow_runs WHERE state = 'running')`
 
 const anythingExpired = `
-SELECT EXISTS (` + expiredRuns + `) OR EXISTS (` + expiredMessages + `) OR EXISTS (` + expiredLeases + `)
+SELECT EXISTS (` + expiredRuns + `) OR EXISTS (` + expiredMessages + `) OR EXISTS (` + expiredLeases + `) OR EXISTS (` + expiredBatches + `)
 	OR EXISTS (SELECT 1 FROM takeovers WHERE declared_at < ?3)`
 
 // Only the row itself tells for sure that a run has ended: it may be retried
@@ -131,6 +138,7 @@ const (
 	deleteResults  = `DELETE FROM job_results WHERE job_id IN (SELECT value FROM json_each(?))`
 	deleteSignals  = `DELETE FROM signals WHERE run_id IN (SELECT value FROM json_each(?))`
 	deleteMessages = `DELETE FROM agent_inbox WHERE seq IN (` + expiredMessages + ` LIMIT ?2)`
+	deleteBatches  = `DELETE FROM batches WHERE id IN (` + expiredBatches + ` LIMIT ?3)`
 	deleteLeases   = `DELETE FROM node_leases WHERE boot IN (` + expiredLeases + ` LIMIT ?3)`
 
 	deleteTakeovers = `DELETE FROM takeovers WHERE boot IN (SELECT boot FROM takeovers WHERE declared_at < ? LIMIT ?)`
@@ -170,6 +178,9 @@ func (t *tx) prune(horizon horizons, limit int) ([]string, error) {
 		return nil, err
 	}
 	if _, err := t.exec(deleteLeases, horizon.completed, horizon.failed, limit); err != nil {
+		return nil, err
+	}
+	if _, err := t.exec(deleteBatches, horizon.completed, horizon.failed, limit); err != nil {
 		return nil, err
 	}
 	_, err = t.exec(deleteTakeovers, horizon.takeovers, limit)

@@ -65,7 +65,7 @@ type story struct {
 
 func stories() []story {
 	return slices.Concat(
-		insertStories, keyStories, bulkStories, claimStories, queueStories, limitedStories, backlogStories, advanceStories, fenceStories,
+		insertStories, keyStories, bulkStories, batchOfRunsStories, claimStories, queueStories, limitedStories, backlogStories, advanceStories, fenceStories,
 		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories,
 		readStories, retentionStories, batchStories, concurrencyStories, restartStories,
 	)

@@ -72,7 +72,7 @@ func TestBatchEndsOnceAllItsRunsHave(t *testing.T) {
 		node := startNode(t, memory.New(), Config{}, picky, gated, report)
 		startBatch(t, node, picky, workflow.Batch{ID: "b", OnEnd: "report"}, counts(3))
 		cancelled := startBatch(t, node, gated, sealed, counts(1))[0]
-		time.Sleep(time.Hour)
+		time.Sleep(time.Minute)
 		if got := reports(t, node); len(got) > 0 {
 			t.Fatalf("reports %+v, want none while a run goes on", got)
 		}
@@ -280,7 +280,8 @@ func TestBatchWaitsForAWorkflowThatTakesItsEnd(t *testing.T) {
 		if err := node.Register(report); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(openBatchesEvery)
+		time.Sleep(batchesEvery)
+		synctest.Wait()
 		wantReport(t, node, workflow.BatchEnd{Batch: "b"})
 	})
 }

@@ -282,6 +282,7 @@ func (n *Node) Register(newest workflow.Definition, older ...workflow.Definition
 	}
 	if n.tree != nil {
 		n.tellDispatcher(lookNow{})
+		n.tellBatches(batchesStirred{})
 	}
 	return nil
 }

@@ -814,7 +814,9 @@ type StartRunsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The starts. Runs that nobody chose an id for get ids that count up, so that
 	// they begin in this order, other things being equal.
-	Runs          []*StartRunRequest `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	Runs []*StartRunRequest `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	// The batch to which the runs belong; not set for none.
+	Batch         *Batch `protobuf:"bytes,2,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -856,6 +858,82 @@ func (x *StartRunsRequest) GetRuns() []*StartRunRequest {
 	return nil
 }
 
+func (x *StartRunsRequest) GetBatch() *Batch {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
+// Batch says what a page of runs is to a batch. Runs that are attached to do not
+// become the batch's, so that a page may be repeated.
+type Batch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the batch: letters, digits and any of _-. after the first.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The workflow of which one run is started once all runs of the batch have
+	// ended, in the queue default. Its input is {"batch": ID, "total": N,
+	// "completed": n, "failed": n, "cancelled": n, "quarantined": n}. All pages have
+	// the same; empty for none.
+	OnEnd string `protobuf:"bytes,2,opt,name=on_end,json=onEnd,proto3" json:"on_end,omitempty"`
+	// No more runs come: the batch does not end before. A page with last may be
+	// without runs.
+	Last          bool `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Batch) Reset() {
+	*x = Batch{}
+	mi := &file_singularity_v1_run_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Batch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Batch) ProtoMessage() {}
+
+func (x *Batch) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Batch.ProtoReflect.Descriptor instead.
+func (*Batch) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Batch) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Batch) GetOnEnd() string {
+	if x != nil {
+		return x.OnEnd
+	}
+	return ""
+}
+
+func (x *Batch) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
 // StartRunsResponse names the started runs.
 type StartRunsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -867,7 +945,7 @@ type StartRunsResponse struct {
 
 func (x *StartRunsResponse) Reset() {
 	*x = StartRunsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[7]
+	mi := &file_singularity_v1_run_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +957,7 @@ func (x *StartRunsResponse) String() string {
 func (*StartRunsResponse) ProtoMessage() {}
 
 func (x *StartRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[7]
+	mi := &file_singularity_v1_run_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +970,7 @@ func (x *StartRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRunsResponse.ProtoReflect.Descriptor instead.
 func (*StartRunsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{7}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StartRunsResponse) GetRuns() []*StartRunResponse {
@@ -913,7 +991,7 @@ type GetRunRequest struct {
 
 func (x *GetRunRequest) Reset() {
 	*x = GetRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[8]
+	mi := &file_singularity_v1_run_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -925,7 +1003,7 @@ func (x *GetRunRequest) String() string {
 func (*GetRunRequest) ProtoMessage() {}
 
 func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[8]
+	mi := &file_singularity_v1_run_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -938,7 +1016,7 @@ func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunRequest.ProtoReflect.Descriptor instead.
 func (*GetRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{8}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetRunRequest) GetId() string {
@@ -959,7 +1037,7 @@ type GetRunResponse struct {
 
 func (x *GetRunResponse) Reset() {
 	*x = GetRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[9]
+	mi := &file_singularity_v1_run_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +1049,7 @@ func (x *GetRunResponse) String() string {
 func (*GetRunResponse) ProtoMessage() {}
 
 func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[9]
+	mi := &file_singularity_v1_run_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +1062,7 @@ func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunResponse.ProtoReflect.Descriptor instead.
 func (*GetRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{9}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetRunResponse) GetRun() *Run {
@@ -1015,7 +1093,7 @@ type ListRunsRequest struct {
 
 func (x *ListRunsRequest) Reset() {
 	*x = ListRunsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[10]
+	mi := &file_singularity_v1_run_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1105,7 @@ func (x *ListRunsRequest) String() string {
 func (*ListRunsRequest) ProtoMessage() {}
 
 func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[10]
+	mi := &file_singularity_v1_run_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +1118,7 @@ func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
 func (*ListRunsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{10}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListRunsRequest) GetWorkflow() string {
@@ -1096,7 +1174,7 @@ type ListRunsResponse struct {
 
 func (x *ListRunsResponse) Reset() {
 	*x = ListRunsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[11]
+	mi := &file_singularity_v1_run_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1108,7 +1186,7 @@ func (x *ListRunsResponse) String() string {
 func (*ListRunsResponse) ProtoMessage() {}
 
 func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[11]
+	mi := &file_singularity_v1_run_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1121,7 +1199,7 @@ func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
 func (*ListRunsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{11}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListRunsResponse) GetRuns() []*Run {
@@ -1142,7 +1220,7 @@ type WatchRunRequest struct {
 
 func (x *WatchRunRequest) Reset() {
 	*x = WatchRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[12]
+	mi := &file_singularity_v1_run_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1232,7 @@ func (x *WatchRunRequest) String() string {
 func (*WatchRunRequest) ProtoMessage() {}
 
 func (x *WatchRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[12]
+	mi := &file_singularity_v1_run_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1245,7 @@ func (x *WatchRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunRequest.ProtoReflect.Descriptor instead.
 func (*WatchRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{12}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WatchRunRequest) GetId() string {
@@ -1188,7 +1266,7 @@ type WatchRunResponse struct {
 
 func (x *WatchRunResponse) Reset() {
 	*x = WatchRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[13]
+	mi := &file_singularity_v1_run_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1200,7 +1278,7 @@ func (x *WatchRunResponse) String() string {
 func (*WatchRunResponse) ProtoMessage() {}
 
 func (x *WatchRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[13]
+	mi := &file_singularity_v1_run_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1291,7 @@ func (x *WatchRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunResponse.ProtoReflect.Descriptor instead.
 func (*WatchRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{13}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchRunResponse) GetEvent() *RunEvent {
@@ -1236,7 +1314,7 @@ type CancelRunRequest struct {
 
 func (x *CancelRunRequest) Reset() {
 	*x = CancelRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[14]
+	mi := &file_singularity_v1_run_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1248,7 +1326,7 @@ func (x *CancelRunRequest) String() string {
 func (*CancelRunRequest) ProtoMessage() {}
 
 func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[14]
+	mi := &file_singularity_v1_run_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1261,7 +1339,7 @@ func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunRequest.ProtoReflect.Descriptor instead.
 func (*CancelRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{14}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CancelRunRequest) GetId() string {
@@ -1289,7 +1367,7 @@ type CancelRunResponse struct {
 
 func (x *CancelRunResponse) Reset() {
 	*x = CancelRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[15]
+	mi := &file_singularity_v1_run_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1301,7 +1379,7 @@ func (x *CancelRunResponse) String() string {
 func (*CancelRunResponse) ProtoMessage() {}
 
 func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[15]
+	mi := &file_singularity_v1_run_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1314,7 +1392,7 @@ func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunResponse.ProtoReflect.Descriptor instead.
 func (*CancelRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{15}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CancelRunResponse) GetRun() *Run {
@@ -1335,7 +1413,7 @@ type RetryRunRequest struct {
 
 func (x *RetryRunRequest) Reset() {
 	*x = RetryRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[16]
+	mi := &file_singularity_v1_run_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1347,7 +1425,7 @@ func (x *RetryRunRequest) String() string {
 func (*RetryRunRequest) ProtoMessage() {}
 
 func (x *RetryRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[16]
+	mi := &file_singularity_v1_run_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1438,7 @@ func (x *RetryRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunRequest.ProtoReflect.Descriptor instead.
 func (*RetryRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{16}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RetryRunRequest) GetId() string {
@@ -1381,7 +1459,7 @@ type RetryRunResponse struct {
 
 func (x *RetryRunResponse) Reset() {
 	*x = RetryRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[17]
+	mi := &file_singularity_v1_run_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1393,7 +1471,7 @@ func (x *RetryRunResponse) String() string {
 func (*RetryRunResponse) ProtoMessage() {}
 
 func (x *RetryRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[17]
+	mi := &file_singularity_v1_run_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1406,7 +1484,7 @@ func (x *RetryRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunResponse.ProtoReflect.Descriptor instead.
 func (*RetryRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{17}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RetryRunResponse) GetRun() *Run {
@@ -1427,7 +1505,7 @@ type ListStepsRequest struct {
 
 func (x *ListStepsRequest) Reset() {
 	*x = ListStepsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[18]
+	mi := &file_singularity_v1_run_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1517,7 @@ func (x *ListStepsRequest) String() string {
 func (*ListStepsRequest) ProtoMessage() {}
 
 func (x *ListStepsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[18]
+	mi := &file_singularity_v1_run_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1530,7 @@ func (x *ListStepsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStepsRequest.ProtoReflect.Descriptor instead.
 func (*ListStepsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{18}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListStepsRequest) GetId() string {
@@ -1473,7 +1551,7 @@ type ListStepsResponse struct {
 
 func (x *ListStepsResponse) Reset() {
 	*x = ListStepsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[19]
+	mi := &file_singularity_v1_run_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1485,7 +1563,7 @@ func (x *ListStepsResponse) String() string {
 func (*ListStepsResponse) ProtoMessage() {}
 
 func (x *ListStepsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[19]
+	mi := &file_singularity_v1_run_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1498,7 +1576,7 @@ func (x *ListStepsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStepsResponse.ProtoReflect.Descriptor instead.
 func (*ListStepsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{19}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListStepsResponse) GetSteps() []*StepRun {
@@ -1592,9 +1670,14 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	" \x03(\tR\x04tags\">\n" +
 	"\x10StartRunResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
-	"\battached\x18\x02 \x01(\bR\battached\"G\n" +
+	"\battached\x18\x02 \x01(\bR\battached\"t\n" +
 	"\x10StartRunsRequest\x123\n" +
-	"\x04runs\x18\x01 \x03(\v2\x1f.singularity.v1.StartRunRequestR\x04runs\"I\n" +
+	"\x04runs\x18\x01 \x03(\v2\x1f.singularity.v1.StartRunRequestR\x04runs\x12+\n" +
+	"\x05batch\x18\x02 \x01(\v2\x15.singularity.v1.BatchR\x05batch\"B\n" +
+	"\x05Batch\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
+	"\x06on_end\x18\x02 \x01(\tR\x05onEnd\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\bR\x04last\"I\n" +
 	"\x11StartRunsResponse\x124\n" +
 	"\x04runs\x18\x01 \x03(\v2 .singularity.v1.StartRunResponseR\x04runs\"\x1f\n" +
 	"\rGetRunRequest\x12\x0e\n" +
@@ -1650,7 +1733,7 @@ func file_singularity_v1_run_proto_rawDescGZIP() []byte {
 	return file_singularity_v1_run_proto_rawDescData
 }
 
-var file_singularity_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_singularity_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_singularity_v1_run_proto_goTypes = []any{
 	(*Run)(nil),                   // 0: singularity.v1.Run
 	(*StepRun)(nil),               // 1: singularity.v1.StepRun
@@ -1659,68 +1742,70 @@ var file_singularity_v1_run_proto_goTypes = []any{
 	(*StartRunRequest)(nil),       // 4: singularity.v1.StartRunRequest
 	(*StartRunResponse)(nil),      // 5: singularity.v1.StartRunResponse
 	(*StartRunsRequest)(nil),      // 6: singularity.v1.StartRunsRequest
-	(*StartRunsResponse)(nil),     // 7: singularity.v1.StartRunsResponse
-	(*GetRunRequest)(nil),         // 8: singularity.v1.GetRunRequest
-	(*GetRunResponse)(nil),        // 9: singularity.v1.GetRunResponse
-	(*ListRunsRequest)(nil),       // 10: singularity.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),      // 11: singularity.v1.ListRunsResponse
-	(*WatchRunRequest)(nil),       // 12: singularity.v1.WatchRunRequest
-	(*WatchRunResponse)(nil),      // 13: singularity.v1.WatchRunResponse
-	(*CancelRunRequest)(nil),      // 14: singularity.v1.CancelRunRequest
-	(*CancelRunResponse)(nil),     // 15: singularity.v1.CancelRunResponse
-	(*RetryRunRequest)(nil),       // 16: singularity.v1.RetryRunRequest
-	(*RetryRunResponse)(nil),      // 17: singularity.v1.RetryRunResponse
-	(*ListStepsRequest)(nil),      // 18: singularity.v1.ListStepsRequest
-	(*ListStepsResponse)(nil),     // 19: singularity.v1.ListStepsResponse
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
+	(*Batch)(nil),                 // 7: singularity.v1.Batch
+	(*StartRunsResponse)(nil),     // 8: singularity.v1.StartRunsResponse
+	(*GetRunRequest)(nil),         // 9: singularity.v1.GetRunRequest
+	(*GetRunResponse)(nil),        // 10: singularity.v1.GetRunResponse
+	(*ListRunsRequest)(nil),       // 11: singularity.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),      // 12: singularity.v1.ListRunsResponse
+	(*WatchRunRequest)(nil),       // 13: singularity.v1.WatchRunRequest
+	(*WatchRunResponse)(nil),      // 14: singularity.v1.WatchRunResponse
+	(*CancelRunRequest)(nil),      // 15: singularity.v1.CancelRunRequest
+	(*CancelRunResponse)(nil),     // 16: singularity.v1.CancelRunResponse
+	(*RetryRunRequest)(nil),       // 17: singularity.v1.RetryRunRequest
+	(*RetryRunResponse)(nil),      // 18: singularity.v1.RetryRunResponse
+	(*ListStepsRequest)(nil),      // 19: singularity.v1.ListStepsRequest
+	(*ListStepsResponse)(nil),     // 20: singularity.v1.ListStepsResponse
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
 }
 var file_singularity_v1_run_proto_depIdxs = []int32{
-	20, // 0: singularity.v1.Run.created_at:type_name -> google.protobuf.Timestamp
-	20, // 1: singularity.v1.Run.due_at:type_name -> google.protobuf.Timestamp
-	20, // 2: singularity.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	20, // 3: singularity.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
-	20, // 4: singularity.v1.Run.deadline:type_name -> google.protobuf.Timestamp
-	20, // 5: singularity.v1.Run.slot:type_name -> google.protobuf.Timestamp
+	21, // 0: singularity.v1.Run.created_at:type_name -> google.protobuf.Timestamp
+	21, // 1: singularity.v1.Run.due_at:type_name -> google.protobuf.Timestamp
+	21, // 2: singularity.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	21, // 3: singularity.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
+	21, // 4: singularity.v1.Run.deadline:type_name -> google.protobuf.Timestamp
+	21, // 5: singularity.v1.Run.slot:type_name -> google.protobuf.Timestamp
 	2,  // 6: singularity.v1.StepRun.records:type_name -> singularity.v1.Record
-	20, // 7: singularity.v1.StepRun.started_at:type_name -> google.protobuf.Timestamp
-	20, // 8: singularity.v1.StepRun.finished_at:type_name -> google.protobuf.Timestamp
-	20, // 9: singularity.v1.Record.at:type_name -> google.protobuf.Timestamp
-	21, // 10: singularity.v1.RunEvent.retry_in:type_name -> google.protobuf.Duration
-	21, // 11: singularity.v1.RunEvent.elapsed:type_name -> google.protobuf.Duration
+	21, // 7: singularity.v1.StepRun.started_at:type_name -> google.protobuf.Timestamp
+	21, // 8: singularity.v1.StepRun.finished_at:type_name -> google.protobuf.Timestamp
+	21, // 9: singularity.v1.Record.at:type_name -> google.protobuf.Timestamp
+	22, // 10: singularity.v1.RunEvent.retry_in:type_name -> google.protobuf.Duration
+	22, // 11: singularity.v1.RunEvent.elapsed:type_name -> google.protobuf.Duration
 	0,  // 12: singularity.v1.RunEvent.run:type_name -> singularity.v1.Run
-	20, // 13: singularity.v1.StartRunRequest.due_at:type_name -> google.protobuf.Timestamp
-	21, // 14: singularity.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
-	21, // 15: singularity.v1.StartRunRequest.deadline:type_name -> google.protobuf.Duration
+	21, // 13: singularity.v1.StartRunRequest.due_at:type_name -> google.protobuf.Timestamp
+	22, // 14: singularity.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
+	22, // 15: singularity.v1.StartRunRequest.deadline:type_name -> google.protobuf.Duration
 	4,  // 16: singularity.v1.StartRunsRequest.runs:type_name -> singularity.v1.StartRunRequest
-	5,  // 17: singularity.v1.StartRunsResponse.runs:type_name -> singularity.v1.StartRunResponse
-	0,  // 18: singularity.v1.GetRunResponse.run:type_name -> singularity.v1.Run
-	0,  // 19: singularity.v1.ListRunsResponse.runs:type_name -> singularity.v1.Run
-	3,  // 20: singularity.v1.WatchRunResponse.event:type_name -> singularity.v1.RunEvent
-	0,  // 21: singularity.v1.CancelRunResponse.run:type_name -> singularity.v1.Run
-	0,  // 22: singularity.v1.RetryRunResponse.run:type_name -> singularity.v1.Run
-	1,  // 23: singularity.v1.ListStepsResponse.steps:type_name -> singularity.v1.StepRun
-	4,  // 24: singularity.v1.RunService.StartRun:input_type -> singularity.v1.StartRunRequest
-	6,  // 25: singularity.v1.RunService.StartRuns:input_type -> singularity.v1.StartRunsRequest
-	8,  // 26: singularity.v1.RunService.GetRun:input_type -> singularity.v1.GetRunRequest
-	10, // 27: singularity.v1.RunService.ListRuns:input_type -> singularity.v1.ListRunsRequest
-	12, // 28: singularity.v1.RunService.WatchRun:input_type -> singularity.v1.WatchRunRequest
-	14, // 29: singularity.v1.RunService.CancelRun:input_type -> singularity.v1.CancelRunRequest
-	16, // 30: singularity.v1.RunService.RetryRun:input_type -> singularity.v1.RetryRunRequest
-	18, // 31: singularity.v1.RunService.ListSteps:input_type -> singularity.v1.ListStepsRequest
-	5,  // 32: singularity.v1.RunService.StartRun:output_type -> singularity.v1.StartRunResponse
-	7,  // 33: singularity.v1.RunService.StartRuns:output_type -> singularity.v1.StartRunsResponse
-	9,  // 34: singularity.v1.RunService.GetRun:output_type -> singularity.v1.GetRunResponse
-	11, // 35: singularity.v1.RunService.ListRuns:output_type -> singularity.v1.ListRunsResponse
-	13, // 36: singularity.v1.RunService.WatchRun:output_type -> singularity.v1.WatchRunResponse
-	15, // 37: singularity.v1.RunService.CancelRun:output_type -> singularity.v1.CancelRunResponse
-	17, // 38: singularity.v1.RunService.RetryRun:output_type -> singularity.v1.RetryRunResponse
-	19, // 39: singularity.v1.RunService.ListSteps:output_type -> singularity.v1.ListStepsResponse
-	32, // [32:40] is the sub-list for method output_type
-	24, // [24:32] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	7,  // 17: singularity.v1.StartRunsRequest.batch:type_name -> singularity.v1.Batch
+	5,  // 18: singularity.v1.StartRunsResponse.runs:type_name -> singularity.v1.StartRunResponse
+	0,  // 19: singularity.v1.GetRunResponse.run:type_name -> singularity.v1.Run
+	0,  // 20: singularity.v1.ListRunsResponse.runs:type_name -> singularity.v1.Run
+	3,  // 21: singularity.v1.WatchRunResponse.event:type_name -> singularity.v1.RunEvent
+	0,  // 22: singularity.v1.CancelRunResponse.run:type_name -> singularity.v1.Run
+	0,  // 23: singularity.v1.RetryRunResponse.run:type_name -> singularity.v1.Run
+	1,  // 24: singularity.v1.ListStepsResponse.steps:type_name -> singularity.v1.StepRun
+	4,  // 25: singularity.v1.RunService.StartRun:input_type -> singularity.v1.StartRunRequest
+	6,  // 26: singularity.v1.RunService.StartRuns:input_type -> singularity.v1.StartRunsRequest
+	9,  // 27: singularity.v1.RunService.GetRun:input_type -> singularity.v1.GetRunRequest
+	11, // 28: singularity.v1.RunService.ListRuns:input_type -> singularity.v1.ListRunsRequest
+	13, // 29: singularity.v1.RunService.WatchRun:input_type -> singularity.v1.WatchRunRequest
+	15, // 30: singularity.v1.RunService.CancelRun:input_type -> singularity.v1.CancelRunRequest
+	17, // 31: singularity.v1.RunService.RetryRun:input_type -> singularity.v1.RetryRunRequest
+	19, // 32: singularity.v1.RunService.ListSteps:input_type -> singularity.v1.ListStepsRequest
+	5,  // 33: singularity.v1.RunService.StartRun:output_type -> singularity.v1.StartRunResponse
+	8,  // 34: singularity.v1.RunService.StartRuns:output_type -> singularity.v1.StartRunsResponse
+	10, // 35: singularity.v1.RunService.GetRun:output_type -> singularity.v1.GetRunResponse
+	12, // 36: singularity.v1.RunService.ListRuns:output_type -> singularity.v1.ListRunsResponse
+	14, // 37: singularity.v1.RunService.WatchRun:output_type -> singularity.v1.WatchRunResponse
+	16, // 38: singularity.v1.RunService.CancelRun:output_type -> singularity.v1.CancelRunResponse
+	18, // 39: singularity.v1.RunService.RetryRun:output_type -> singularity.v1.RetryRunResponse
+	20, // 40: singularity.v1.RunService.ListSteps:output_type -> singularity.v1.ListStepsResponse
+	33, // [33:41] is the sub-list for method output_type
+	25, // [25:33] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_singularity_v1_run_proto_init() }
@@ -1734,7 +1819,7 @@ func file_singularity_v1_run_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_singularity_v1_run_proto_rawDesc), len(file_singularity_v1_run_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -79,7 +79,7 @@ func TestBatchEndsOnceAllItsRunsHave(t *testing.T) {
 		if _, err := node.Cancel(t.Context(), cancelled.ID(), "enough"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(batchesEvery)
+		time.Sleep(2 * batchesEvery)
 		wantReport(t, node, workflow.BatchEnd{Batch: "b", Total: 4, Completed: 2, Failed: 1, Cancelled: 1})
 	})
 }
@@ -97,7 +97,7 @@ func TestBatchDoesNotEndBeforeItsLastPage(t *testing.T) {
 			t.Fatalf("reports %+v, want none before the last page", got)
 		}
 		startBatch(t, node, one, sealed, nil)
-		synctest.Wait()
+		time.Sleep(2 * batchesEvery)
 		wantReport(t, node, workflow.BatchEnd{Batch: "b", Total: 2, Completed: 2})
 	})
 }
@@ -193,6 +193,33 @@ func TestNodeThatDiesBeforeItLooksLeavesTheBatchToOthers(t *testing.T) {
 	})
 }
 
+func TestNodeThatDiesOverTheEndOfABatchLeavesItToOthers(t *testing.T) {
+	t.Parallel()
+	for _, fatal := range []string{"ripe batches", "end batch", "end batch answered"} {
+		t.Run(fatal, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				one := workflow.New("one", add("one"))
+				c := startCluster(t, 2, one, report)
+				dead := c.boot(0)
+				c.set(func() { c.links[0].fatal = fatal })
+				startBatch(t, c.nodes[0], one, sealed, counts(3))
+				time.Sleep(time.Second)
+				if c.links[0].count(fatal) == 0 {
+					t.Fatal("the node lives")
+				}
+				c.nodes[1].Suspect(Suspicion{Boot: dead, By: "refused", Witness: true})
+				time.Sleep(time.Second)
+				wantReport(t, c.nodes[1], workflow.BatchEnd{Batch: "b", Total: 3, Completed: 3})
+				runs, err := c.nodes[1].Runs(t.Context(), workflow.Filter{Workflow: "report"})
+				if err != nil || runs[0].State != workflow.Completed {
+					t.Errorf("the callback is %s (%v), want it completed", runs[0].State, err)
+				}
+			})
+		})
+	}
+}
+
 // cutter is a store that fails around the end of a batch.
 type cutter struct {
 	*memory.Store
@@ -280,8 +307,7 @@ func TestBatchWaitsForAWorkflowThatTakesItsEnd(t *testing.T) {
 		if err := node.Register(report); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(batchesEvery)
-		synctest.Wait()
+		time.Sleep(2 * batchesEvery)
 		wantReport(t, node, workflow.BatchEnd{Batch: "b"})
 	})
 }

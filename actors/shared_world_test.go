@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -49,6 +50,7 @@ type link struct {
 	listener persistence.Listener
 	slow     time.Duration  // that registering an agent takes
 	calls    map[string]int // to the database, by what they ask
+	fatal    string         // the call at which the node dies
 }
 
 var _ persistence.Shared = (*link)(nil)
@@ -75,6 +77,9 @@ func (l *link) called(what string) error {
 	l.database.mu.Lock()
 	defer l.database.mu.Unlock()
 	l.calls[what]++
+	if what == l.fatal {
+		l.cut, l.lockFree = true, true
+	}
 	return l.passes()
 }
 
@@ -284,7 +289,8 @@ func (l *link) EndBatch(ctx context.Context, id string, callback persistence.Cal
 	if err := l.called("end batch"); err != nil {
 		return false, err
 	}
-	return l.Store.EndBatch(ctx, id, callback)
+	ended, err := l.Store.EndBatch(ctx, id, callback)
+	return ended, errors.Join(err, l.called("end batch answered"))
 }
 
 func (l *link) Listen(listener persistence.Listener) { l.listener = listener }

@@ -88,8 +88,9 @@ func (f *fixture) wantRipe(id string, want bool) {
 
 func batchEnds(f *fixture) {
 	boot := f.join("a")
-	completes, fails, cancelled := f.draft(), f.draft(), f.draft()
-	f.insertBatch(page("b", true), completes, fails, cancelled)
+	completes, fails, cancelled, quarantined := f.draft(), f.draft(), f.draft(), f.draft()
+	quarantined.Queue = "metrics"
+	f.insertBatch(page("b", true), completes, fails, cancelled, quarantined)
 	var r report
 	for _, activation := range f.take(boot, 2) {
 		f.wantRipe("b", false)
@@ -104,11 +105,13 @@ func batchEnds(f *fixture) {
 	}
 	f.wantRipe("b", false)
 	f.land(persistence.Cancel{Run: cancelled.Run})
+	f.wantRipe("b", false)
+	f.quarantine(quarantined.Run)
 	f.wantRipe("b", true)
 	if !f.endBatch("b", r.insert) {
 		f.Fatalf("the batch did not end")
 	}
-	want := workflow.BatchEnd{Batch: "b", Total: 3, Completed: 1, Failed: 1, Cancelled: 1}
+	want := workflow.BatchEnd{Batch: "b", Total: 4, Completed: 1, Failed: 1, Cancelled: 1, Quarantined: 1}
 	if !slices.Equal(r.calls, []workflow.BatchEnd{want}) {
 		f.Errorf("it ended with %+v, want %+v", r.calls, want)
 	}

@@ -12,8 +12,8 @@ PEERS      ?= -rounds 3 -duration 3s
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Install what the tests need beyond Go, make and git: gcc (for race), Postgres, PgBouncer, iproute2, nftables
-	@tools/setup gcc postgres pgbouncer iproute2 nftables
+setup: ## Install what the tests need beyond Go, make and git: gcc (for race), Postgres, PgBouncer, libfaketime, iproute2, nftables
+	@tools/setup gcc postgres pgbouncer libfaketime iproute2 nftables
 
 build: ## Build bin/singularity
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/singularity ./cmd/singularity
@@ -21,15 +21,15 @@ build: ## Build bin/singularity
 run: ## Run one node, with its store in .singularity
 	go run ./cmd/singularity dev
 
-test: build ## Run all tests; installs Postgres, PgBouncer, iproute2 and nftables if it must and may
-	@tools/setup postgres pgbouncer iproute2 nftables
+test: build ## Run all tests; installs Postgres, PgBouncer, libfaketime, iproute2 and nftables if it must and may
+	@tools/setup postgres pgbouncer libfaketime iproute2 nftables
 	go test ./...
 
 race: ## Run the tests of what is concurrent under the race detector
-	@tools/setup gcc postgres pgbouncer # the race detector links against the C library, so it needs its headers too
+	@tools/setup gcc postgres pgbouncer libfaketime # the race detector links against the C library, so it needs its headers too
 	CGO_ENABLED=1 GORACE="suppressions=$(CURDIR)/tools/race.suppressions" go test -race $(CONCURRENT)
 
-soak: ## Repeat each fault of nodes that share a Postgres for an hour; SOAK_FLAGS adds flags such as -run Killed or -soak.repeats 3
+soak: ## Repeat each fault of nodes that share a Postgres, for an hour and a half; SOAK_FLAGS adds flags such as -run Killed or -soak.repeats 3
 	@tools/setup postgres iproute2 nftables
 	go test ./internal/soak -count=1 -v -parallel 1 -timeout 6h -soak.full -soak.report $(CURDIR)/benchmarks/soak.json $(SOAK_FLAGS)
 

@@ -61,8 +61,8 @@ func TestBatchEndsWithOneRunOnEveryStore(t *testing.T) {
 				t.Fatal("the batch did not end")
 			}
 			runs, err := engine.Runs(t.Context(), workflow.Filter{Workflow: "report"})
-			if err != nil || len(runs) != 1 {
-				t.Errorf("%d runs of report (%v), want one", len(runs), err)
+			if err != nil || len(runs.Runs) != 1 {
+				t.Errorf("%d runs of report (%v), want one", len(runs.Runs), err)
 			}
 			_, err = picky.StartBatch(t.Context(), engine, workflow.Batch{ID: "import-7", OnEnd: "report"}, make([]tally, 1), workflow.Options{})
 			if refusal, _ := errors.AsType[*workflow.InputError](err); refusal == nil || refusal.Field != "batch" {

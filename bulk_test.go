@@ -44,8 +44,8 @@ func TestManyRunsAreStartedByOneCallOnEveryStore(t *testing.T) {
 			if refusal == nil || refusal.Index != 1 {
 				t.Errorf("got %v, want the second input refused", err)
 			}
-			if list, err := engine.Runs(t.Context(), workflow.Filter{Workflow: "flow"}); err != nil || len(list) != 4 {
-				t.Errorf("there are %d runs (%v), want 4", len(list), err)
+			if page, err := engine.Runs(t.Context(), workflow.Filter{Workflow: "flow"}); err != nil || len(page.Runs) != 4 {
+				t.Errorf("there are %d runs (%v), want 4", len(page.Runs), err)
 			}
 		})
 	}

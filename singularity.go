@@ -59,6 +59,9 @@ type Config struct {
 	// Queues are the names of the queues and how many of their runs may run at
 	// once here. Defaults to default 10, metrics 5, training 2, pattern_mining 3.
 	Queues map[string]int
+	// Schedules are put when the engine opens, see [Engine.PutSchedule]. One that is
+	// taken out of here stays until it is deleted.
+	Schedules []workflow.ScheduleSpec
 	// Retention says how long ended runs are kept. Defaults to 24h for completed
 	// and cancelled ones, 7 days for failed and quarantined ones.
 	Retention persistence.RetentionPolicy
@@ -142,6 +145,11 @@ func start(ctx context.Context, store persistence.Store, cfg Config, definitions
 	if err := node.Start(ctx); err != nil {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
+	for _, spec := range cfg.Schedules {
+		if _, err := node.PutSchedule(ctx, spec); err != nil {
+			return nil, fmt.Errorf("open engine: %w", errors.Join(err, node.Stop(ctx)))
+		}
+	}
 	return &Engine{node: node, peers: others, store: store}, nil
 }
 
@@ -201,8 +209,9 @@ func (e *Engine) Run(ctx context.Context, id workflow.RunID) (workflow.Run, erro
 	return e.node.Run(ctx, id)
 }
 
-// Runs lists runs without their documents, newest first.
-func (e *Engine) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
+// Runs lists a page of runs without their documents, newest first. A page that is
+// not full may have another one after it, see [workflow.Page].
+func (e *Engine) Runs(ctx context.Context, filter workflow.Filter) (workflow.Page, error) {
 	return e.node.Runs(ctx, filter)
 }
 

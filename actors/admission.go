@@ -35,6 +35,7 @@ func (d *dispatcher) admitStored(m admit, q *queue) {
 		live = d.run(q, m.launch)
 	}
 	d.node.journal.Append(m.insert, func(verdict persistence.Verdict) {
+		d.node.replaced(verdict.Changed)
 		m.reply <- admitted{existing: verdict.Existing, owned: verdict.Owned, err: verdict.Err}
 		told := live != nil && d.node.sendLive(runPID(m.insert.Run), stored{live.mark, verdict.Owned})
 		d.send(inserted{m.insert, live, told, verdict})

@@ -26,7 +26,7 @@ func reports(t testing.TB, node *Node) (ends []workflow.BatchEnd) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, run := range runs {
+	for _, run := range runs.Runs {
 		var end workflow.BatchEnd
 		if err := json.Unmarshal(read(t, node, run.ID).Input, &end); err != nil {
 			t.Fatal(err)
@@ -161,8 +161,8 @@ func TestBatchWhoseWorkflowDoesNotTakeItsEndIsRefused(t *testing.T) {
 				if refusal, _ := errors.AsType[*workflow.InputError](err); refusal == nil || refusal.Field != test.field {
 					t.Errorf("got %v, want field %s refused", err, test.field)
 				}
-				if runs, err := node.Runs(t.Context(), workflow.Filter{}); err != nil || len(runs) > 0 {
-					t.Errorf("%d runs were started (%v), want none", len(runs), err)
+				if runs, err := node.Runs(t.Context(), workflow.Filter{}); err != nil || len(runs.Runs) > 0 {
+					t.Errorf("%d runs were started (%v), want none", len(runs.Runs), err)
 				}
 			})
 		})
@@ -212,8 +212,8 @@ func TestNodeThatDiesOverTheEndOfABatchLeavesItToOthers(t *testing.T) {
 				time.Sleep(time.Second)
 				wantReport(t, c.nodes[1], workflow.BatchEnd{Batch: "b", Total: 3, Completed: 3})
 				runs, err := c.nodes[1].Runs(t.Context(), workflow.Filter{Workflow: "report"})
-				if err != nil || runs[0].State != workflow.Completed {
-					t.Errorf("the callback is %s (%v), want it completed", runs[0].State, err)
+				if err != nil || runs.Runs[0].State != workflow.Completed {
+					t.Errorf("the callback is %s (%v), want it completed", runs.Runs[0].State, err)
 				}
 			})
 		})

@@ -108,6 +108,8 @@ func (n *Node) acceptStored(req workflow.StartRequest) (persistence.Insert, erro
 		return persistence.Insert{}, err
 	case m.launch.program.Durability == workflow.Ephemeral:
 		return persistence.Insert{}, workflow.Invalid("workflow", "is ephemeral: many runs are started in the store, where it has none")
+	case m.insert.Unique != nil:
+		return persistence.Insert{}, workflow.Invalid("unique", "cannot be given for many starts at once: give each a key, or start them one by one")
 	case storedText(m.insert.Key) != m.insert.Key:
 		return persistence.Insert{}, workflow.Invalid("key", "as the workflow makes it of the input is not text: it holds a zero byte or is not UTF-8")
 	}

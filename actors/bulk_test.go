@@ -114,8 +114,8 @@ func TestManyRunsAreStartedAllOrNone(t *testing.T) {
 				if refusal == nil || refusal.Index != test.index || !test.want(err) {
 					t.Errorf("got %v, want the start at %d refused", err, test.index)
 				}
-				if runs, err := node.Runs(t.Context(), workflow.Filter{}); err != nil || len(runs) > 0 {
-					t.Errorf("%d runs were started (%v), want none", len(runs), err)
+				if page, err := node.Runs(t.Context(), workflow.Filter{}); err != nil || len(page.Runs) > 0 {
+					t.Errorf("%d runs were started (%v), want none", len(page.Runs), err)
 				}
 			})
 		})

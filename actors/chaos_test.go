@@ -166,11 +166,11 @@ func surviveChaos(t *testing.T, seed uint64) {
 	disturb(node, random, 3)
 	store.heal()
 	runs.Wait()
-	runRows, err := node.Runs(t.Context(), workflow.Filter{})
+	page, err := node.Runs(t.Context(), workflow.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, run := range runRows {
+	for _, run := range page.Runs {
 		if run.State != workflow.Completed {
 			t.Errorf("run %s is %s", run.ID, run.State)
 		}

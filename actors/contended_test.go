@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"slices"
 	"testing"
@@ -31,16 +32,30 @@ func holding(waits time.Duration, held func(persistence.Write) bool) func([]pers
 
 func TestHeldKeyDelaysNothingButItself(t *testing.T) {
 	t.Parallel()
+	heldKeyDelaysNothingButItself(t, keyedInsert)
+}
+
+func TestHeldUniqueKeyDelaysNothingButItself(t *testing.T) {
+	t.Parallel()
+	heldKeyDelaysNothingButItself(t, func(key string) persistence.Insert {
+		insert := keyedInsert("")
+		insert.Unique = &persistence.Unique{Key: sha256.Sum256([]byte(key))}
+		return insert
+	})
+}
+
+func heldKeyDelaysNothingButItself(t *testing.T, insertOf func(key string) persistence.Insert) {
+	t.Helper()
 	inBubble(t, func(t *testing.T) {
+		held := insertOf("held")
 		store, checkpoints, inserts := &ledgerStore{}, collectVerdicts(t), collectVerdicts(t)
 		store.fault = holding(time.Second, func(w persistence.Write) bool {
-			insert, ok := w.(persistence.Insert)
-			return ok && insert.Key == "held"
+			return w.Subject() == held.Run
 		})
 		journal, _ := runJournal(t, storeWithoutTurns{store}, JournalConfig{Writers: 2, KeyWriter: true})
 		began := time.Now()
-		for i, key := range []string{"a", "held", "b", "c"} {
-			journal.Append(keyedInsert(key), inserts.reply(i))
+		for i, insert := range []persistence.Insert{insertOf("a"), held, insertOf("b"), insertOf("c")} {
+			journal.Append(insert, inserts.reply(i))
 		}
 		for i := range 50 {
 			journal.Append(advance(workflow.NewRunID(), 0), checkpoints.reply(i))

@@ -442,8 +442,8 @@ func TestStartWhoseAnswerIsLostCanBeRepeated(t *testing.T) {
 				if out := finish(t, run); out.N != 1 {
 					t.Errorf("got %+v", out)
 				}
-				if runs, err := node.Runs(t.Context(), workflow.Filter{}); err != nil || len(runs) != 1 {
-					t.Errorf("%d runs, %v", len(runs), err)
+				if page, err := node.Runs(t.Context(), workflow.Filter{}); err != nil || len(page.Runs) != 1 {
+					t.Errorf("%d runs, %v", len(page.Runs), err)
 				}
 			})
 		})

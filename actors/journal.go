@@ -27,7 +27,7 @@ type Journal struct {
 	store   persistence.Committer
 	log     *slog.Logger
 	lanes   []*lane
-	keyed   *lane // of inserts with a key; nil when they have none of their own
+	keyed   *lane // of inserts with a key, or a unique one; nil when they have none of their own
 	limited *lane // of limited claims, each of which is a batch
 	seed    maphash.Seed
 
@@ -166,7 +166,7 @@ func mustLand(write persistence.Write) bool {
 }
 
 func (j *Journal) laneOf(write persistence.Write) *lane {
-	if insert, ok := write.(persistence.Insert); ok && insert.Key != "" && j.keyed != nil {
+	if insert, ok := write.(persistence.Insert); ok && (insert.Key != "" || insert.Unique != nil) && j.keyed != nil {
 		return j.keyed
 	}
 	if claim, ok := write.(persistence.Claim); ok && claim.Limited {

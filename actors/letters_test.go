@@ -247,8 +247,8 @@ func TestRepeatedLetterIsActedOnOnce(t *testing.T) {
 		if got := d.list(); len(got) != 1 {
 			t.Errorf("the agent got %v", got)
 		}
-		if runs, err := node.Runs(t.Context(), workflow.Filter{}); err != nil || len(runs) != 1 {
-			t.Errorf("there are %d runs, %v, want one", len(runs), err)
+		if page, err := node.Runs(t.Context(), workflow.Filter{}); err != nil || len(page.Runs) != 1 {
+			t.Errorf("there are %d runs, %v, want one", len(page.Runs), err)
 		}
 	})
 }

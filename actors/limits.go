@@ -73,6 +73,7 @@ func (d *dispatcher) freed(q *queue) {
 func (d *dispatcher) curbed(q *queue, verdict persistence.Verdict) {
 	switch {
 	case verdict.Held:
+		q.held = true // what ends meanwhile must not add to the crowd
 		d.claimIn(q, heldAgain/2+rand.N(heldAgain))
 	case verdict.Wait > 0:
 		d.claimIn(q, max(verdict.Wait, leastWait))
@@ -100,7 +101,8 @@ func (d *dispatcher) claimAgain(m claimAgain) {
 	if q.againAt.After(time.Now()) {
 		return // of a timer that was too late to be stopped
 	}
-	q.againAt = time.Time{}
+	q.againAt, q.held = time.Time{}, false
 	q.expect()
 	d.fill(q)
+	d.offer(q)
 }

@@ -177,7 +177,9 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 func (n *Node) Start(ctx context.Context) error {
 	boot := n.standing.boot()
 	if n.shared != nil {
-		n.shared.Listen(persistence.Listener{Enqueued: n.enqueued, QueuesChanged: n.queuesChanged})
+		n.shared.Listen(persistence.Listener{
+			Enqueued: n.enqueued, QueuesChanged: n.queuesChanged, ScheduleChanged: n.scheduleChanged,
+		})
 	}
 	err := n.join(ctx, boot)
 	if err != nil {
@@ -224,6 +226,13 @@ func (n *Node) renewFirst(ctx context.Context, boot persistence.Boot) error {
 	return nil
 }
 
+// scheduleChanged hears that somebody has changed a schedule.
+func (n *Node) scheduleChanged(string) {
+	if n.started.Load() {
+		n.system.Root.Send(n.pid("schedules"), schedulesChanged{})
+	}
+}
+
 // enqueued hears that somebody else has put runs into a queue.
 func (n *Node) enqueued(queue string) {
 	if n.started.Load() {
@@ -249,6 +258,7 @@ func (n *Node) startActors(ctx context.Context) error {
 		}},
 		{Name: "dispatcher", PID: "dispatcher", Props: newDispatcherProps(n)},
 		{Name: "batches", PID: "batches", Props: func(int) *actor.Props { return newBatchesProps(n) }},
+		{Name: "schedules", PID: "schedules", Props: func(int) *actor.Props { return newSchedulesProps(n) }},
 		{Name: "retention", PID: "retention", Props: func(int) *actor.Props { return newRetentionProps(n) }},
 	}
 	if n.shared != nil {
@@ -283,6 +293,7 @@ func (n *Node) Register(newest workflow.Definition, older ...workflow.Definition
 	if n.tree != nil {
 		n.tellDispatcher(lookNow{})
 		n.tellBatches(batchesStirred{})
+		n.scheduleChanged("")
 	}
 	return nil
 }

@@ -226,11 +226,11 @@ func TestEndedRunsAreDeletedAfterTheirTime(t *testing.T) {
 		}
 		fails(t, start(t, node, failing))
 		count := func() int {
-			runs, err := node.Runs(t.Context(), workflow.Filter{Limit: 1000})
+			page, err := node.Runs(t.Context(), workflow.Filter{Limit: 1000})
 			if err != nil {
 				t.Fatal(err)
 			}
-			return len(runs)
+			return len(page.Runs)
 		}
 		time.Sleep(23 * time.Hour)
 		if n := count(); n != 1000 {

@@ -27,6 +27,7 @@ type queue struct {
 	waiting  *waitingRoom
 	settings persistence.QueueSettings
 
+	held      bool        // the last limited claim met another one, and the next is due at againAt
 	again     *time.Timer // of the next limited claim, at againAt; nil before the first
 	againAt   time.Time   // zero while none is due
 	soloAfter time.Time   // no run is made room for before that has to run alone
@@ -49,7 +50,7 @@ func (d *dispatcher) fill(q *queue) {
 		return
 	}
 	d.fillFromMemory(q)
-	if q.more && !q.claiming && q.free() > 0 && d.node.standing.good() {
+	if q.more && !q.claiming && !q.held && q.free() > 0 && d.node.standing.good() {
 		d.claim(q, min(q.free(), claimsAtOnce), false)
 	}
 }
@@ -148,7 +149,7 @@ func (d *dispatcher) released(m released) {
 
 // offer lets other nodes have what waits in the store and finds no slot here.
 func (d *dispatcher) offer(q *queue) {
-	if q.more && !q.claiming && !q.paused() {
+	if q.more && !q.claiming && !q.held && !q.paused() {
 		d.node.tellWaiting(q.name)
 		d.sweepBusy()
 	}

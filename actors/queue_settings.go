@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -186,7 +187,7 @@ func (n *Node) SetQueue(ctx context.Context, name string, change workflow.QueueC
 	if err != nil {
 		return workflow.Queue{}, err
 	}
-	return asQueue(settings), n.refreshQueues(ctx)
+	return asQueue(settings), n.follow(ctx, name)
 }
 
 // PauseQueue keeps the runs of a queue from beginning, on all nodes, until
@@ -208,7 +209,15 @@ func (n *Node) pauseQueue(ctx context.Context, name string, paused bool) (workfl
 	if err != nil {
 		return workflow.Queue{}, false, err
 	}
-	return asQueue(settings), changed, n.refreshQueues(ctx)
+	return asQueue(settings), changed, n.follow(ctx, name)
+}
+
+// follow makes this node the first to know what it was asked to change.
+func (n *Node) follow(ctx context.Context, queue string) error {
+	if err := n.refreshQueues(ctx); err != nil {
+		return fmt.Errorf("queue %s is changed, but this node has not read it yet; change it again: %w", queue, err)
+	}
+	return nil
 }
 
 func checkQueueName(name string) error {

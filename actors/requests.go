@@ -53,6 +53,9 @@ func (n *Node) accept(req workflow.StartRequest) (admit, chan workflow.Run, erro
 	if err != nil {
 		return admit{}, nil, err
 	}
+	if err := checkUnique(req.Unique, cmp.Or(req.Key, admission.Key), program.Durability); err != nil {
+		return admit{}, nil, err
+	}
 	m, ended := n.admission(req, program, admission)
 	return m, ended, nil
 }
@@ -200,6 +203,7 @@ func (n *Node) admission(req workflow.StartRequest, program *workflow.Program, a
 		Extras:    persistence.Extras{Due: req.Due, Delay: req.Delay, Deadline: cmp.Or(req.Deadline, program.Deadline), Tags: req.Tags},
 	}
 	insert.LimitKey = n.queues.of(insert.Queue).limitKey(insert.Input)
+	insert.Unique = uniqueOf(req.Unique, insert)
 	ended := make(chan workflow.Run, 1)
 	run := workflow.Run{
 		ID: id, Workflow: insert.Workflow, Version: insert.Version, State: workflow.Running,
@@ -362,8 +366,8 @@ func (n *Node) sendLive(name string, message any) bool {
 	return true
 }
 
-// Runs lists runs, newest first, without their documents.
-func (n *Node) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
+// Runs lists a page of runs, newest first, without their documents.
+func (n *Node) Runs(ctx context.Context, filter workflow.Filter) (workflow.Page, error) {
 	return n.store.Runs(ctx, filter)
 }
 
@@ -385,12 +389,17 @@ func (n *Node) Cancel(ctx context.Context, id workflow.RunID, reason string) (wo
 	if err != nil {
 		return workflow.Run{}, fmt.Errorf("cancel run %s: %w", id, err)
 	}
-	n.watchers.end(*verdict.Changed)
-	n.tellCancelled(id, verdict.Changed.Epoch)
-	n.tellCancelledElsewhere(id)
-	n.stirBatch(*verdict.Changed)
-	n.tellDispatcher(roomMade{verdict.Changed.Queue})
+	n.cancelled(*verdict.Changed)
 	return *verdict.Changed, nil
+}
+
+// cancelled lets everybody know that a run's row says so.
+func (n *Node) cancelled(run workflow.Run) {
+	n.watchers.end(run)
+	n.tellCancelled(run.ID, run.Epoch)
+	n.tellCancelledElsewhere(run.ID)
+	n.stirBatch(run)
+	n.tellDispatcher(roomMade{run.Queue})
 }
 
 // tellCancelled stops the run's actor: at once, if it is there, or as soon as
@@ -421,11 +430,16 @@ func (n *Node) Retry(ctx context.Context, id workflow.RunID) (workflow.Run, erro
 	if err != nil {
 		return workflow.Run{}, fmt.Errorf("retry run %s: %w", id, err)
 	}
-	if run := verdict.Changed; n.catalog.version(run.Workflow, run.Version) == nil {
+	n.retried(*verdict.Changed)
+	return *verdict.Changed, nil
+}
+
+// retried lets those know of a run that may claim it.
+func (n *Node) retried(run workflow.Run) {
+	if n.catalog.version(run.Workflow, run.Version) == nil {
 		n.tellWaiting(run.Queue)
 	}
-	n.tellDispatcher(released{queue: verdict.Changed.Queue})
-	return *verdict.Changed, nil
+	n.tellDispatcher(released{queue: run.Queue})
 }
 
 // Watch returns what happens to a run from now on, until it has ended or ctx

@@ -528,12 +528,13 @@ func (a *activation) runStep(e runStep) {
 	}
 	answer := stepReturned{token: e.token, done: e.step != 1 || e.turn >= 2}
 	most := 10 * time.Second
-	switch {
-	case w.chance(5):
+	switch what := w.random.IntN(100); {
+	case w.healed:
+	case what < 5:
 		answer.err = errors.New("no")
-	case w.chance(5):
+	case what < 10:
 		answer.err = workflow.Snooze(time.Duration(w.random.IntN(10)) * time.Second)
-	case w.chance(5):
+	case what < 15:
 		most = 2 * time.Minute
 	}
 	if r.level == workflow.Checkpointed || w.healed {

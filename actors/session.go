@@ -195,6 +195,7 @@ func (s *session) renewed(m renewed) {
 	s.granted(m.sent)
 	if m.renewal.Unbroken < s.unbroken {
 		s.node.tellDispatcher(lookNow{}) // what the broken session was to hear is lost
+		s.node.scheduleChanged("")
 	}
 	s.unbroken, s.queues = m.renewal.Unbroken, m.queues
 	charges, again := s.judge.weigh(time.Now(), m.asked, m.renewal)

@@ -48,7 +48,8 @@ type link struct {
 	deaf     bool      // renewals do not pass
 	lockFree bool      // the database has noticed that the session is gone
 	listener persistence.Listener
-	slow     time.Duration  // that registering an agent takes
+	slow     time.Duration // that registering an agent takes
+	firing   func(context.Context, string, persistence.Decide) (persistence.ScheduleView, bool, error)
 	calls    map[string]int // to the database, by what they ask
 	fatal    string         // the call at which the node dies
 }
@@ -153,6 +154,49 @@ func (l *link) Inbox(ctx context.Context, agent string, after int64, limit int) 
 		return nil, err
 	}
 	return l.Store.Inbox(ctx, agent, after, limit)
+}
+
+func (l *link) Schedules(ctx context.Context) ([]workflow.Schedule, time.Time, error) {
+	if err := l.called("schedules"); err != nil {
+		return nil, time.Time{}, err
+	}
+	return l.Store.Schedules(ctx)
+}
+
+func (l *link) ChangeSchedule(ctx context.Context, name string, decide persistence.Decide) (*workflow.Schedule, error) {
+	if err := l.called("change schedule"); err != nil {
+		return nil, err
+	}
+	after, err := l.Store.ChangeSchedule(ctx, name, decide)
+	if err == nil {
+		l.database.tell(func(listener persistence.Listener) { listener.ScheduleChanged(name) })
+	}
+	return after, err
+}
+
+func (l *link) FireSchedule(ctx context.Context, name string, decide persistence.Decide) (persistence.ScheduleView, bool, error) {
+	if err := l.called("fire schedule"); err != nil {
+		return persistence.ScheduleView{}, false, err
+	}
+	if l.firing != nil {
+		return l.firing(ctx, name, decide)
+	}
+	return l.Store.FireSchedule(ctx, name, decide)
+}
+
+// tell lets all nodes hear of a transaction.
+func (d *database) tell(hear func(persistence.Listener)) {
+	var listeners []persistence.Listener
+	d.set(func() {
+		for _, lease := range d.leases {
+			if !lease.ended && !lease.link.cut {
+				listeners = append(listeners, lease.link.listener)
+			}
+		}
+	})
+	for _, listener := range listeners {
+		hear(listener)
+	}
 }
 
 func (l *link) Owner(ctx context.Context, run workflow.RunID) (persistence.BootID, error) {

@@ -23,7 +23,7 @@ const (
 func (d *dispatcher) goSolo() {
 	var candidate *queue
 	for _, q := range d.queues {
-		if q.hasSolo && !q.paused() && !time.Now().Before(q.soloAfter) {
+		if q.hasSolo && !q.held && !q.paused() && !time.Now().Before(q.soloAfter) {
 			candidate = q
 		}
 	}

@@ -649,7 +649,10 @@ type StartRunRequest struct {
 	// How long after it is due the run may end, at the latest. Absent for never.
 	Deadline *durationpb.Duration `protobuf:"bytes,9,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// Words to find the run by.
-	Tags          []string `protobuf:"bytes,10,rep,name=tags,proto3" json:"tags,omitempty"`
+	Tags []string `protobuf:"bytes,10,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Makes the start give way to a run that has the same workflow, queue, key or
+	// input, in place of what key alone does. Absent for what key does.
+	Unique        *Unique `protobuf:"bytes,15,opt,name=unique,proto3" json:"unique,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -754,12 +757,87 @@ func (x *StartRunRequest) GetTags() []string {
 	return nil
 }
 
+func (x *StartRunRequest) GetUnique() *Unique {
+	if x != nil {
+		return x.Unique
+	}
+	return nil
+}
+
+// Unique says which earlier run a start gives way to. Only runs that were started
+// with it count, unless they failed, were cancelled or quarantined.
+type Unique struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the two have in common: workflow, queue, key and input, or some of them.
+	By []string `protobuf:"bytes,1,rep,name=by,proto3" json:"by,omitempty"`
+	// For how long a run counts after it was stored, completed or not. Absent for
+	// as long as it has not ended.
+	Within *durationpb.Duration `protobuf:"bytes,2,opt,name=within,proto3" json:"within,omitempty"`
+	// attach to the run that is there, reject the start, or replace the run if it
+	// has not begun, and attach to it otherwise. Empty for attach.
+	OnConflict    string `protobuf:"bytes,3,opt,name=on_conflict,json=onConflict,proto3" json:"on_conflict,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Unique) Reset() {
+	*x = Unique{}
+	mi := &file_singularity_v1_run_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Unique) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Unique) ProtoMessage() {}
+
+func (x *Unique) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Unique.ProtoReflect.Descriptor instead.
+func (*Unique) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Unique) GetBy() []string {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *Unique) GetWithin() *durationpb.Duration {
+	if x != nil {
+		return x.Within
+	}
+	return nil
+}
+
+func (x *Unique) GetOnConflict() string {
+	if x != nil {
+		return x.OnConflict
+	}
+	return ""
+}
+
 // StartRunResponse names the started run.
 type StartRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the run.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The run was there before: it has the same id, or the same key.
+	// The run was there before: it has the same id, or the same key, or is in the
+	// way of a unique one.
 	Attached      bool `protobuf:"varint,2,opt,name=attached,proto3" json:"attached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -767,7 +845,7 @@ type StartRunResponse struct {
 
 func (x *StartRunResponse) Reset() {
 	*x = StartRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[5]
+	mi := &file_singularity_v1_run_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -779,7 +857,7 @@ func (x *StartRunResponse) String() string {
 func (*StartRunResponse) ProtoMessage() {}
 
 func (x *StartRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[5]
+	mi := &file_singularity_v1_run_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -792,7 +870,7 @@ func (x *StartRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRunResponse.ProtoReflect.Descriptor instead.
 func (*StartRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{5}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StartRunResponse) GetId() string {
@@ -823,7 +901,7 @@ type StartRunsRequest struct {
 
 func (x *StartRunsRequest) Reset() {
 	*x = StartRunsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[6]
+	mi := &file_singularity_v1_run_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -835,7 +913,7 @@ func (x *StartRunsRequest) String() string {
 func (*StartRunsRequest) ProtoMessage() {}
 
 func (x *StartRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[6]
+	mi := &file_singularity_v1_run_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -848,7 +926,7 @@ func (x *StartRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRunsRequest.ProtoReflect.Descriptor instead.
 func (*StartRunsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{6}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StartRunsRequest) GetRuns() []*StartRunRequest {
@@ -885,7 +963,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_singularity_v1_run_proto_msgTypes[7]
+	mi := &file_singularity_v1_run_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -897,7 +975,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[7]
+	mi := &file_singularity_v1_run_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -910,7 +988,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{7}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Batch) GetId() string {
@@ -945,7 +1023,7 @@ type StartRunsResponse struct {
 
 func (x *StartRunsResponse) Reset() {
 	*x = StartRunsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[8]
+	mi := &file_singularity_v1_run_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1035,7 @@ func (x *StartRunsResponse) String() string {
 func (*StartRunsResponse) ProtoMessage() {}
 
 func (x *StartRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[8]
+	mi := &file_singularity_v1_run_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1048,7 @@ func (x *StartRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRunsResponse.ProtoReflect.Descriptor instead.
 func (*StartRunsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{8}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StartRunsResponse) GetRuns() []*StartRunResponse {
@@ -991,7 +1069,7 @@ type GetRunRequest struct {
 
 func (x *GetRunRequest) Reset() {
 	*x = GetRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[9]
+	mi := &file_singularity_v1_run_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1081,7 @@ func (x *GetRunRequest) String() string {
 func (*GetRunRequest) ProtoMessage() {}
 
 func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[9]
+	mi := &file_singularity_v1_run_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1094,7 @@ func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunRequest.ProtoReflect.Descriptor instead.
 func (*GetRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{9}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetRunRequest) GetId() string {
@@ -1037,7 +1115,7 @@ type GetRunResponse struct {
 
 func (x *GetRunResponse) Reset() {
 	*x = GetRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[10]
+	mi := &file_singularity_v1_run_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1127,7 @@ func (x *GetRunResponse) String() string {
 func (*GetRunResponse) ProtoMessage() {}
 
 func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[10]
+	mi := &file_singularity_v1_run_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1140,7 @@ func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunResponse.ProtoReflect.Descriptor instead.
 func (*GetRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{10}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetRunResponse) GetRun() *Run {
@@ -1085,15 +1163,27 @@ type ListRunsRequest struct {
 	Key string `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
 	// How many runs; 0 for 100, at most 1000.
 	Limit int32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
-	// Only runs older than the one with this id: the last of the page before.
-	Before        string `protobuf:"bytes,6,opt,name=before,proto3" json:"before,omitempty"`
+	// Only runs whose ids are before this one: next of the page before.
+	Before string `protobuf:"bytes,6,opt,name=before,proto3" json:"before,omitempty"`
+	// All of these tags.
+	Tags []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
+	// The schedule that started the run.
+	Schedule string `protobuf:"bytes,8,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// Only runs stored at this time or later.
+	CreatedAfter *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_after,json=createdAfter,proto3" json:"created_after,omitempty"`
+	// Only runs stored before this time.
+	CreatedBefore *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created_before,json=createdBefore,proto3" json:"created_before,omitempty"`
+	// Part of the error, in whatever case its letters A to Z are.
+	ErrorContains string `protobuf:"bytes,11,opt,name=error_contains,json=errorContains,proto3" json:"error_contains,omitempty"`
+	// The process that runs the run, or did last.
+	Owner         string `protobuf:"bytes,12,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListRunsRequest) Reset() {
 	*x = ListRunsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[11]
+	mi := &file_singularity_v1_run_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1195,7 @@ func (x *ListRunsRequest) String() string {
 func (*ListRunsRequest) ProtoMessage() {}
 
 func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[11]
+	mi := &file_singularity_v1_run_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1208,7 @@ func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
 func (*ListRunsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{11}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListRunsRequest) GetWorkflow() string {
@@ -1163,18 +1253,64 @@ func (x *ListRunsRequest) GetBefore() string {
 	return ""
 }
 
+func (x *ListRunsRequest) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *ListRunsRequest) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
+}
+
+func (x *ListRunsRequest) GetCreatedAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAfter
+	}
+	return nil
+}
+
+func (x *ListRunsRequest) GetCreatedBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedBefore
+	}
+	return nil
+}
+
+func (x *ListRunsRequest) GetErrorContains() string {
+	if x != nil {
+		return x.ErrorContains
+	}
+	return ""
+}
+
+func (x *ListRunsRequest) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
 // ListRunsResponse is a page of runs.
 type ListRunsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The runs without their documents, newest first.
-	Runs          []*Run `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	Runs []*Run `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	// The next page has this as before; empty when there is none.
+	Next string `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	// How many runs were looked through, if that is why the page ended; else 0.
+	LookedThrough int32 `protobuf:"varint,3,opt,name=looked_through,json=lookedThrough,proto3" json:"looked_through,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListRunsResponse) Reset() {
 	*x = ListRunsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[12]
+	mi := &file_singularity_v1_run_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1322,7 @@ func (x *ListRunsResponse) String() string {
 func (*ListRunsResponse) ProtoMessage() {}
 
 func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[12]
+	mi := &file_singularity_v1_run_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1335,7 @@ func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
 func (*ListRunsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{12}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListRunsResponse) GetRuns() []*Run {
@@ -1207,6 +1343,20 @@ func (x *ListRunsResponse) GetRuns() []*Run {
 		return x.Runs
 	}
 	return nil
+}
+
+func (x *ListRunsResponse) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+func (x *ListRunsResponse) GetLookedThrough() int32 {
+	if x != nil {
+		return x.LookedThrough
+	}
+	return 0
 }
 
 // WatchRunRequest names a run.
@@ -1220,7 +1370,7 @@ type WatchRunRequest struct {
 
 func (x *WatchRunRequest) Reset() {
 	*x = WatchRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[13]
+	mi := &file_singularity_v1_run_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1382,7 @@ func (x *WatchRunRequest) String() string {
 func (*WatchRunRequest) ProtoMessage() {}
 
 func (x *WatchRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[13]
+	mi := &file_singularity_v1_run_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1395,7 @@ func (x *WatchRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunRequest.ProtoReflect.Descriptor instead.
 func (*WatchRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{13}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchRunRequest) GetId() string {
@@ -1266,7 +1416,7 @@ type WatchRunResponse struct {
 
 func (x *WatchRunResponse) Reset() {
 	*x = WatchRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[14]
+	mi := &file_singularity_v1_run_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1428,7 @@ func (x *WatchRunResponse) String() string {
 func (*WatchRunResponse) ProtoMessage() {}
 
 func (x *WatchRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[14]
+	mi := &file_singularity_v1_run_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1441,7 @@ func (x *WatchRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunResponse.ProtoReflect.Descriptor instead.
 func (*WatchRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{14}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WatchRunResponse) GetEvent() *RunEvent {
@@ -1314,7 +1464,7 @@ type CancelRunRequest struct {
 
 func (x *CancelRunRequest) Reset() {
 	*x = CancelRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[15]
+	mi := &file_singularity_v1_run_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1476,7 @@ func (x *CancelRunRequest) String() string {
 func (*CancelRunRequest) ProtoMessage() {}
 
 func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[15]
+	mi := &file_singularity_v1_run_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1489,7 @@ func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunRequest.ProtoReflect.Descriptor instead.
 func (*CancelRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{15}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CancelRunRequest) GetId() string {
@@ -1367,7 +1517,7 @@ type CancelRunResponse struct {
 
 func (x *CancelRunResponse) Reset() {
 	*x = CancelRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[16]
+	mi := &file_singularity_v1_run_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1529,7 @@ func (x *CancelRunResponse) String() string {
 func (*CancelRunResponse) ProtoMessage() {}
 
 func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[16]
+	mi := &file_singularity_v1_run_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1542,7 @@ func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunResponse.ProtoReflect.Descriptor instead.
 func (*CancelRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{16}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CancelRunResponse) GetRun() *Run {
@@ -1413,7 +1563,7 @@ type RetryRunRequest struct {
 
 func (x *RetryRunRequest) Reset() {
 	*x = RetryRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[17]
+	mi := &file_singularity_v1_run_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +1575,7 @@ func (x *RetryRunRequest) String() string {
 func (*RetryRunRequest) ProtoMessage() {}
 
 func (x *RetryRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[17]
+	mi := &file_singularity_v1_run_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +1588,7 @@ func (x *RetryRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunRequest.ProtoReflect.Descriptor instead.
 func (*RetryRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{17}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RetryRunRequest) GetId() string {
@@ -1459,7 +1609,7 @@ type RetryRunResponse struct {
 
 func (x *RetryRunResponse) Reset() {
 	*x = RetryRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[18]
+	mi := &file_singularity_v1_run_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1621,7 @@ func (x *RetryRunResponse) String() string {
 func (*RetryRunResponse) ProtoMessage() {}
 
 func (x *RetryRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[18]
+	mi := &file_singularity_v1_run_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1634,7 @@ func (x *RetryRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunResponse.ProtoReflect.Descriptor instead.
 func (*RetryRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{18}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RetryRunResponse) GetRun() *Run {
@@ -1492,6 +1642,347 @@ func (x *RetryRunResponse) GetRun() *Run {
 		return x.Run
 	}
 	return nil
+}
+
+// CancelRunsRequest selects runs to end.
+type CancelRunsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which runs, as ListRuns lists them; at least one of the fields that select some
+	// must be set. Without states, all that have not ended.
+	Runs *ListRunsRequest `protobuf:"bytes,1,opt,name=runs,proto3" json:"runs,omitempty"`
+	// Why, for those who look at the runs later.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Only count them.
+	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelRunsRequest) Reset() {
+	*x = CancelRunsRequest{}
+	mi := &file_singularity_v1_run_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelRunsRequest) ProtoMessage() {}
+
+func (x *CancelRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelRunsRequest.ProtoReflect.Descriptor instead.
+func (*CancelRunsRequest) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *CancelRunsRequest) GetRuns() *ListRunsRequest {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
+func (x *CancelRunsRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CancelRunsRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// CancelRunsResponse says what became of a page of runs.
+type CancelRunsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What became of them.
+	Changes       *RunChanges `protobuf:"bytes,1,opt,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelRunsResponse) Reset() {
+	*x = CancelRunsResponse{}
+	mi := &file_singularity_v1_run_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelRunsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelRunsResponse) ProtoMessage() {}
+
+func (x *CancelRunsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelRunsResponse.ProtoReflect.Descriptor instead.
+func (*CancelRunsResponse) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *CancelRunsResponse) GetChanges() *RunChanges {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// RetryRunsRequest selects runs to take up again.
+type RetryRunsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which runs, as ListRuns lists them; at least one of the fields that select some
+	// must be set. Without states, those that failed or are quarantined.
+	Runs *ListRunsRequest `protobuf:"bytes,1,opt,name=runs,proto3" json:"runs,omitempty"`
+	// Only count them.
+	DryRun        bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryRunsRequest) Reset() {
+	*x = RetryRunsRequest{}
+	mi := &file_singularity_v1_run_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryRunsRequest) ProtoMessage() {}
+
+func (x *RetryRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryRunsRequest.ProtoReflect.Descriptor instead.
+func (*RetryRunsRequest) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RetryRunsRequest) GetRuns() *ListRunsRequest {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
+func (x *RetryRunsRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// RetryRunsResponse says what became of a page of runs.
+type RetryRunsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What became of them.
+	Changes       *RunChanges `protobuf:"bytes,1,opt,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryRunsResponse) Reset() {
+	*x = RetryRunsResponse{}
+	mi := &file_singularity_v1_run_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryRunsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryRunsResponse) ProtoMessage() {}
+
+func (x *RetryRunsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryRunsResponse.ProtoReflect.Descriptor instead.
+func (*RetryRunsResponse) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *RetryRunsResponse) GetChanges() *RunChanges {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// RunChanges is what became of a page of runs.
+type RunChanges struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many runs the filter selected.
+	Matched int32 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
+	// How many of them were changed.
+	Changed int32 `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// Those that were not.
+	Refused []*RunRefusal `protobuf:"bytes,3,rep,name=refused,proto3" json:"refused,omitempty"`
+	// The next page has this as before; empty when there is none.
+	Next          string `protobuf:"bytes,4,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunChanges) Reset() {
+	*x = RunChanges{}
+	mi := &file_singularity_v1_run_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunChanges) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunChanges) ProtoMessage() {}
+
+func (x *RunChanges) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunChanges.ProtoReflect.Descriptor instead.
+func (*RunChanges) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RunChanges) GetMatched() int32 {
+	if x != nil {
+		return x.Matched
+	}
+	return 0
+}
+
+func (x *RunChanges) GetChanged() int32 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *RunChanges) GetRefused() []*RunRefusal {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *RunChanges) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+// RunRefusal is a run that was not changed.
+type RunRefusal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the run.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why.
+	Error         string `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunRefusal) Reset() {
+	*x = RunRefusal{}
+	mi := &file_singularity_v1_run_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunRefusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunRefusal) ProtoMessage() {}
+
+func (x *RunRefusal) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunRefusal.ProtoReflect.Descriptor instead.
+func (*RunRefusal) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *RunRefusal) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RunRefusal) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
 }
 
 // ListStepsRequest names a run.
@@ -1505,7 +1996,7 @@ type ListStepsRequest struct {
 
 func (x *ListStepsRequest) Reset() {
 	*x = ListStepsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[19]
+	mi := &file_singularity_v1_run_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1517,7 +2008,7 @@ func (x *ListStepsRequest) String() string {
 func (*ListStepsRequest) ProtoMessage() {}
 
 func (x *ListStepsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[19]
+	mi := &file_singularity_v1_run_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,7 +2021,7 @@ func (x *ListStepsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStepsRequest.ProtoReflect.Descriptor instead.
 func (*ListStepsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{19}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListStepsRequest) GetId() string {
@@ -1551,7 +2042,7 @@ type ListStepsResponse struct {
 
 func (x *ListStepsResponse) Reset() {
 	*x = ListStepsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[20]
+	mi := &file_singularity_v1_run_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1563,7 +2054,7 @@ func (x *ListStepsResponse) String() string {
 func (*ListStepsResponse) ProtoMessage() {}
 
 func (x *ListStepsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[20]
+	mi := &file_singularity_v1_run_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1576,7 +2067,7 @@ func (x *ListStepsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStepsResponse.ProtoReflect.Descriptor instead.
 func (*ListStepsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{20}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListStepsResponse) GetSteps() []*StepRun {
@@ -1654,7 +2145,7 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\x05error\x18\x05 \x01(\tR\x05error\x124\n" +
 	"\bretry_in\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\aretryIn\x123\n" +
 	"\aelapsed\x18\a \x01(\v2\x19.google.protobuf.DurationR\aelapsed\x12%\n" +
-	"\x03run\x18\b \x01(\v2\x13.singularity.v1.RunR\x03run\"\xcf\x02\n" +
+	"\x03run\x18\b \x01(\v2\x13.singularity.v1.RunR\x03run\"\xff\x02\n" +
 	"\x0fStartRunRequest\x12\x1a\n" +
 	"\bworkflow\x18\x01 \x01(\tR\bworkflow\x12\x1d\n" +
 	"\n" +
@@ -1667,7 +2158,13 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\x05delay\x18\b \x01(\v2\x19.google.protobuf.DurationR\x05delay\x125\n" +
 	"\bdeadline\x18\t \x01(\v2\x19.google.protobuf.DurationR\bdeadline\x12\x12\n" +
 	"\x04tags\x18\n" +
-	" \x03(\tR\x04tags\">\n" +
+	" \x03(\tR\x04tags\x12.\n" +
+	"\x06unique\x18\x0f \x01(\v2\x16.singularity.v1.UniqueR\x06unique\"l\n" +
+	"\x06Unique\x12\x0e\n" +
+	"\x02by\x18\x01 \x03(\tR\x02by\x121\n" +
+	"\x06within\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06within\x12\x1f\n" +
+	"\von_conflict\x18\x03 \x01(\tR\n" +
+	"onConflict\">\n" +
 	"\x10StartRunResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\battached\x18\x02 \x01(\bR\battached\"t\n" +
@@ -1683,16 +2180,25 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\rGetRunRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"7\n" +
 	"\x0eGetRunResponse\x12%\n" +
-	"\x03run\x18\x01 \x01(\v2\x13.singularity.v1.RunR\x03run\"\x9b\x01\n" +
+	"\x03run\x18\x01 \x01(\v2\x13.singularity.v1.RunR\x03run\"\x8c\x03\n" +
 	"\x0fListRunsRequest\x12\x1a\n" +
 	"\bworkflow\x18\x01 \x01(\tR\bworkflow\x12\x16\n" +
 	"\x06states\x18\x02 \x03(\tR\x06states\x12\x14\n" +
 	"\x05queue\x18\x03 \x01(\tR\x05queue\x12\x10\n" +
 	"\x03key\x18\x04 \x01(\tR\x03key\x12\x14\n" +
 	"\x05limit\x18\x05 \x01(\x05R\x05limit\x12\x16\n" +
-	"\x06before\x18\x06 \x01(\tR\x06before\";\n" +
+	"\x06before\x18\x06 \x01(\tR\x06before\x12\x12\n" +
+	"\x04tags\x18\a \x03(\tR\x04tags\x12\x1a\n" +
+	"\bschedule\x18\b \x01(\tR\bschedule\x12?\n" +
+	"\rcreated_after\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\fcreatedAfter\x12A\n" +
+	"\x0ecreated_before\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\rcreatedBefore\x12%\n" +
+	"\x0eerror_contains\x18\v \x01(\tR\rerrorContains\x12\x14\n" +
+	"\x05owner\x18\f \x01(\tR\x05owner\"v\n" +
 	"\x10ListRunsResponse\x12'\n" +
-	"\x04runs\x18\x01 \x03(\v2\x13.singularity.v1.RunR\x04runs\"!\n" +
+	"\x04runs\x18\x01 \x03(\v2\x13.singularity.v1.RunR\x04runs\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\tR\x04next\x12%\n" +
+	"\x0elooked_through\x18\x03 \x01(\x05R\rlookedThrough\"!\n" +
 	"\x0fWatchRunRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"B\n" +
 	"\x10WatchRunResponse\x12.\n" +
@@ -1705,11 +2211,32 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\x0fRetryRunRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"9\n" +
 	"\x10RetryRunResponse\x12%\n" +
-	"\x03run\x18\x01 \x01(\v2\x13.singularity.v1.RunR\x03run\"\"\n" +
+	"\x03run\x18\x01 \x01(\v2\x13.singularity.v1.RunR\x03run\"y\n" +
+	"\x11CancelRunsRequest\x123\n" +
+	"\x04runs\x18\x01 \x01(\v2\x1f.singularity.v1.ListRunsRequestR\x04runs\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"J\n" +
+	"\x12CancelRunsResponse\x124\n" +
+	"\achanges\x18\x01 \x01(\v2\x1a.singularity.v1.RunChangesR\achanges\"`\n" +
+	"\x10RetryRunsRequest\x123\n" +
+	"\x04runs\x18\x01 \x01(\v2\x1f.singularity.v1.ListRunsRequestR\x04runs\x12\x17\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\"I\n" +
+	"\x11RetryRunsResponse\x124\n" +
+	"\achanges\x18\x01 \x01(\v2\x1a.singularity.v1.RunChangesR\achanges\"\x8a\x01\n" +
+	"\n" +
+	"RunChanges\x12\x18\n" +
+	"\amatched\x18\x01 \x01(\x05R\amatched\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\x05R\achanged\x124\n" +
+	"\arefused\x18\x03 \x03(\v2\x1a.singularity.v1.RunRefusalR\arefused\x12\x12\n" +
+	"\x04next\x18\x04 \x01(\tR\x04next\"2\n" +
+	"\n" +
+	"RunRefusal\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\"\"\n" +
 	"\x10ListStepsRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"B\n" +
 	"\x11ListStepsResponse\x12-\n" +
-	"\x05steps\x18\x01 \x03(\v2\x17.singularity.v1.StepRunR\x05steps2\x98\x05\n" +
+	"\x05steps\x18\x01 \x03(\v2\x17.singularity.v1.StepRunR\x05steps2\xbf\x06\n" +
 	"\n" +
 	"RunService\x12M\n" +
 	"\bStartRun\x12\x1f.singularity.v1.StartRunRequest\x1a .singularity.v1.StartRunResponse\x12P\n" +
@@ -1718,7 +2245,10 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\bListRuns\x12\x1f.singularity.v1.ListRunsRequest\x1a .singularity.v1.ListRunsResponse\"\x03\x90\x02\x01\x12O\n" +
 	"\bWatchRun\x12\x1f.singularity.v1.WatchRunRequest\x1a .singularity.v1.WatchRunResponse0\x01\x12P\n" +
 	"\tCancelRun\x12 .singularity.v1.CancelRunRequest\x1a!.singularity.v1.CancelRunResponse\x12M\n" +
-	"\bRetryRun\x12\x1f.singularity.v1.RetryRunRequest\x1a .singularity.v1.RetryRunResponse\x12U\n" +
+	"\bRetryRun\x12\x1f.singularity.v1.RetryRunRequest\x1a .singularity.v1.RetryRunResponse\x12S\n" +
+	"\n" +
+	"CancelRuns\x12!.singularity.v1.CancelRunsRequest\x1a\".singularity.v1.CancelRunsResponse\x12P\n" +
+	"\tRetryRuns\x12 .singularity.v1.RetryRunsRequest\x1a!.singularity.v1.RetryRunsResponse\x12U\n" +
 	"\tListSteps\x12 .singularity.v1.ListStepsRequest\x1a!.singularity.v1.ListStepsResponse\"\x03\x90\x02\x01B\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
 
 var (
@@ -1733,79 +2263,99 @@ func file_singularity_v1_run_proto_rawDescGZIP() []byte {
 	return file_singularity_v1_run_proto_rawDescData
 }
 
-var file_singularity_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_singularity_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_singularity_v1_run_proto_goTypes = []any{
 	(*Run)(nil),                   // 0: singularity.v1.Run
 	(*StepRun)(nil),               // 1: singularity.v1.StepRun
 	(*Record)(nil),                // 2: singularity.v1.Record
 	(*RunEvent)(nil),              // 3: singularity.v1.RunEvent
 	(*StartRunRequest)(nil),       // 4: singularity.v1.StartRunRequest
-	(*StartRunResponse)(nil),      // 5: singularity.v1.StartRunResponse
-	(*StartRunsRequest)(nil),      // 6: singularity.v1.StartRunsRequest
-	(*Batch)(nil),                 // 7: singularity.v1.Batch
-	(*StartRunsResponse)(nil),     // 8: singularity.v1.StartRunsResponse
-	(*GetRunRequest)(nil),         // 9: singularity.v1.GetRunRequest
-	(*GetRunResponse)(nil),        // 10: singularity.v1.GetRunResponse
-	(*ListRunsRequest)(nil),       // 11: singularity.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),      // 12: singularity.v1.ListRunsResponse
-	(*WatchRunRequest)(nil),       // 13: singularity.v1.WatchRunRequest
-	(*WatchRunResponse)(nil),      // 14: singularity.v1.WatchRunResponse
-	(*CancelRunRequest)(nil),      // 15: singularity.v1.CancelRunRequest
-	(*CancelRunResponse)(nil),     // 16: singularity.v1.CancelRunResponse
-	(*RetryRunRequest)(nil),       // 17: singularity.v1.RetryRunRequest
-	(*RetryRunResponse)(nil),      // 18: singularity.v1.RetryRunResponse
-	(*ListStepsRequest)(nil),      // 19: singularity.v1.ListStepsRequest
-	(*ListStepsResponse)(nil),     // 20: singularity.v1.ListStepsResponse
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
+	(*Unique)(nil),                // 5: singularity.v1.Unique
+	(*StartRunResponse)(nil),      // 6: singularity.v1.StartRunResponse
+	(*StartRunsRequest)(nil),      // 7: singularity.v1.StartRunsRequest
+	(*Batch)(nil),                 // 8: singularity.v1.Batch
+	(*StartRunsResponse)(nil),     // 9: singularity.v1.StartRunsResponse
+	(*GetRunRequest)(nil),         // 10: singularity.v1.GetRunRequest
+	(*GetRunResponse)(nil),        // 11: singularity.v1.GetRunResponse
+	(*ListRunsRequest)(nil),       // 12: singularity.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),      // 13: singularity.v1.ListRunsResponse
+	(*WatchRunRequest)(nil),       // 14: singularity.v1.WatchRunRequest
+	(*WatchRunResponse)(nil),      // 15: singularity.v1.WatchRunResponse
+	(*CancelRunRequest)(nil),      // 16: singularity.v1.CancelRunRequest
+	(*CancelRunResponse)(nil),     // 17: singularity.v1.CancelRunResponse
+	(*RetryRunRequest)(nil),       // 18: singularity.v1.RetryRunRequest
+	(*RetryRunResponse)(nil),      // 19: singularity.v1.RetryRunResponse
+	(*CancelRunsRequest)(nil),     // 20: singularity.v1.CancelRunsRequest
+	(*CancelRunsResponse)(nil),    // 21: singularity.v1.CancelRunsResponse
+	(*RetryRunsRequest)(nil),      // 22: singularity.v1.RetryRunsRequest
+	(*RetryRunsResponse)(nil),     // 23: singularity.v1.RetryRunsResponse
+	(*RunChanges)(nil),            // 24: singularity.v1.RunChanges
+	(*RunRefusal)(nil),            // 25: singularity.v1.RunRefusal
+	(*ListStepsRequest)(nil),      // 26: singularity.v1.ListStepsRequest
+	(*ListStepsResponse)(nil),     // 27: singularity.v1.ListStepsResponse
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
 }
 var file_singularity_v1_run_proto_depIdxs = []int32{
-	21, // 0: singularity.v1.Run.created_at:type_name -> google.protobuf.Timestamp
-	21, // 1: singularity.v1.Run.due_at:type_name -> google.protobuf.Timestamp
-	21, // 2: singularity.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	21, // 3: singularity.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
-	21, // 4: singularity.v1.Run.deadline:type_name -> google.protobuf.Timestamp
-	21, // 5: singularity.v1.Run.slot:type_name -> google.protobuf.Timestamp
+	28, // 0: singularity.v1.Run.created_at:type_name -> google.protobuf.Timestamp
+	28, // 1: singularity.v1.Run.due_at:type_name -> google.protobuf.Timestamp
+	28, // 2: singularity.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	28, // 3: singularity.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
+	28, // 4: singularity.v1.Run.deadline:type_name -> google.protobuf.Timestamp
+	28, // 5: singularity.v1.Run.slot:type_name -> google.protobuf.Timestamp
 	2,  // 6: singularity.v1.StepRun.records:type_name -> singularity.v1.Record
-	21, // 7: singularity.v1.StepRun.started_at:type_name -> google.protobuf.Timestamp
-	21, // 8: singularity.v1.StepRun.finished_at:type_name -> google.protobuf.Timestamp
-	21, // 9: singularity.v1.Record.at:type_name -> google.protobuf.Timestamp
-	22, // 10: singularity.v1.RunEvent.retry_in:type_name -> google.protobuf.Duration
-	22, // 11: singularity.v1.RunEvent.elapsed:type_name -> google.protobuf.Duration
+	28, // 7: singularity.v1.StepRun.started_at:type_name -> google.protobuf.Timestamp
+	28, // 8: singularity.v1.StepRun.finished_at:type_name -> google.protobuf.Timestamp
+	28, // 9: singularity.v1.Record.at:type_name -> google.protobuf.Timestamp
+	29, // 10: singularity.v1.RunEvent.retry_in:type_name -> google.protobuf.Duration
+	29, // 11: singularity.v1.RunEvent.elapsed:type_name -> google.protobuf.Duration
 	0,  // 12: singularity.v1.RunEvent.run:type_name -> singularity.v1.Run
-	21, // 13: singularity.v1.StartRunRequest.due_at:type_name -> google.protobuf.Timestamp
-	22, // 14: singularity.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
-	22, // 15: singularity.v1.StartRunRequest.deadline:type_name -> google.protobuf.Duration
-	4,  // 16: singularity.v1.StartRunsRequest.runs:type_name -> singularity.v1.StartRunRequest
-	7,  // 17: singularity.v1.StartRunsRequest.batch:type_name -> singularity.v1.Batch
-	5,  // 18: singularity.v1.StartRunsResponse.runs:type_name -> singularity.v1.StartRunResponse
-	0,  // 19: singularity.v1.GetRunResponse.run:type_name -> singularity.v1.Run
-	0,  // 20: singularity.v1.ListRunsResponse.runs:type_name -> singularity.v1.Run
-	3,  // 21: singularity.v1.WatchRunResponse.event:type_name -> singularity.v1.RunEvent
-	0,  // 22: singularity.v1.CancelRunResponse.run:type_name -> singularity.v1.Run
-	0,  // 23: singularity.v1.RetryRunResponse.run:type_name -> singularity.v1.Run
-	1,  // 24: singularity.v1.ListStepsResponse.steps:type_name -> singularity.v1.StepRun
-	4,  // 25: singularity.v1.RunService.StartRun:input_type -> singularity.v1.StartRunRequest
-	6,  // 26: singularity.v1.RunService.StartRuns:input_type -> singularity.v1.StartRunsRequest
-	9,  // 27: singularity.v1.RunService.GetRun:input_type -> singularity.v1.GetRunRequest
-	11, // 28: singularity.v1.RunService.ListRuns:input_type -> singularity.v1.ListRunsRequest
-	13, // 29: singularity.v1.RunService.WatchRun:input_type -> singularity.v1.WatchRunRequest
-	15, // 30: singularity.v1.RunService.CancelRun:input_type -> singularity.v1.CancelRunRequest
-	17, // 31: singularity.v1.RunService.RetryRun:input_type -> singularity.v1.RetryRunRequest
-	19, // 32: singularity.v1.RunService.ListSteps:input_type -> singularity.v1.ListStepsRequest
-	5,  // 33: singularity.v1.RunService.StartRun:output_type -> singularity.v1.StartRunResponse
-	8,  // 34: singularity.v1.RunService.StartRuns:output_type -> singularity.v1.StartRunsResponse
-	10, // 35: singularity.v1.RunService.GetRun:output_type -> singularity.v1.GetRunResponse
-	12, // 36: singularity.v1.RunService.ListRuns:output_type -> singularity.v1.ListRunsResponse
-	14, // 37: singularity.v1.RunService.WatchRun:output_type -> singularity.v1.WatchRunResponse
-	16, // 38: singularity.v1.RunService.CancelRun:output_type -> singularity.v1.CancelRunResponse
-	18, // 39: singularity.v1.RunService.RetryRun:output_type -> singularity.v1.RetryRunResponse
-	20, // 40: singularity.v1.RunService.ListSteps:output_type -> singularity.v1.ListStepsResponse
-	33, // [33:41] is the sub-list for method output_type
-	25, // [25:33] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	28, // 13: singularity.v1.StartRunRequest.due_at:type_name -> google.protobuf.Timestamp
+	29, // 14: singularity.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
+	29, // 15: singularity.v1.StartRunRequest.deadline:type_name -> google.protobuf.Duration
+	5,  // 16: singularity.v1.StartRunRequest.unique:type_name -> singularity.v1.Unique
+	29, // 17: singularity.v1.Unique.within:type_name -> google.protobuf.Duration
+	4,  // 18: singularity.v1.StartRunsRequest.runs:type_name -> singularity.v1.StartRunRequest
+	8,  // 19: singularity.v1.StartRunsRequest.batch:type_name -> singularity.v1.Batch
+	6,  // 20: singularity.v1.StartRunsResponse.runs:type_name -> singularity.v1.StartRunResponse
+	0,  // 21: singularity.v1.GetRunResponse.run:type_name -> singularity.v1.Run
+	28, // 22: singularity.v1.ListRunsRequest.created_after:type_name -> google.protobuf.Timestamp
+	28, // 23: singularity.v1.ListRunsRequest.created_before:type_name -> google.protobuf.Timestamp
+	0,  // 24: singularity.v1.ListRunsResponse.runs:type_name -> singularity.v1.Run
+	3,  // 25: singularity.v1.WatchRunResponse.event:type_name -> singularity.v1.RunEvent
+	0,  // 26: singularity.v1.CancelRunResponse.run:type_name -> singularity.v1.Run
+	0,  // 27: singularity.v1.RetryRunResponse.run:type_name -> singularity.v1.Run
+	12, // 28: singularity.v1.CancelRunsRequest.runs:type_name -> singularity.v1.ListRunsRequest
+	24, // 29: singularity.v1.CancelRunsResponse.changes:type_name -> singularity.v1.RunChanges
+	12, // 30: singularity.v1.RetryRunsRequest.runs:type_name -> singularity.v1.ListRunsRequest
+	24, // 31: singularity.v1.RetryRunsResponse.changes:type_name -> singularity.v1.RunChanges
+	25, // 32: singularity.v1.RunChanges.refused:type_name -> singularity.v1.RunRefusal
+	1,  // 33: singularity.v1.ListStepsResponse.steps:type_name -> singularity.v1.StepRun
+	4,  // 34: singularity.v1.RunService.StartRun:input_type -> singularity.v1.StartRunRequest
+	7,  // 35: singularity.v1.RunService.StartRuns:input_type -> singularity.v1.StartRunsRequest
+	10, // 36: singularity.v1.RunService.GetRun:input_type -> singularity.v1.GetRunRequest
+	12, // 37: singularity.v1.RunService.ListRuns:input_type -> singularity.v1.ListRunsRequest
+	14, // 38: singularity.v1.RunService.WatchRun:input_type -> singularity.v1.WatchRunRequest
+	16, // 39: singularity.v1.RunService.CancelRun:input_type -> singularity.v1.CancelRunRequest
+	18, // 40: singularity.v1.RunService.RetryRun:input_type -> singularity.v1.RetryRunRequest
+	20, // 41: singularity.v1.RunService.CancelRuns:input_type -> singularity.v1.CancelRunsRequest
+	22, // 42: singularity.v1.RunService.RetryRuns:input_type -> singularity.v1.RetryRunsRequest
+	26, // 43: singularity.v1.RunService.ListSteps:input_type -> singularity.v1.ListStepsRequest
+	6,  // 44: singularity.v1.RunService.StartRun:output_type -> singularity.v1.StartRunResponse
+	9,  // 45: singularity.v1.RunService.StartRuns:output_type -> singularity.v1.StartRunsResponse
+	11, // 46: singularity.v1.RunService.GetRun:output_type -> singularity.v1.GetRunResponse
+	13, // 47: singularity.v1.RunService.ListRuns:output_type -> singularity.v1.ListRunsResponse
+	15, // 48: singularity.v1.RunService.WatchRun:output_type -> singularity.v1.WatchRunResponse
+	17, // 49: singularity.v1.RunService.CancelRun:output_type -> singularity.v1.CancelRunResponse
+	19, // 50: singularity.v1.RunService.RetryRun:output_type -> singularity.v1.RetryRunResponse
+	21, // 51: singularity.v1.RunService.CancelRuns:output_type -> singularity.v1.CancelRunsResponse
+	23, // 52: singularity.v1.RunService.RetryRuns:output_type -> singularity.v1.RetryRunsResponse
+	27, // 53: singularity.v1.RunService.ListSteps:output_type -> singularity.v1.ListStepsResponse
+	44, // [44:54] is the sub-list for method output_type
+	34, // [34:44] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_singularity_v1_run_proto_init() }
@@ -1819,7 +2369,7 @@ func file_singularity_v1_run_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_singularity_v1_run_proto_rawDesc), len(file_singularity_v1_run_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

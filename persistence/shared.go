@@ -45,6 +45,8 @@ type Shared interface {
 type Listener struct {
 	Enqueued      func(queue string) // a caller's transaction has put runs into a queue
 	QueuesChanged func()             // an operator has said something of a queue
+	// ScheduleChanged: a schedule was made, changed or deleted.
+	ScheduleChanged func(name string)
 }
 
 // Times of leases, as the nodes keep them.

@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"singularity/workflow"
@@ -34,6 +35,7 @@ type Store interface {
 	Agents
 	Tokens
 	Queues
+	Schedules
 	Close() error
 }
 
@@ -79,8 +81,10 @@ var (
 type Reader interface {
 	// Run returns a run with its input and output, or workflow.ErrRunNotFound.
 	Run(ctx context.Context, id workflow.RunID) (workflow.Run, error)
-	// Runs lists runs without their documents, newest first (by id).
-	Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error)
+	// Runs lists runs without their documents, newest first (by id). A page is not
+	// full when there are no more, or when about MaxLookedThrough were looked
+	// through for it.
+	Runs(ctx context.Context, filter workflow.Filter) (workflow.Page, error)
 	// Steps returns a run's history by sequence, or workflow.ErrRunNotFound.
 	Steps(ctx context.Context, id workflow.RunID) ([]workflow.StepRun, error)
 	// Owned lists the running runs that boot owns.
@@ -97,6 +101,31 @@ func PageSize(limit int) int {
 		return usual
 	}
 	return min(limit, most)
+}
+
+// MaxLookedThrough is how many runs a store looks through for one page, at most:
+// a page takes as long where nothing is selected as where everything is.
+const MaxLookedThrough = 100_000
+
+// FullPage is a page that ended because it was full, or because there are no more
+// runs.
+func FullPage(runs []workflow.Run, limit int) workflow.Page {
+	page := workflow.Page{Runs: runs}
+	if len(runs) == limit {
+		page.Next = runs[limit-1].ID
+	}
+	return page
+}
+
+// Folded is text as it is compared where the case of its letters A to Z does not
+// matter.
+func Folded(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r - 'A' + 'a'
+		}
+		return r
+	}, text)
 }
 
 // Definition names one version of a workflow.

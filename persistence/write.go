@@ -16,8 +16,8 @@ type Write interface {
 
 // Verdict is what became of one write.
 type Verdict struct {
-	// Err is nil when the write landed. It is ErrFenced, or an error of package
-	// workflow: ErrRunNotFound, ErrWrongState, *KeyConflictError.
+	// Err is nil when the write landed. It is ErrFenced, ErrSlotTaken, or an error
+	// of package workflow: ErrRunNotFound, ErrWrongState, *KeyConflictError.
 	Err error
 	// Existing is the run that an Insert found in its place and attached to;
 	// nothing was inserted.
@@ -37,7 +37,8 @@ type Verdict struct {
 	Left bool
 	// Activations are the runs that a Claim or Reactivate took hold of.
 	Activations []Activation
-	// Changed is the run after a Cancel or Retry, without its documents.
+	// Changed is the run after a Cancel or Retry, or the one that an Insert
+	// replaced, without its documents.
 	Changed *workflow.Run
 }
 
@@ -53,7 +54,12 @@ type Activation struct {
 // Insert adds a run. When a run with the same id, workflow and input hash is
 // there already, or an unfinished or completed one with the same key and input
 // hash, the verdict names that one and nothing changes. The same id or key
-// with another input is a *workflow.KeyConflictError.
+// with another input is a *workflow.KeyConflictError, the same slot of a
+// schedule ErrSlotTaken.
+//
+// With Unique it is the holder of the unique key that is in the way instead of
+// the one with the same key. If the insert is to replace it and it has not begun,
+// it is cancelled; what becomes of the insert otherwise, Yield says.
 type Insert struct {
 	Run       workflow.RunID
 	Workflow  string
@@ -81,11 +87,13 @@ type Extras struct {
 	Schedule string  // that made the run, for Slot; empty for none
 	Slot     time.Time
 	Batch    string // of runs that were started together; empty for none
+	Unique   *Unique
 }
 
 // Plain reports whether nothing is set.
 func (e Extras) Plain() bool {
-	return e.Due.IsZero() && e.Delay == 0 && e.Deadline == 0 && len(e.Tags) == 0 && e.LimitKey == nil && e.Schedule == "" && e.Batch == ""
+	return e.Due.IsZero() && e.Delay == 0 && e.Deadline == 0 && len(e.Tags) == 0 && e.LimitKey == nil && e.Schedule == "" && e.Batch == "" &&
+		e.Unique == nil
 }
 
 // Claim takes due runs for a boot: up to Limit of one queue, by sort key and
@@ -176,8 +184,9 @@ type Cancel struct {
 
 // Retry makes a failed, cancelled, quarantined or waiting run available again,
 // at the step where it stands, with fresh attempts, no deadline and the next
-// epoch. A run in any other state is workflow.ErrWrongState; one whose key has passed to a
-// newer run is a *workflow.KeyConflictError that names it.
+// epoch. A run in any other state is workflow.ErrWrongState; one whose key has
+// passed to a newer run is a *workflow.KeyConflictError that names it, and one
+// whose unique key has, a *workflow.UniqueError.
 type Retry struct {
 	Run workflow.RunID
 }

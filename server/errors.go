@@ -46,6 +46,8 @@ var sentinels = []struct {
 	{workflow.ErrUnknownWorkflow, connect.CodeNotFound, messages.ErrorDetail_REASON_UNKNOWN_WORKFLOW},
 	{workflow.ErrRunNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_RUN_NOT_FOUND},
 	{workflow.ErrAgentNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_AGENT_NOT_FOUND},
+	{workflow.ErrScheduleNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_SCHEDULE_NOT_FOUND},
+	{workflow.ErrScheduleExists, connect.CodeAlreadyExists, messages.ErrorDetail_REASON_SCHEDULE_EXISTS},
 	{workflow.ErrActorNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_ACTOR_NOT_FOUND},
 	{workflow.ErrUnreachable, connect.CodeUnavailable, messages.ErrorDetail_REASON_UNREACHABLE},
 	{workflow.ErrNoReply, connect.CodeDeadlineExceeded, messages.ErrorDetail_REASON_NO_REPLY},
@@ -70,6 +72,7 @@ func translate(err error) error {
 		input    *workflow.InputError
 		limit    *workflow.LimitError
 		conflict *workflow.KeyConflictError
+		unique   *workflow.UniqueError
 		unknown  *workflow.UnknownMessageError
 	)
 	switch {
@@ -84,6 +87,10 @@ func translate(err error) error {
 	case errors.As(err, &conflict):
 		return refusalOf(connect.CodeAlreadyExists, err, &messages.ErrorDetail{
 			Reason: messages.ErrorDetail_REASON_KEY_CONFLICT, RunId: conflict.Run.String(),
+		})
+	case errors.As(err, &unique):
+		return refusalOf(connect.CodeAlreadyExists, err, &messages.ErrorDetail{
+			Reason: messages.ErrorDetail_REASON_NOT_UNIQUE, RunId: unique.Run.String(),
 		})
 	case errors.As(err, &unknown):
 		return refusalOf(connect.CodeInvalidArgument, err, &messages.ErrorDetail{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"connectrpc.com/connect"
 
@@ -65,6 +64,10 @@ func startRequest(request *messages.StartRunRequest) (workflow.StartRequest, err
 			return workflow.StartRequest{}, err
 		}
 	}
+	unique, err := uniqueOf(request.GetUnique())
+	if err != nil {
+		return workflow.StartRequest{}, err
+	}
 	return workflow.StartRequest{
 		Workflow: request.GetWorkflow(),
 		Input:    json.RawMessage(request.GetInputJson()),
@@ -77,6 +80,7 @@ func startRequest(request *messages.StartRunRequest) (workflow.StartRequest, err
 			Delay:    request.GetDelay().AsDuration(),
 			Deadline: request.GetDeadline().AsDuration(),
 			Tags:     request.GetTags(),
+			Unique:   unique,
 		},
 	}, nil
 }
@@ -95,38 +99,6 @@ func (s runService) GetRun(ctx context.Context, request *messages.GetRunRequest)
 		return nil, err
 	}
 	return &messages.GetRunResponse{Run: runMessage(run)}, nil
-}
-
-func (s runService) ListRuns(ctx context.Context, request *messages.ListRunsRequest) (*messages.ListRunsResponse, error) {
-	filter := workflow.Filter{
-		Workflow: request.GetWorkflow(),
-		Queue:    request.GetQueue(),
-		Key:      request.GetKey(),
-		Limit:    int(request.GetLimit()),
-	}
-	for _, name := range request.GetStates() {
-		state := workflow.State(name)
-		if !slices.Contains(workflow.States, state) {
-			return nil, workflow.Invalidf("states", "has %q; expected one of %v", name, workflow.States)
-		}
-		filter.States = append(filter.States, state)
-	}
-	if request.GetBefore() != "" {
-		before, err := workflow.ParseRunID(request.GetBefore())
-		if err != nil {
-			return nil, err
-		}
-		filter.Before = before
-	}
-	runs, err := s.engine.Runs(ctx, filter)
-	if err != nil {
-		return nil, err
-	}
-	response := &messages.ListRunsResponse{}
-	for _, run := range runs {
-		response.Runs = append(response.Runs, runMessage(run))
-	}
-	return response, nil
 }
 
 func (s runService) WatchRun(ctx context.Context, request *messages.WatchRunRequest, stream *connect.ServerStream[messages.WatchRunResponse]) error {
@@ -187,6 +159,13 @@ func (s runService) ListSteps(ctx context.Context, request *messages.ListStepsRe
 		response.Steps = append(response.Steps, stepMessage(step))
 	}
 	return response, nil
+}
+
+func uniqueOf(message *messages.Unique) (workflow.Unique, error) {
+	by, err := workflow.ParseUniqueBy(message.GetBy()...)
+	return workflow.Unique{
+		By: by, Within: message.GetWithin().AsDuration(), OnConflict: workflow.OnConflict(message.GetOnConflict()),
+	}, err
 }
 
 func runMessage(run workflow.Run) *messages.Run {

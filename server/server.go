@@ -32,14 +32,18 @@ type Engine interface {
 	workflow.BulkEngine
 	// Run reads one run with its documents.
 	Run(ctx context.Context, id workflow.RunID) (workflow.Run, error)
-	// Runs lists runs without their documents, newest first.
-	Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error)
+	// Runs lists a page of runs without their documents, newest first.
+	Runs(ctx context.Context, filter workflow.Filter) (workflow.Page, error)
 	// Steps reads the history of a run.
 	Steps(ctx context.Context, id workflow.RunID) ([]workflow.StepRun, error)
 	// Cancel ends a run that has not ended.
 	Cancel(ctx context.Context, id workflow.RunID, reason string) (workflow.Run, error)
 	// Retry takes up a run again that stands still.
 	Retry(ctx context.Context, id workflow.RunID) (workflow.Run, error)
+	// CancelRuns ends the runs of a page of a filter.
+	CancelRuns(ctx context.Context, filter workflow.Filter, reason string) (workflow.Changes, error)
+	// RetryRuns takes up the runs of a page of a filter again.
+	RetryRuns(ctx context.Context, filter workflow.Filter) (workflow.Changes, error)
 	// Watch tells what happens to a run. The channel is closed after RunEnded,
 	// which comes at once for a run that has ended, or when ctx or the engine
 	// ends. Slow readers lose events, but never RunEnded.
@@ -55,6 +59,16 @@ type Engine interface {
 	AttachAgent(ctx context.Context, name string) (<-chan workflow.Delivery, error)
 	// AcknowledgeMessage marks a delivered message as done.
 	AcknowledgeMessage(ctx context.Context, agent, messageID string) error
+	// Schedules lists all schedules by name, each with so many of its next slots.
+	Schedules(ctx context.Context, next int) ([]workflow.Schedule, error)
+	// CreateSchedule adds a schedule, unless there is another one of the name.
+	CreateSchedule(ctx context.Context, spec workflow.ScheduleSpec) (workflow.Schedule, error)
+	// DeleteSchedule ends a schedule.
+	DeleteSchedule(ctx context.Context, name string) error
+	// PauseSchedule keeps a schedule from firing, or lets it go on.
+	PauseSchedule(ctx context.Context, name string, paused bool) (workflow.Schedule, error)
+	// TriggerSchedule starts a run of a schedule now.
+	TriggerSchedule(ctx context.Context, name string, id workflow.RunID) (workflow.Pending, error)
 	// ActorTree reads the tree of supervisors and actors of a node, by its label,
 	// its boot or the address of its actors; empty is the engine's own.
 	ActorTree(ctx context.Context, node string) (*messages.Actor, error)
@@ -141,6 +155,7 @@ func routes(engine Engine, options connect.HandlerOption) map[string]http.Handle
 	serve(messagesconnect.NewActorServiceHandler(actorService{engine}, options))
 	serve(messagesconnect.NewAgentServiceHandler(agentService{engine}, options))
 	serve(messagesconnect.NewQueueServiceHandler(queueService{engine}, options))
+	serve(messagesconnect.NewScheduleServiceHandler(scheduleService{engine}, options))
 	serve(messagesconnect.NewClusterServiceHandler(clusterService{engine}, options))
 	return routes
 }

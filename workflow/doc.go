@@ -47,7 +47,8 @@
 // the unfinished run, or gets the completed one's result; with another input it
 // is a [KeyConflictError]. Failed, cancelled and quarantined runs free their
 // key. A completed run holds its key for as long as it is kept (24h unless
-// configured).
+// configured). Starts with [Options] Unique do not heed this: they are unique by
+// what that says, among themselves.
 //
 // Ids. The caller chooses the run id; a start that is repeated with the same
 // [Options] ID and input finds the run that the first one made.

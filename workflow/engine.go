@@ -57,6 +57,9 @@ type Options struct {
 	Deadline time.Duration
 	// Tags are words to find the run by.
 	Tags []string
+	// Unique makes the start give way to a run that has the same workflow, queue,
+	// key or input, in place of what Key alone does. Defaults to not unique.
+	Unique Unique
 }
 
 // Start starts a run of w with input and returns a handle on it. It returns

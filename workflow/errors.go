@@ -16,6 +16,10 @@ var (
 	ErrRunNotFound = errors.New("run not found")
 	// ErrAgentNotFound: no agent of that name was ever registered.
 	ErrAgentNotFound = errors.New("agent not found")
+	// ErrScheduleNotFound: there is no schedule of that name.
+	ErrScheduleNotFound = errors.New("schedule not found")
+	// ErrScheduleExists: there is another schedule of that name.
+	ErrScheduleExists = errors.New("schedule exists")
 	// ErrActorNotFound: nothing answers to that PID.
 	ErrActorNotFound = errors.New("actor not found")
 	// ErrUnreachable: the actor lives on a node that cannot be reached from here.

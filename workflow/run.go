@@ -47,7 +47,7 @@ type Run struct {
 	Crashes    int             `json:"crashes"` // process deaths since the last checkpoint
 	Owner      string          `json:"owner,omitempty"`
 	Error      string          `json:"error,omitempty"`
-	Reason     string          `json:"reason,omitempty"` // what a waiting run waits for
+	Reason     string          `json:"reason,omitempty"` // what a waiting run waits for, or why a cancelled one was
 	Input      json.RawMessage `json:"input,omitempty"`
 	Output     json.RawMessage `json:"output,omitempty"`
 	CreatedAt  time.Time       `json:"created_at"`
@@ -73,16 +73,6 @@ func (r Run) Err() error {
 	default:
 		return &notEndedError{r.ID, r.State}
 	}
-}
-
-// Filter selects runs, newest first. Zero fields select all.
-type Filter struct {
-	Workflow string
-	States   []State
-	Queue    string
-	Key      string
-	Limit    int   // rows; defaults to 100, at most 1,000
-	Before   RunID // only runs older than this one: the last of the page before
 }
 
 // StepRun is one line of a run's history: a checkpoint, or a failed attempt.

@@ -86,6 +86,8 @@ Exit codes: 0 done; 1 the run failed, or the request was refused; 2 wrong usage;
 			c.queueList(), c.queuePause(), c.queueResume(), c.queueSet()),
 		c.send(),
 		group("agent", "Look at the receivers of messages", c.agentList()),
+		group("schedule", "Start runs at certain times",
+			c.scheduleList(), c.scheduleCreate(), c.scheduleDelete(), c.schedulePause(), c.scheduleResume(), c.scheduleTrigger()),
 		group("cluster", "Look after the nodes, and into them", c.clusterMembers(), c.clusterTakeovers(), c.clusterActors(), c.clusterDrain(), c.clusterKeys()),
 		group("certs", "Make the certificates by which nodes know each other", c.certsInit(), c.certsNode()),
 		group("token", "Look after the tokens of the API, in the database of a node",

@@ -14,6 +14,7 @@ type client struct {
 	workflows messagesconnect.WorkflowServiceClient
 	actors    messagesconnect.ActorServiceClient
 	agents    messagesconnect.AgentServiceClient
+	schedules messagesconnect.ScheduleServiceClient
 	cluster   messagesconnect.ClusterServiceClient
 	queues    messagesconnect.QueueServiceClient
 }
@@ -44,6 +45,7 @@ func (c *cli) client() (*client, error) {
 		workflows: messagesconnect.NewWorkflowServiceClient(caller, c.address),
 		actors:    messagesconnect.NewActorServiceClient(caller, c.address),
 		agents:    messagesconnect.NewAgentServiceClient(caller, c.address),
+		schedules: messagesconnect.NewScheduleServiceClient(caller, c.address),
 		cluster:   messagesconnect.NewClusterServiceClient(caller, c.address),
 		queues:    messagesconnect.NewQueueServiceClient(caller, c.address),
 	}, nil

@@ -146,7 +146,7 @@ func adviceFor(detail *messages.ErrorDetail) string {
 		return "`singularity cluster members` shows which nodes are there"
 	case messages.ErrorDetail_REASON_NODES_NOT_READY:
 		return "`singularity cluster keys list` says what to do"
-	case messages.ErrorDetail_REASON_KEY_CONFLICT:
+	case messages.ErrorDetail_REASON_KEY_CONFLICT, messages.ErrorDetail_REASON_NOT_UNIQUE:
 		return fmt.Sprintf("`singularity run get %s` shows it", detail.GetRunId())
 	case messages.ErrorDetail_REASON_QUEUE_FULL:
 		return "try again in a second"

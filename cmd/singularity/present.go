@@ -84,6 +84,40 @@ func stepRunOf(message *messages.StepRun) workflow.StepRun {
 	return step
 }
 
+func scheduleOf(message *messages.Schedule) (workflow.Schedule, error) {
+	spec := message.GetSpec()
+	schedule := workflow.Schedule{
+		ScheduleSpec: workflow.ScheduleSpec{
+			Name:     spec.GetName(),
+			Workflow: spec.GetWorkflow(),
+			Cron:     spec.GetCron(),
+			TimeZone: spec.GetTimeZone(),
+			Input:    json.RawMessage(spec.GetInputJson()),
+			Queue:    spec.GetQueue(),
+			Priority: int(spec.GetPriority()),
+			CatchUp:  workflow.CatchUp(spec.GetCatchUp()),
+			Overlap:  workflow.Overlap(spec.GetOverlap()),
+		},
+		PausedAt:  optionalTimeOf(message.GetPausedAt()),
+		LastSlot:  optionalTimeOf(message.GetLastSlot()),
+		LastError: message.GetLastError(),
+		NextSlot:  optionalTimeOf(message.GetNextSlot()),
+		CreatedAt: timeOf(message.GetCreatedAt()),
+		UpdatedAt: timeOf(message.GetUpdatedAt()),
+	}
+	for _, slot := range message.GetNext() {
+		schedule.Next = append(schedule.Next, timeOf(slot))
+	}
+	if message.GetLastRun() == "" {
+		return schedule, nil
+	}
+	var err error
+	if schedule.LastRun, err = workflow.ParseRunID(message.GetLastRun()); err != nil {
+		return schedule, fmt.Errorf("answer of the node: %w", err)
+	}
+	return schedule, nil
+}
+
 func agentOf(message *messages.Agent) workflow.Agent {
 	return workflow.Agent{
 		Name:         message.GetName(),

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"singularity/messages"
+	"singularity/workflow"
 )
 
 func (c *cli) runGet() *cobra.Command {
@@ -44,7 +45,16 @@ func (c *cli) printRun(message *messages.Run) error {
 			t.row("CRASHES", run.Crashes)
 		}
 		t.optional("OWNER", run.Owner)
-		t.optional("WAITS FOR", run.Reason)
+		if run.State == workflow.Waiting {
+			t.optional("WAITS FOR", run.Reason)
+		} else {
+			t.optional("REASON", run.Reason)
+		}
+		if run.Slot != nil {
+			t.row("SCHEDULE", fmt.Sprintf("%s (slot %s)", run.Schedule, cell(run.Slot)))
+		} else {
+			t.optional("SCHEDULE", run.Schedule)
+		}
 		t.optional("CREATED", cell(run.CreatedAt))
 		t.optional("STARTED", cell(run.StartedAt))
 		t.optional("FINISHED", cell(run.FinishedAt))

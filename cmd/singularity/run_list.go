@@ -2,8 +2,7 @@ package main
 
 import (
 	"context"
-	"slices"
-	"strings"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -11,40 +10,52 @@ import (
 	"singularity/workflow"
 )
 
-// pageSize is the most runs that a node lists at once.
-const pageSize = 1000
+// mostLookedThrough is how many runs one command looks through before it asks to
+// go on.
+const mostLookedThrough = 1_000_000
 
 func (c *cli) runList() *cobra.Command {
 	var (
-		request = &messages.ListRunsRequest{}
-		limit   int
+		filter = &runFilter{}
+		before string
+		limit  int
 	)
 	command := &cobra.Command{
 		Use:   "list",
 		Short: "List runs, newest first",
-		Args:  arguments(),
+		Long: `List runs, newest first (by id). Where there are more, stderr says how the next
+ones are listed.`,
+		Example: `  singularity run list --state failed --workflow llm_request
+  singularity run list --error "rate limit" --created-after 24h`,
+		Args: arguments(),
 	}
 	flags := command.Flags()
-	flags.StringVar(&request.Workflow, "workflow", "", "only runs of this workflow")
-	flags.StringSliceVar(&request.States, "state", nil, "only runs in these states: "+stateNames())
-	flags.StringVar(&request.Queue, "queue", "", "only runs in this queue")
+	filter.register(flags)
 	flags.IntVar(&limit, "limit", 100, "how many runs")
+	flags.StringVar(&before, "before", "", "only runs whose ids are before this one")
 	command.RunE = c.call(func(ctx context.Context, node *client, _ []string) error {
-		for _, state := range request.GetStates() {
-			if !slices.Contains(workflow.States, workflow.State(state)) {
-				return usagef("--state %q is not a state; expected one of %s", state, stateNames())
-			}
+		if err := filter.check(); err != nil {
+			return err
 		}
 		if limit < 1 {
 			return usagef("--limit %d is not positive", limit)
 		}
-		found, err := listRuns(ctx, node, request, limit)
+		if before != "" {
+			if _, err := workflow.ParseRunID(before); err != nil {
+				return usagef("--before: %w", err)
+			}
+		}
+		filter.Before = before
+		found, err := listRuns(ctx, node, &filter.ListRunsRequest, limit)
 		if err != nil {
 			return err
 		}
-		runs, err := runsOf(found)
+		runs, err := runsOf(found.runs)
 		if err != nil {
 			return err
+		}
+		if found.next != "" {
+			fmt.Fprintln(c.stderr, found.more())
 		}
 		return c.print(runs, func(t *table) {
 			t.row("ID", "WORKFLOW", "STATE", "STEP", "ATTEMPT", "QUEUE", "CREATED", "ERROR")
@@ -56,28 +67,35 @@ func (c *cli) runList() *cobra.Command {
 	return command
 }
 
-func stateNames() string {
-	names := make([]string, len(workflow.States))
-	for i, state := range workflow.States {
-		names[i] = string(state)
+// listing is what was found, and where to go on.
+type listing struct {
+	runs   []*messages.Run
+	looked int // runs that were looked through for pages that did not get full
+	next   string
+}
+
+func (l listing) more() string {
+	if l.looked >= mostLookedThrough {
+		return fmt.Sprintf("looked through %d runs; the same command with --before %s goes on", l.looked, l.next)
 	}
-	return strings.Join(names, ", ")
+	return fmt.Sprintf("there may be more; the same command with --before %s lists them", l.next)
 }
 
 // listRuns lists up to limit runs, page by page.
-func listRuns(ctx context.Context, node *client, request *messages.ListRunsRequest, limit int) ([]*messages.Run, error) {
-	var found []*messages.Run
+func listRuns(ctx context.Context, node *client, request *messages.ListRunsRequest, limit int) (listing, error) {
+	var found listing
 	for {
-		page := min(limit-len(found), pageSize)
-		request.Limit = int32(page)
+		request.Limit = int32(min(limit-len(found.runs), pageSize))
 		response, err := node.runs.ListRuns(ctx, request)
 		if err != nil {
-			return nil, err
+			return listing{}, err
 		}
-		found = append(found, response.GetRuns()...)
-		if len(found) >= limit || len(response.GetRuns()) < page {
+		found.runs = append(found.runs, response.GetRuns()...)
+		found.looked += int(response.GetLookedThrough())
+		found.next = response.GetNext()
+		if len(found.runs) >= limit || found.next == "" || found.looked >= mostLookedThrough {
 			return found, nil
 		}
-		request.Before = found[len(found)-1].GetId()
+		request.Before = found.next
 	}
 }

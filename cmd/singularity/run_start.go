@@ -23,6 +23,7 @@ func (c *cli) runStart() *cobra.Command {
 		in      time.Duration
 		by      time.Duration
 		batch   = &messages.Batch{}
+		unique  uniqueFlags
 	)
 	command := &cobra.Command{
 		Use:   "start NAME",
@@ -47,7 +48,8 @@ command may be repeated with the same --id and --batch until it was.`,
   singularity run start greet --input @input.json --key ada --wait -o json
   singularity run start greet --in 24h --tag reminder
   singularity run start greet --inputs names.jsonl --queue mail
-  singularity run start greet --inputs names.jsonl --batch auto --on-end report`,
+  singularity run start greet --inputs names.jsonl --batch auto --on-end report
+  singularity run start greet --in 1m --unique workflow,input --on-conflict replace`,
 		Args: arguments("NAME"),
 	}
 	flags := command.Flags()
@@ -63,9 +65,10 @@ command may be repeated with the same --id and --batch until it was.`,
 	flags.DurationVar(&in, "in", 0, "how long from now the run may start, as 90s or 24h")
 	flags.DurationVar(&by, "deadline", 0, "how long after that the run may end, at the latest; it fails then (default: what the workflow says)")
 	flags.StringSliceVar(&request.Tags, "tag", nil, "a word to find the run by; may be given again")
+	unique.register(flags)
 	command.MarkFlagsMutuallyExclusive("at", "in")
 	flags.StringVar(&request.Id, "id", "", "the id of the run, or the first one of --inputs, a UUID (default: a fresh one)")
-	for _, other := range []string{"input", "wait", "key"} {
+	for _, other := range []string{"input", "wait", "key", "unique"} {
 		command.MarkFlagsMutuallyExclusive("inputs", other)
 	}
 
@@ -102,6 +105,9 @@ command may be repeated with the same --id and --batch until it was.`,
 		}
 		if len(document) > workflow.MaxInput {
 			return &workflow.LimitError{What: "input", Size: len(document), Limit: workflow.MaxInput}
+		}
+		if request.Unique, err = unique.message(); err != nil {
+			return err
 		}
 		request.InputJson = string(document)
 

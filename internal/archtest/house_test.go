@@ -36,6 +36,8 @@ func TestHouseKeepsToItsPlan(t *testing.T) {
 		// Runs are actors on any store behind any API.
 		archtest.Never("actors/...", "net/http/...", "connectrpc.com/...",
 			"database/sql/...", "modernc.org/sqlite/...", "github.com/jackc/pgx/...", "github.com/pressly/goose/..."),
+		// Who is late, and what is due, is decided by the clock that all nodes share.
+		archtest.OneClock(house.StoredTimes("workflow", "persistence"), "persistence/..."),
 		// Protoactor gives us actors and their transport; who owns what is ours to decide.
 		archtest.Never("...", "github.com/asynkron/protoactor-go/cluster/...", "github.com/asynkron/protoactor-go/persistence/..."),
 	) {

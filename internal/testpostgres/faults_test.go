@@ -2,7 +2,10 @@
 
 package testpostgres
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestFaultsEndSessionsAndKeepWhatWasCommitted(t *testing.T) {
 	t.Parallel()
@@ -58,6 +61,24 @@ func TestPoolerHasNoSessions(t *testing.T) {
 	}
 	if sessions[int(conn.PgConn().PID())] {
 		t.Error("the client knows its session by its process id")
+	}
+}
+
+func TestClockOfAServerCanBeAhead(t *testing.T) {
+	t.Parallel()
+	server := Start(t, Config{Ahead: time.Hour})
+	ahead := func() time.Duration {
+		var now time.Time
+		if err := connect(t, server.URL(Database)).QueryRow(t.Context(), "SELECT clock_timestamp()").Scan(&now); err != nil {
+			t.Fatal(err)
+		}
+		return time.Until(now)
+	}
+	for range 2 {
+		if got := ahead(); got < 59*time.Minute || got > time.Hour {
+			t.Errorf("the clock is %s ahead, want an hour", got)
+		}
+		server.Restart(t)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -29,6 +30,8 @@ type Config struct {
 	// Durable keeps the data on a disk, and makes commits wait for it, as they
 	// do in production.
 	Durable bool
+	// Ahead is by how much the server's clock is ahead of the machine's.
+	Ahead time.Duration
 	// Settings are the server's own, such as max_connections.
 	Settings map[string]string
 }
@@ -163,7 +166,15 @@ func (s *Server) settings() string {
 
 // resume starts the server as it is configured.
 func (s *Server) resume(ctx context.Context) error {
-	process, err := start(s.scratch.command(s.programs+"/postgres", "-D", s.scratch.path(dataFolder)))
+	command := s.scratch.command(s.programs+"/postgres", "-D", s.scratch.path(dataFolder))
+	if s.config.Ahead != 0 {
+		library, err := findFakeTime(fakeTimeLibraries)
+		if err != nil {
+			return err
+		}
+		command.Env = append(command.Env, fakeTime(library, s.config.Ahead)...)
+	}
+	process, err := start(command)
 	if err != nil {
 		return err
 	}

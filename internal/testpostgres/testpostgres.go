@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // urlVariable names a server to use instead of one of our own.
@@ -56,16 +58,38 @@ func fresh(t testing.TB, template func(*provision) (string, error)) string {
 	if err != nil {
 		t.Fatalf("make a migrated database: %v", err)
 	}
+	return on.copy(t, original)
+}
+
+// Copy is a fresh database for a test, on the same server as the one at a URL and
+// with all that is in it. Nobody may use that one meanwhile.
+func Copy(t testing.TB, url string) string {
+	t.Helper()
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	on, err := databasesAt(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	on.home.Path = "/template1"
+	return on.copy(t, config.Database)
+}
+
+// copy makes a database that lasts as long as a test.
+func (d databases) copy(t testing.TB, original string) string {
+	t.Helper()
 	name := newName()
 	t.Cleanup(func() {
-		if err := on.drop(context.Background(), name); err != nil {
+		if err := d.drop(context.Background(), name); err != nil {
 			t.Errorf("drop database %s: %v", name, err)
 		}
 	})
-	if err := on.create(t.Context(), name, original); err != nil {
+	if err := d.create(t.Context(), name, original); err != nil {
 		t.Fatalf("create database %s: %v", name, err)
 	}
-	return on.url(name)
+	return d.url(name)
 }
 
 // provision is a server for the tests of one process and a migrated database

@@ -47,6 +47,10 @@ const (
 	RunServiceCancelRunProcedure = "/singularity.v1.RunService/CancelRun"
 	// RunServiceRetryRunProcedure is the fully-qualified name of the RunService's RetryRun RPC.
 	RunServiceRetryRunProcedure = "/singularity.v1.RunService/RetryRun"
+	// RunServiceCancelRunsProcedure is the fully-qualified name of the RunService's CancelRuns RPC.
+	RunServiceCancelRunsProcedure = "/singularity.v1.RunService/CancelRuns"
+	// RunServiceRetryRunsProcedure is the fully-qualified name of the RunService's RetryRuns RPC.
+	RunServiceRetryRunsProcedure = "/singularity.v1.RunService/RetryRuns"
 	// RunServiceListStepsProcedure is the fully-qualified name of the RunService's ListSteps RPC.
 	RunServiceListStepsProcedure = "/singularity.v1.RunService/ListSteps"
 )
@@ -65,7 +69,8 @@ type RunServiceClient interface {
 	StartRuns(context.Context, *messages.StartRunsRequest) (*messages.StartRunsResponse, error)
 	// GetRun reads one run with its documents.
 	GetRun(context.Context, *messages.GetRunRequest) (*messages.GetRunResponse, error)
-	// ListRuns lists runs without their documents, newest first.
+	// ListRuns lists runs without their documents, newest first. A page ends at its
+	// limit, or when many runs were looked through for it.
 	ListRuns(context.Context, *messages.ListRunsRequest) (*messages.ListRunsResponse, error)
 	// WatchRun tells what happens to a run from now on. The last event is always
 	// run_ended; for a run that has ended it is the only one. A stream that ends
@@ -76,6 +81,10 @@ type RunServiceClient interface {
 	// RetryRun makes a failed, cancelled, quarantined or waiting run available
 	// again, at the step where it stands, with fresh attempts.
 	RetryRun(context.Context, *messages.RetryRunRequest) (*messages.RetryRunResponse, error)
+	// CancelRuns ends the runs that a filter selects, up to a page of them.
+	CancelRuns(context.Context, *messages.CancelRunsRequest) (*messages.CancelRunsResponse, error)
+	// RetryRuns takes up the runs again that a filter selects, up to a page of them.
+	RetryRuns(context.Context, *messages.RetryRunsRequest) (*messages.RetryRunsResponse, error)
 	// ListSteps reads a run's history: its checkpoints and failed attempts.
 	ListSteps(context.Context, *messages.ListStepsRequest) (*messages.ListStepsResponse, error)
 }
@@ -135,6 +144,18 @@ func NewRunServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithSchema(runServiceMethods.ByName("RetryRun")),
 			connect.WithClientOptions(opts...),
 		),
+		cancelRuns: connect.NewClient[messages.CancelRunsRequest, messages.CancelRunsResponse](
+			httpClient,
+			baseURL+RunServiceCancelRunsProcedure,
+			connect.WithSchema(runServiceMethods.ByName("CancelRuns")),
+			connect.WithClientOptions(opts...),
+		),
+		retryRuns: connect.NewClient[messages.RetryRunsRequest, messages.RetryRunsResponse](
+			httpClient,
+			baseURL+RunServiceRetryRunsProcedure,
+			connect.WithSchema(runServiceMethods.ByName("RetryRuns")),
+			connect.WithClientOptions(opts...),
+		),
 		listSteps: connect.NewClient[messages.ListStepsRequest, messages.ListStepsResponse](
 			httpClient,
 			baseURL+RunServiceListStepsProcedure,
@@ -147,14 +168,16 @@ func NewRunServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 
 // runServiceClient implements RunServiceClient.
 type runServiceClient struct {
-	startRun  *connect.Client[messages.StartRunRequest, messages.StartRunResponse]
-	startRuns *connect.Client[messages.StartRunsRequest, messages.StartRunsResponse]
-	getRun    *connect.Client[messages.GetRunRequest, messages.GetRunResponse]
-	listRuns  *connect.Client[messages.ListRunsRequest, messages.ListRunsResponse]
-	watchRun  *connect.Client[messages.WatchRunRequest, messages.WatchRunResponse]
-	cancelRun *connect.Client[messages.CancelRunRequest, messages.CancelRunResponse]
-	retryRun  *connect.Client[messages.RetryRunRequest, messages.RetryRunResponse]
-	listSteps *connect.Client[messages.ListStepsRequest, messages.ListStepsResponse]
+	startRun   *connect.Client[messages.StartRunRequest, messages.StartRunResponse]
+	startRuns  *connect.Client[messages.StartRunsRequest, messages.StartRunsResponse]
+	getRun     *connect.Client[messages.GetRunRequest, messages.GetRunResponse]
+	listRuns   *connect.Client[messages.ListRunsRequest, messages.ListRunsResponse]
+	watchRun   *connect.Client[messages.WatchRunRequest, messages.WatchRunResponse]
+	cancelRun  *connect.Client[messages.CancelRunRequest, messages.CancelRunResponse]
+	retryRun   *connect.Client[messages.RetryRunRequest, messages.RetryRunResponse]
+	cancelRuns *connect.Client[messages.CancelRunsRequest, messages.CancelRunsResponse]
+	retryRuns  *connect.Client[messages.RetryRunsRequest, messages.RetryRunsResponse]
+	listSteps  *connect.Client[messages.ListStepsRequest, messages.ListStepsResponse]
 }
 
 // StartRun calls singularity.v1.RunService.StartRun.
@@ -216,6 +239,24 @@ func (c *runServiceClient) RetryRun(ctx context.Context, req *messages.RetryRunR
 	return nil, err
 }
 
+// CancelRuns calls singularity.v1.RunService.CancelRuns.
+func (c *runServiceClient) CancelRuns(ctx context.Context, req *messages.CancelRunsRequest) (*messages.CancelRunsResponse, error) {
+	response, err := c.cancelRuns.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RetryRuns calls singularity.v1.RunService.RetryRuns.
+func (c *runServiceClient) RetryRuns(ctx context.Context, req *messages.RetryRunsRequest) (*messages.RetryRunsResponse, error) {
+	response, err := c.retryRuns.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListSteps calls singularity.v1.RunService.ListSteps.
 func (c *runServiceClient) ListSteps(ctx context.Context, req *messages.ListStepsRequest) (*messages.ListStepsResponse, error) {
 	response, err := c.listSteps.CallUnary(ctx, connect.NewRequest(req))
@@ -239,7 +280,8 @@ type RunServiceHandler interface {
 	StartRuns(context.Context, *messages.StartRunsRequest) (*messages.StartRunsResponse, error)
 	// GetRun reads one run with its documents.
 	GetRun(context.Context, *messages.GetRunRequest) (*messages.GetRunResponse, error)
-	// ListRuns lists runs without their documents, newest first.
+	// ListRuns lists runs without their documents, newest first. A page ends at its
+	// limit, or when many runs were looked through for it.
 	ListRuns(context.Context, *messages.ListRunsRequest) (*messages.ListRunsResponse, error)
 	// WatchRun tells what happens to a run from now on. The last event is always
 	// run_ended; for a run that has ended it is the only one. A stream that ends
@@ -250,6 +292,10 @@ type RunServiceHandler interface {
 	// RetryRun makes a failed, cancelled, quarantined or waiting run available
 	// again, at the step where it stands, with fresh attempts.
 	RetryRun(context.Context, *messages.RetryRunRequest) (*messages.RetryRunResponse, error)
+	// CancelRuns ends the runs that a filter selects, up to a page of them.
+	CancelRuns(context.Context, *messages.CancelRunsRequest) (*messages.CancelRunsResponse, error)
+	// RetryRuns takes up the runs again that a filter selects, up to a page of them.
+	RetryRuns(context.Context, *messages.RetryRunsRequest) (*messages.RetryRunsResponse, error)
 	// ListSteps reads a run's history: its checkpoints and failed attempts.
 	ListSteps(context.Context, *messages.ListStepsRequest) (*messages.ListStepsResponse, error)
 }
@@ -305,6 +351,18 @@ func NewRunServiceHandler(svc RunServiceHandler, opts ...connect.HandlerOption) 
 		connect.WithSchema(runServiceMethods.ByName("RetryRun")),
 		connect.WithHandlerOptions(opts...),
 	)
+	runServiceCancelRunsHandler := connect.NewUnaryHandlerSimple(
+		RunServiceCancelRunsProcedure,
+		svc.CancelRuns,
+		connect.WithSchema(runServiceMethods.ByName("CancelRuns")),
+		connect.WithHandlerOptions(opts...),
+	)
+	runServiceRetryRunsHandler := connect.NewUnaryHandlerSimple(
+		RunServiceRetryRunsProcedure,
+		svc.RetryRuns,
+		connect.WithSchema(runServiceMethods.ByName("RetryRuns")),
+		connect.WithHandlerOptions(opts...),
+	)
 	runServiceListStepsHandler := connect.NewUnaryHandlerSimple(
 		RunServiceListStepsProcedure,
 		svc.ListSteps,
@@ -328,6 +386,10 @@ func NewRunServiceHandler(svc RunServiceHandler, opts ...connect.HandlerOption) 
 			runServiceCancelRunHandler.ServeHTTP(w, r)
 		case RunServiceRetryRunProcedure:
 			runServiceRetryRunHandler.ServeHTTP(w, r)
+		case RunServiceCancelRunsProcedure:
+			runServiceCancelRunsHandler.ServeHTTP(w, r)
+		case RunServiceRetryRunsProcedure:
+			runServiceRetryRunsHandler.ServeHTTP(w, r)
 		case RunServiceListStepsProcedure:
 			runServiceListStepsHandler.ServeHTTP(w, r)
 		default:
@@ -365,6 +427,14 @@ func (UnimplementedRunServiceHandler) CancelRun(context.Context, *messages.Cance
 
 func (UnimplementedRunServiceHandler) RetryRun(context.Context, *messages.RetryRunRequest) (*messages.RetryRunResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.RunService.RetryRun is not implemented"))
+}
+
+func (UnimplementedRunServiceHandler) CancelRuns(context.Context, *messages.CancelRunsRequest) (*messages.CancelRunsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.RunService.CancelRuns is not implemented"))
+}
+
+func (UnimplementedRunServiceHandler) RetryRuns(context.Context, *messages.RetryRunsRequest) (*messages.RetryRunsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.RunService.RetryRuns is not implemented"))
 }
 
 func (UnimplementedRunServiceHandler) ListSteps(context.Context, *messages.ListStepsRequest) (*messages.ListStepsResponse, error) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"singularity/persistence"
 	"singularity/workflow"
@@ -32,26 +33,33 @@ func (s *Store) Run(ctx context.Context, id workflow.RunID) (workflow.Run, error
 }
 
 // Runs implements [persistence.Reader].
-func (s *Store) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
+func (s *Store) Runs(ctx context.Context, filter workflow.Filter) (workflow.Page, error) {
 	if err := s.enter(ctx); err != nil {
-		return nil, err
+		return workflow.Page{}, err
 	}
 	defer s.mu.Unlock()
 	var runs []workflow.Run
 	for _, r := range s.runs {
-		if matches(filter, r) {
+		if s.matches(filter, r) {
 			runs = append(runs, s.bare(r))
 		}
 	}
 	slices.SortFunc(runs, func(a, b workflow.Run) int { return bytes.Compare(b.ID[:], a.ID[:]) })
-	return runs[:min(len(runs), persistence.PageSize(filter.Limit))], nil
+	limit := persistence.PageSize(filter.Limit)
+	return persistence.FullPage(runs[:min(len(runs), limit)], limit), nil
 }
 
-func matches(filter workflow.Filter, r *run) bool {
+func (s *Store) matches(filter workflow.Filter, r *run) bool {
 	return (filter.Workflow == "" || r.Workflow == filter.Workflow) &&
 		(len(filter.States) == 0 || slices.Contains(filter.States, r.State)) &&
 		(filter.Queue == "" || r.Queue == filter.Queue) &&
 		(filter.Key == "" || r.Key == filter.Key) &&
+		!slices.ContainsFunc(filter.Tags, func(tag string) bool { return !slices.Contains(r.Tags, tag) }) &&
+		(filter.Schedule == "" || r.Schedule == filter.Schedule) &&
+		(filter.Owner == "" || s.label(r.boot) == filter.Owner) &&
+		(filter.CreatedAfter.IsZero() || !r.CreatedAt.Before(filter.CreatedAfter)) &&
+		(filter.CreatedBefore.IsZero() || r.CreatedAt.Before(filter.CreatedBefore)) &&
+		strings.Contains(persistence.Folded(r.Error), persistence.Folded(filter.ErrorContains)) &&
 		(filter.Before.IsZero() || bytes.Compare(r.ID[:], filter.Before[:]) < 0)
 }
 

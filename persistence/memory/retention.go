@@ -23,6 +23,9 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 			s.unindex(r)
 			delete(s.runs, id)
 			delete(s.results, id)
+			if r.Slot != nil {
+				delete(s.slots, slotKeyOf(r.Schedule, *r.Slot))
+			}
 			deleted++
 		}
 	}

@@ -20,6 +20,7 @@ type run struct {
 	claim     string             // that took it
 	seq       int64
 	released  release // the last one
+	unique    *unique // nil for none
 	history   []line
 }
 
@@ -39,9 +40,19 @@ type line struct {
 // holding is a key in use.
 type holding struct{ workflow, key string }
 
+// slotKey is a slot of a schedule.
+type slotKey struct {
+	schedule string
+	micros   int64
+}
+
+func slotKeyOf(schedule string, slot time.Time) slotKey {
+	return slotKey{schedule, slot.UnixMicro()}
+}
+
 // holdsKey reports whether another run with r's key is refused.
 func (r *run) holdsKey() bool {
-	return r.Key != "" && r.State != workflow.Failed && r.State != workflow.Cancelled && r.State != workflow.Quarantined
+	return r.Key != "" && r.unique == nil && r.State != workflow.Failed && r.State != workflow.Cancelled && r.State != workflow.Quarantined
 }
 
 func (r *run) claimable() bool {
@@ -75,6 +86,9 @@ func (s *Store) index(r *run) {
 	if r.Batch != "" && !r.State.Terminal() {
 		s.unended[r.Batch]++
 	}
+	if r.holdsUnique() {
+		s.only[r.unique.key] = r
+	}
 	switch {
 	case r.State == workflow.Running:
 		s.running[r.ID] = r
@@ -91,6 +105,9 @@ func (s *Store) unindex(r *run) {
 	}
 	if r.Batch != "" && !r.State.Terminal() {
 		s.unended[r.Batch]--
+	}
+	if r.holdsUnique() {
+		delete(s.only, r.unique.key)
 	}
 	switch {
 	case r.State == workflow.Running:

@@ -24,6 +24,7 @@ type Store struct {
 	running map[workflow.RunID]*run
 	waiting map[string][]*run // claimable, by queue, in the order of claims
 	holders map[holding]*run  // of keys
+	only    map[[32]byte]*run // holders of unique keys
 	boots   map[persistence.BootID]*member
 	agents  map[string]*agent
 	inbox   inbox
@@ -33,6 +34,9 @@ type Store struct {
 	queues  map[string]*queue                // that operators said anything of
 	batches map[string]*batch
 	unended map[string]int // runs of batches
+
+	schedules map[string]workflow.Schedule
+	slots     map[slotKey]bool // that have their run
 }
 
 var _ persistence.Store = (*Store)(nil)
@@ -44,6 +48,7 @@ func New() *Store {
 		running: map[workflow.RunID]*run{},
 		waiting: map[string][]*run{},
 		holders: map[holding]*run{},
+		only:    map[[32]byte]*run{},
 		boots:   map[persistence.BootID]*member{},
 		agents:  map[string]*agent{},
 		inbox:   inbox{known: map[messageKey]*inboxRow{}},
@@ -53,6 +58,9 @@ func New() *Store {
 		queues:  map[string]*queue{},
 		batches: map[string]*batch{},
 		unended: map[string]int{},
+
+		schedules: map[string]workflow.Schedule{},
+		slots:     map[slotKey]bool{},
 	}
 }
 

@@ -19,11 +19,25 @@ func (s *Store) insert(w persistence.Insert, at time.Time) persistence.Verdict {
 		}
 		return s.attached(there)
 	}
-	if holder := s.holders[holding{w.Workflow, w.Key}]; w.Key != "" && holder != nil {
+	var replaced, holder *run
+	if w.Unique != nil {
+		if replaced, holder = s.makeRoom(w, at); holder != nil {
+			existing := s.full(holder)
+			return w.Yield(&existing, holder.inputHash[:])
+		}
+	}
+	if holder := s.holders[holding{w.Workflow, w.Key}]; w.Key != "" && w.Unique == nil && holder != nil {
 		if holder.inputHash != w.InputHash {
 			return refused(&workflow.KeyConflictError{Workflow: w.Workflow, Key: w.Key, Run: holder.ID})
 		}
 		return s.attached(holder)
+	}
+	if !w.Slot.IsZero() {
+		slot := slotKeyOf(w.Schedule, w.Slot)
+		if s.slots[slot] {
+			return refused(persistence.ErrSlotTaken)
+		}
+		s.slots[slot] = true
 	}
 	r := &run{
 		Run: workflow.Run{
@@ -33,6 +47,7 @@ func (s *Store) insert(w persistence.Insert, at time.Time) persistence.Verdict {
 			Tags: slices.Clone(w.Tags), Schedule: w.Schedule, Batch: w.Batch,
 		},
 		inputHash: w.InputHash,
+		unique:    newUnique(w.Unique, at),
 	}
 	if !w.Due.IsZero() {
 		r.DueAt = stored(w.Due)
@@ -58,7 +73,12 @@ func (s *Store) insert(w persistence.Insert, at time.Time) persistence.Verdict {
 	}
 	s.runs[r.ID] = r
 	s.index(r)
-	return persistence.Verdict{Owned: owned, Wait: r.DueAt.Sub(at)}
+	verdict := persistence.Verdict{Owned: owned, Wait: r.DueAt.Sub(at)}
+	if replaced != nil {
+		changed := s.bare(replaced)
+		verdict.Changed = &changed
+	}
+	return verdict
 }
 
 func (s *Store) attached(r *run) persistence.Verdict {
@@ -244,8 +264,11 @@ func (s *Store) retry(w persistence.Retry, at time.Time) persistence.Verdict {
 	default:
 		return refused(fmt.Errorf("%w: the run is %s", workflow.ErrWrongState, r.State))
 	}
-	if holder := s.holders[holding{r.Workflow, r.Key}]; holder != nil && holder != r {
+	if holder := s.holders[holding{r.Workflow, r.Key}]; r.unique == nil && holder != nil && holder != r {
 		return refused(&workflow.KeyConflictError{Workflow: r.Workflow, Key: r.Key, Run: holder.ID})
+	}
+	if rival := s.rival(r, at); rival != nil {
+		return refused(&workflow.UniqueError{Workflow: r.Workflow, Run: rival.ID})
 	}
 	s.change(r, func() {
 		r.disown(workflow.Available)

@@ -136,20 +136,27 @@ CROSS JOIN LATERAL (
 	SELECT run.id, run.workflow, run.input_hash
 	FROM singularity.workflow_runs AS run
 	WHERE run.workflow = w.workflow AND run.key = w.key
-		AND run.state <> 'failed' AND run.state <> 'cancelled' AND run.state <> 'quarantined'
+		AND run.state <> 'failed' AND run.state <> 'cancelled' AND run.state <> 'quarantined' AND run.unique_key IS NULL
 	LIMIT 1
 ) AS found`}
 
 // queueHolders looks for the runs that were in the way of inserts, without their
 // documents.
 func (c *commit) queueHolders() error {
-	c.queueInTheWay(holdersOfKeys, holdersOfIDs, func(row scanner, more ...any) (workflow.Run, error) {
-		var run workflow.Run
-		// The number of the insert comes first, the hash last.
-		err := row.Scan(append([]any{(*[16]byte)(&run.ID), &run.Workflow}, more...)...)
-		return run, err
-	})
+	missing, keys := c.missing()
+	if len(missing) == 0 {
+		return nil
+	}
+	c.queue(holdersOfKeys, keys.params(), c.found(missing, scanHolder, attachByKey))
+	c.queue(holdersOfIDs, uuids(subjects(missing)), c.found(missing, scanHolder, attachByID)) // prevails
 	return nil
+}
+
+// scanHolder reads a run of which little is known, and more columns.
+func scanHolder(row scanner, more ...any) (workflow.Run, error) {
+	var run workflow.Run
+	err := row.Scan(append([]any{(*[16]byte)(&run.ID), &run.Workflow}, more...)...)
+	return run, err
 }
 
 // inserted are the verdicts of inserts that all landed.

@@ -232,18 +232,33 @@ func TestSummaryWithCharactersThatPostgresRefusesIsStored(t *testing.T) {
 
 func TestOpenTransactionThatHoldsAKeyIsNamed(t *testing.T) {
 	t.Parallel()
+	for kind, hold := range map[string]func(*persistence.Insert){
+		"key": func(w *persistence.Insert) { w.Key = "k" },
+		"unique key": func(w *persistence.Insert) {
+			w.Unique = &persistence.Unique{Key: [32]byte{1}, By: workflow.ByQueue, OnConflict: workflow.Attach}
+		},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			openTransactionHolds(t, hold)
+		})
+	}
+}
+
+func openTransactionHolds(t *testing.T, hold func(*persistence.Insert)) {
+	t.Helper()
 	store := open(t)
 	tx, err := store.outside(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	held := draft()
-	held.Key = "k"
+	hold(&held)
 	if verdict, err := store.InsertTx(t.Context(), tx, held); err != nil || verdict.Err != nil {
 		t.Fatalf("insert: %+v, %v", verdict, err)
 	}
 	again := draft()
-	again.Key = "k"
+	hold(&again)
 	_, err = store.Commit(t.Context(), []persistence.Write{again})
 	if !errors.Is(err, workflow.ErrUnavailable) {
 		t.Fatalf("commit: %v, want %v", err, workflow.ErrUnavailable)

@@ -85,21 +85,26 @@ func (c *commit) queueCancels() error {
 
 // hasKey is the condition that another run has the key of this one.
 const hasKey = `holder.workflow = run.workflow AND holder.key = run.key AND holder.id <> run.id
-			AND holder.state <> 'failed' AND holder.state <> 'cancelled' AND holder.state <> 'quarantined'`
+			AND holder.state <> 'failed' AND holder.state <> 'cancelled' AND holder.state <> 'quarantined'
+			AND holder.unique_key IS NULL AND (run.unique_key IS NULL) IS TRUE`
 
 var retryRuns = &statement{"retry_runs", `
 UPDATE singularity.workflow_runs AS run
 SET state = 'available', attempt = 0, crash_count = 0, error = NULL, reason = NULL,
 	epoch = run.epoch + 1, owner = NULL, claim_id = NULL, deadline = NULL,
-	due_at = now(), sort_key = now() + run.priority * interval '1 minute', finished_at = NULL, updated_at = now()
+	due_at = now(), sort_key = now() + run.priority * interval '1 minute', finished_at = NULL, updated_at = now(),
+	unique_key = CASE WHEN run.unique_until <= now() THEN '' ELSE run.unique_key END
 FROM unnest($1::uuid[]) AS w (id)
 WHERE run.id = ANY (ARRAY[w.id]) AND run.state IN ('failed', 'cancelled', 'quarantined', 'waiting')
-	AND (SELECT true FROM singularity.workflow_runs AS holder WHERE ` + hasKey + ` LIMIT 1) IS NOT TRUE
+	AND (
+		(SELECT true FROM singularity.workflow_runs AS holder WHERE ` + hasKey + ` LIMIT 1) IS NOT TRUE
+		AND (` + uniqueHolder + `) IS NULL
+	) IS TRUE
 RETURNING run.id`}
 
 // The runs as they are now, with those that have the keys of the others.
 var keyHolders = &statement{"key_holders", `
-SELECT ` + runColumns + `, (SELECT holder.id FROM singularity.workflow_runs AS holder WHERE ` + hasKey + ` LIMIT 1)
+SELECT ` + runColumns + `, (SELECT holder.id FROM singularity.workflow_runs AS holder WHERE ` + hasKey + ` LIMIT 1), (` + uniqueHolder + `)
 FROM singularity.workflow_runs AS run
 WHERE run.id = ANY ($1::uuid[])`}
 
@@ -117,6 +122,7 @@ func (c *commit) queueRetries() error {
 	}
 	retried := map[workflow.RunID]bool{}
 	ids := uuids(subjects(c.retries))
+	c.queue(lapseRivals, ids, nil)
 	c.queue(retryRuns, ids, func(row scanner) error {
 		var id workflow.RunID
 		err := row.Scan((*[16]byte)(&id))
@@ -124,8 +130,8 @@ func (c *commit) queueRetries() error {
 		return err
 	})
 	c.queue(keyHolders, ids, func(row scanner) error {
-		var holder pgtype.UUID
-		run, err := scanRun(row, &holder)
+		var holder, unique pgtype.UUID
+		run, err := scanRun(row, &holder, &unique)
 		if err != nil {
 			return err
 		}
@@ -135,6 +141,8 @@ func (c *commit) queueRetries() error {
 			*verdict = persistence.Verdict{Changed: &run}
 		case !retriable(run.State):
 			verdict.Err = fmt.Errorf("%w: the run is %s", workflow.ErrWrongState, run.State)
+		case unique.Valid:
+			verdict.Err = &workflow.UniqueError{Workflow: run.Workflow, Run: unique.Bytes}
 		case !holder.Valid:
 			verdict.Err = fmt.Errorf("%w: the run has only just become %s; retry it again", workflow.ErrWrongState, run.State)
 		default:

@@ -103,9 +103,9 @@ func collided(err error) bool {
 	if !ok {
 		return false
 	}
-	// A run that is retried takes its key back, unless another takes it meanwhile.
+	// A run that is retried takes its keys back, unless another takes them meanwhile.
 	return cause.Code == serialization || cause.Code == deadlock ||
-		cause.Code == uniqueViolation && cause.ConstraintName == "workflow_runs_key"
+		cause.Code == uniqueViolation && (cause.ConstraintName == "workflow_runs_key" || cause.ConstraintName == "workflow_runs_unique")
 }
 
 // unsent reports that a batch was not sent whole, over a connection that had

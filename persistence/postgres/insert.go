@@ -92,32 +92,34 @@ FROM inserted`}
 var insertFullRuns = &statement{"insert_full_runs", `
 WITH w AS MATERIALIZED (
 	SELECT id, workflow, version, input_hash, key, queue, priority, step, owner, input,
-		coalesce(due_at, now() + delay) AS due_at, deadline, tags, limit_key, schedule, slot, batch_id
+		coalesce(due_at, now() + delay) AS due_at, deadline, tags, limit_key, schedule, slot, batch_id, unique_key, unique_within
 	FROM unnest(
 		$1::uuid[], $2::text[], $3::integer[], $4::bytea[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::text[], $10::text[],
-		$11::timestamptz[], $12::interval[], $13::interval[], $14::text[], $15::text[], $16::text[], $17::timestamptz[], $18::text[]
+		$11::timestamptz[], $12::interval[], $13::interval[], $14::text[], $15::text[], $16::text[], $17::timestamptz[], $18::text[],
+		$19::bytea[], $20::interval[]
 	) AS w (
 		id, workflow, version, input_hash, key, queue, priority, step, owner, input,
-		due_at, delay, deadline, tags, limit_key, schedule, slot, batch_id
+		due_at, delay, deadline, tags, limit_key, schedule, slot, batch_id,
+		unique_key, unique_within
 	)
 ), lease AS MATERIALIZED (
 	SELECT boot
 	FROM singularity.node_leases
-	WHERE boot = ANY ($19::text[]) AND ` + livingLease + `
+	WHERE boot = ANY ($21::text[]) AND ` + livingLease + `
 	ORDER BY boot
 	FOR KEY SHARE
 ), inserted AS (
 	INSERT INTO singularity.workflow_runs (
 		id, workflow, version, input_hash, key, queue, priority, due_at, step,
 		state, sort_key, epoch, owner, created_at, started_at, updated_at,
-		deadline, tags, limit_key, schedule, slot, batch_id
+		deadline, tags, limit_key, schedule, slot, batch_id, unique_key, unique_until
 	)
 	SELECT w.id, w.workflow, w.version, w.input_hash, w.key, w.queue, w.priority, w.due_at, w.step,
 		CASE WHEN lease.boot IS NOT NULL THEN 'running' WHEN w.due_at > now() THEN 'scheduled' ELSE 'available' END,
 		CASE WHEN lease.boot IS NULL THEN w.due_at + w.priority * interval '1 minute' END,
 		CASE WHEN lease.boot IS NULL THEN 0 ELSE 1 END,
 		lease.boot, now(), CASE WHEN lease.boot IS NOT NULL THEN now() END, now(),
-		w.due_at + w.deadline, w.tags::text[], w.limit_key, w.schedule, w.slot, w.batch_id
+		w.due_at + w.deadline, w.tags::text[], w.limit_key, w.schedule, w.slot, w.batch_id, w.unique_key, now() + w.unique_within
 	FROM w
 	LEFT JOIN lease ON lease.boot = w.owner AND w.due_at <= now()
 	ON CONFLICT DO NOTHING
@@ -138,18 +140,39 @@ func (c *commit) queueInserts() error {
 	if len(c.inserts) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(c.inserts, func(a, b placed[persistence.Insert]) int {
-		if order := cmp.Or(cmp.Compare(a.write.Key, b.write.Key), cmp.Compare(a.write.Workflow, b.write.Workflow)); order != 0 || a.write.Key != "" {
-			return order
-		}
-		return bytes.Compare(a.write.Run[:], b.write.Run[:])
-	})
+	slices.SortStableFunc(c.inserts, byKey)
 	places := make(map[workflow.RunID]int, len(c.inserts))
 	for _, w := range c.inserts {
 		places[w.write.Run] = w.place
 		c.verdicts[w.place].Err = errInTheWay
+		if !w.write.Slot.IsZero() {
+			c.verdicts[w.place].Err = persistence.ErrSlotTaken
+		}
 	}
-	list, owners, full, err := insertRows(c.inserts)
+	queue := func(inserts []placed[persistence.Insert]) error { return c.queueRuns(inserts, places) }
+	if slices.ContainsFunc(c.inserts, isUnique) {
+		return c.queueUnique(queue)
+	}
+	return queue(c.inserts)
+}
+
+func byKey(a, b placed[persistence.Insert]) int {
+	switch {
+	case isUnique(a) && isUnique(b):
+		return bytes.Compare(a.write.Unique.Key[:], b.write.Unique.Key[:])
+	case isUnique(a):
+		return 1
+	case isUnique(b):
+		return -1
+	}
+	if order := cmp.Or(cmp.Compare(a.write.Key, b.write.Key), cmp.Compare(a.write.Workflow, b.write.Workflow)); order != 0 || a.write.Key != "" {
+		return order
+	}
+	return bytes.Compare(a.write.Run[:], b.write.Run[:])
+}
+
+func (c *commit) queueRuns(inserts []placed[persistence.Insert], places map[workflow.RunID]int) error {
+	list, owners, full, err := insertRows(inserts)
 	if err != nil {
 		return err
 	}
@@ -158,13 +181,14 @@ func (c *commit) queueInserts() error {
 		var owned bool
 		var wait time.Duration
 		err := row.Scan((*[16]byte)(&id), &owned, &wait)
-		c.verdicts[places[id]] = persistence.Verdict{Owned: owned, Wait: wait}
+		verdict := &c.verdicts[places[id]]
+		verdict.Err, verdict.Owned, verdict.Wait = nil, owned, wait
 		return err
 	}
 	switch {
 	case full:
 		c.queueArrays(insertFullRuns, list, owners, landed)
-	case len(c.inserts) == 1:
+	case len(inserts) == 1:
 		c.queueScalars(insertRun, list, landed)
 	default:
 		c.queueArrays(insertRuns, list, owners, landed)
@@ -182,7 +206,7 @@ func insertRows(inserts []placed[persistence.Insert]) (list *arrays, boots [][]b
 	}
 	if full {
 		columns = append(columns, pgtype.TimestamptzOID, pgtype.IntervalOID, pgtype.IntervalOID, pgtype.TextOID, pgtype.TextOID,
-			pgtype.TextOID, pgtype.TimestamptzOID, pgtype.TextOID)
+			pgtype.TextOID, pgtype.TimestamptzOID, pgtype.TextOID, pgtype.ByteaOID, pgtype.IntervalOID)
 	}
 	list = newArrays(len(inserts), columns...)
 	owners := newArrays(1, pgtype.TextOID)
@@ -227,6 +251,7 @@ func extraFields(list *arrays, extras persistence.Extras) {
 	list.textOrNull(extras.Schedule)
 	list.timeOrNull(extras.Slot)
 	list.textOrNull(extras.Batch)
+	uniqueFields(list, extras.Unique)
 }
 
 // tagList is an array in the form that the database reads from text, empty for
@@ -243,82 +268,6 @@ func tagList(tags []string) string {
 }
 
 var tagEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-
-// LIMIT keeps these from being joined in any other way than run by run.
-var existingByID = &statement{"existing_by_id", `
-SELECT w.n, found.*
-FROM unnest($1::uuid[]) WITH ORDINALITY AS w (id, n)
-CROSS JOIN LATERAL (
-	SELECT ` + runColumns + `, run.input_hash, ` + documentColumns + `
-	FROM singularity.workflow_runs AS run
-	WHERE run.id = w.id
-	LIMIT 1
-) AS found`}
-
-var existingByKey = &statement{"existing_by_key", `
-SELECT w.n, found.*
-FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (workflow, key, n)
-CROSS JOIN LATERAL (
-	SELECT ` + runColumns + `, run.input_hash, ` + documentColumns + `
-	FROM singularity.workflow_runs AS run
-	WHERE run.workflow = w.workflow AND run.key = w.key
-		AND run.state <> 'failed' AND run.state <> 'cancelled' AND run.state <> 'quarantined'
-	LIMIT 1
-) AS found`}
-
-// errInTheWay is the verdict on an insert as long as nobody has seen the run
-// that is in its way, and if that is gone by then.
-var errInTheWay = fmt.Errorf("%w: another run had its id or key, and has just gone; start it again", workflow.ErrUnavailable)
-
-// queueExisting looks for the runs that were in the way of inserts.
-func (c *commit) queueExisting() error {
-	c.queueInTheWay(existingByKey, existingByID, scanWhole)
-	return nil
-}
-
-// queueInTheWay looks for them by two statements, whose rows scan reads.
-func (c *commit) queueInTheWay(byKey, byID *statement, scan func(scanner, ...any) (workflow.Run, error)) {
-	var missing []placed[persistence.Insert]
-	for _, w := range c.inserts {
-		if c.verdicts[w.place].Err != nil {
-			missing = append(missing, w)
-		}
-	}
-	if len(missing) == 0 {
-		return
-	}
-	keys := newArrays(len(missing), pgtype.TextOID, pgtype.TextOID)
-	for _, w := range missing {
-		keys.text(w.write.Workflow)
-		keys.textOrNull(w.write.Key)
-	}
-	found := func(keyed bool) func(scanner) error {
-		return func(row scanner) error {
-			var n int64
-			var hash []byte
-			run, err := scan(numbered{row, &n}, &hash)
-			if err == nil {
-				w := missing[n-1]
-				c.verdicts[w.place] = attach(w.write, &run, hash, keyed)
-			}
-			return err
-		}
-	}
-	c.queue(byKey, keys.params(), found(true))
-	c.queue(byID, uuids(subjects(missing)), found(false)) // prevails
-}
-
-// attach is the verdict on an insert that another run is in the way of.
-func attach(w persistence.Insert, run *workflow.Run, hash []byte, byKey bool) persistence.Verdict {
-	if run.Workflow == w.Workflow && bytes.Equal(hash, w.InputHash[:]) {
-		return persistence.Verdict{Existing: run}
-	}
-	conflict := &workflow.KeyConflictError{Workflow: w.Workflow, Run: run.ID}
-	if byKey {
-		conflict.Key = w.Key
-	}
-	return refused(conflict)
-}
 
 const wakeNodes = `
 SELECT pg_notify('singularity_wake', $1)`

@@ -47,6 +47,8 @@ func newPlay() *play {
 		case 3:
 			insert.Key = fmt.Sprint("k", i)
 			insert.Due = time.Unix(1e9, 0).Add(time.Duration(i) * time.Second)
+		case 4: // each makes way for the next of the same key
+			insert.Unique = &persistence.Unique{Key: [32]byte{byte(i % 10), byte(i / 50)}, By: workflow.ByQueue, OnConflict: workflow.Replace}
 		}
 		p.inserts = append(p.inserts, insert)
 	}

@@ -23,6 +23,7 @@ var statements = []*statement{
 	completeStep, advanceRuns, insertRecords, upsertResults, landedEntries, landedBare,
 	claimRuns, claimedRuns, lockLease, lockQueue, queueUsage, anyDue, countClaimed, waitingPage, giveKeys, takeTurns, keepTurn, keepBucket,
 	reactivateRuns, cancelRuns, retryRuns, keyHolders, bareRuns,
+	lockUnique, lapseUnique, replaceRuns, existingByUnique, lapseRivals,
 	lockInboxes, insertMessages, postMessages, finishMessages,
 }
 

@@ -70,44 +70,6 @@ func (s *Store) Run(ctx context.Context, id workflow.RunID) (workflow.Run, error
 	return run, nil
 }
 
-const listRuns = `
-SELECT ` + runColumns + `
-FROM singularity.workflow_runs AS run
-WHERE run.id < $1
-	AND ($2 = '' OR run.workflow = $2)
-	AND ($3 = '' OR run.queue = $3)
-	AND ($4 = '' OR run.key = $4)
-	AND (cardinality($5::text[]) = 0 OR run.state = ANY ($5::text[]))
-ORDER BY run.id DESC
-LIMIT $6`
-
-// afterAll is after all ids.
-var afterAll = workflow.RunID{
-	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-}
-
-// Runs implements [persistence.Reader].
-func (s *Store) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
-	before := filter.Before
-	if before.IsZero() {
-		before = afterAll
-	}
-	states := make([]string, len(filter.States))
-	for i, state := range filter.States {
-		states[i] = string(state)
-	}
-	var runs []workflow.Run
-	err := s.query(ctx, func(row scanner) error {
-		run, err := scanRun(row)
-		runs = append(runs, run)
-		return err
-	}, listRuns, [16]byte(before), filter.Workflow, filter.Queue, filter.Key, states, persistence.PageSize(filter.Limit))
-	if err != nil {
-		return nil, fmt.Errorf("list runs: %w", err)
-	}
-	return runs, nil
-}
-
 // Row 0 is the input; it proves that the run is there.
 const listSteps = `
 SELECT entry.seq, coalesce(entry.step, ''), coalesce(entry.turn, 0), coalesce(entry.attempt, 0), coalesce(entry.outcome, ''),

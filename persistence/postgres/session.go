@@ -129,6 +129,8 @@ func (s *session) hear(ctx context.Context) error {
 		switch {
 		case notification.Channel == queuesChannel && s.news.QueuesChanged != nil:
 			s.news.QueuesChanged()
+		case notification.Channel == schedulesChannel && s.news.ScheduleChanged != nil:
+			s.news.ScheduleChanged(notification.Payload)
 		case notification.Channel == wakeChannel && s.news.Enqueued != nil:
 			s.news.Enqueued(notification.Payload)
 		}

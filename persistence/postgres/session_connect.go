@@ -74,10 +74,11 @@ const takeLock = `SELECT pg_advisory_lock(` + lockKey + `)`
 
 // The channels of notifications: wakeChannel is where a caller's transaction
 // names the queues of its runs, queuesChannel where queues are named whose
-// settings have changed.
+// settings have changed, schedulesChannel where schedules are.
 const (
-	wakeChannel   = "singularity_wake"
-	queuesChannel = "singularity_queues"
+	wakeChannel      = "singularity_wake"
+	queuesChannel    = "singularity_queues"
+	schedulesChannel = "singularity_schedules"
 )
 
 // occupy checks a new connection and makes it the boot's.
@@ -99,7 +100,7 @@ func (s *session) occupy(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, takeLock, string(s.boot)); err != nil {
 		return err
 	}
-	for _, channel := range []string{wakeChannel, queuesChannel} {
+	for _, channel := range []string{wakeChannel, queuesChannel, schedulesChannel} {
 		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 			return err
 		}

@@ -67,7 +67,8 @@ WHERE id = ?`
 const keyHolder = `
 SELECT id
 FROM workflow_runs
-WHERE workflow = ? AND key = ? AND state <> 'failed' AND state <> 'cancelled' AND state <> 'quarantined' AND id <> ?`
+WHERE workflow = ? AND key = ? AND state <> 'failed' AND state <> 'cancelled' AND state <> 'quarantined' AND unique_key IS NULL
+	AND id <> ? AND (SELECT unique_key FROM workflow_runs WHERE id = ?) IS NULL`
 
 func (t *tx) retry(w persistence.Retry) (persistence.Verdict, error) {
 	run, err := t.read(w.Run)
@@ -89,6 +90,13 @@ func (t *tx) retry(w persistence.Retry) (persistence.Verdict, error) {
 	if !holder.IsZero() {
 		return refused(&workflow.KeyConflictError{Workflow: run.Workflow, Key: run.Key, Run: holder}), nil
 	}
+	rival, err := t.uniqueRival(w.Run)
+	if err != nil {
+		return persistence.Verdict{}, err
+	}
+	if !rival.IsZero() {
+		return refused(&workflow.UniqueError{Workflow: run.Workflow, Run: rival}), nil
+	}
 	if _, err := t.exec(retryRun, t.at, t.at, t.at, w.Run.String()); err != nil {
 		return persistence.Verdict{}, err
 	}
@@ -108,7 +116,7 @@ func (t *tx) keyHolder(run workflow.Run) (workflow.RunID, error) {
 			return err
 		}
 		return holder.UnmarshalText([]byte(id))
-	}, keyHolder, run.Workflow, run.Key, run.ID.String())
+	}, keyHolder, run.Workflow, run.Key, run.ID.String(), run.ID.String())
 	return holder, err
 }
 

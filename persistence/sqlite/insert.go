@@ -12,12 +12,20 @@ import (
 
 // The key index and the id refuse a second run alike.
 const insertRun = `
-INSERT INTO workflow_runs (
-	id, workflow, version, input_hash, key, state, queue, priority, due_at, sort_key, step,
-	epoch, owner, created_at, started_at, updated_at, deadline, tags, limit_key, schedule, slot, batch_id, entry, input
-)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ` + nextEntry + `, ` + nextEntry + `)
+INSERT INTO workflow_runs (` + insertedColumns + `)
+VALUES (` + insertedValues + `)
 ON CONFLICT DO NOTHING`
+
+const insertUniqueRun = `
+INSERT INTO workflow_runs (` + insertedColumns + `, unique_key, unique_until)
+VALUES (` + insertedValues + `, ?, ?)
+ON CONFLICT DO NOTHING`
+
+const insertedColumns = `
+	entry, input, id, workflow, version, input_hash, key, state, queue, priority, due_at, sort_key, step,
+	epoch, owner, created_at, started_at, updated_at, deadline, tags, limit_key, schedule, slot, batch_id`
+
+const insertedValues = nextEntry + `, ` + nextEntry + `, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`
 
 const nextEntry = `coalesce((SELECT max(entry) FROM step_checkpoints), 0) + 1`
 
@@ -55,10 +63,19 @@ func (t *tx) insert(w persistence.Insert) (persistence.Verdict, error) {
 		return persistence.Verdict{}, err
 	}
 	id := w.Run.String()
-	inserted, err := t.exec(insertRun,
+	statement, values := insertRun, []any{
 		id, w.Workflow, w.Version, w.InputHash[:], text(w.Key), string(state), w.Queue, w.Priority, due, place, w.Step,
 		epoch, owner, t.at, startedAt, t.at,
-		deadline(w.Extras, due), tags, textOrNil(w.LimitKey), text(w.Schedule), instant(w.Slot), text(w.Batch))
+		deadline(w.Extras, due), tags, textOrNil(w.LimitKey), text(w.Schedule), instant(w.Slot), text(w.Batch),
+	}
+	var replaced *workflow.Run
+	if w.Unique != nil {
+		if replaced, err = t.makeRoom(w); err != nil {
+			return persistence.Verdict{}, err
+		}
+		statement, values = insertUniqueRun, append(values, w.Unique.Key[:], t.uniqueUntil(*w.Unique))
+	}
+	inserted, err := t.exec(statement, values...)
 	if err != nil {
 		return persistence.Verdict{}, err
 	}
@@ -66,7 +83,7 @@ func (t *tx) insert(w persistence.Insert) (persistence.Verdict, error) {
 		return t.existing(w)
 	}
 	_, err = t.exec(insertInput, document(w.Input), id)
-	return persistence.Verdict{Owned: owned, Wait: time.Duration(due-t.at) * time.Microsecond}, err
+	return persistence.Verdict{Owned: owned, Wait: time.Duration(due-t.at) * time.Microsecond, Changed: replaced}, err
 }
 
 // deadline is that of a run that is due at a certain time; nil for none.
@@ -109,12 +126,18 @@ WHERE run.id = ?`
 const existingByKey = `
 SELECT ` + runColumns + `, run.input_hash, ` + documentColumns + `
 FROM ` + runTables + `
-WHERE run.workflow = ? AND run.key = ? AND run.state <> 'failed' AND run.state <> 'cancelled' AND run.state <> 'quarantined'`
+WHERE run.workflow = ? AND run.key = ? AND run.state <> 'failed' AND run.state <> 'cancelled' AND run.state <> 'quarantined'
+	AND run.unique_key IS NULL`
+
+var errNothingInTheWay = errors.New("neither its id nor its key is in the way of the run, and yet something is")
 
 // existing finds the run that is in the way of an insert.
 func (t *tx) existing(w persistence.Insert) (persistence.Verdict, error) {
 	conflict := &workflow.KeyConflictError{Workflow: w.Workflow, Run: w.Run}
 	run, hash, err := t.find(existingByID, w.Run.String())
+	if err == nil && run == nil && w.Unique != nil {
+		return t.uniqueHolder(w)
+	}
 	if err == nil && run == nil {
 		conflict.Key = w.Key
 		run, hash, err = t.find(existingByKey, w.Workflow, w.Key)
@@ -122,8 +145,10 @@ func (t *tx) existing(w persistence.Insert) (persistence.Verdict, error) {
 	switch {
 	case err != nil:
 		return persistence.Verdict{}, err
+	case run == nil && !w.Slot.IsZero():
+		return refused(persistence.ErrSlotTaken), nil
 	case run == nil:
-		return persistence.Verdict{}, errors.New("neither its id nor its key is in the way of the run, and yet something is")
+		return persistence.Verdict{}, errNothingInTheWay
 	case run.Workflow != w.Workflow || !bytes.Equal(hash, w.InputHash[:]):
 		conflict.Run = run.ID
 		return refused(conflict), nil

@@ -45,7 +45,7 @@ func parameters(query string) int {
 // What the plans of hot queries may read from end to end: lists of their own
 // making, JSON arguments and the boots. An index that holds only the runs that
 // run now, or wait for a claim, may be too, where it says so.
-var mayScan = regexp.MustCompile(`^SCAN (json_each|CONSTANT|\d+ CONSTANT|node_leases|queues|lanes|priorities|heads|history|\(subquery)`)
+var mayScan = regexp.MustCompile(`^SCAN (json_each|wanted|tag|CONSTANT|\d+ CONSTANT|node_leases|queues|lanes|priorities|heads|history|\(subquery)`)
 
 func TestQueriesUseTheirIndexes(t *testing.T) {
 	t.Parallel()
@@ -89,7 +89,13 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		{"key", existingByKey, "SEARCH run USING INDEX workflow_runs_key (workflow=? AND key=?)", 1, "", false},
 		{"key holder", keyHolder, "SEARCH workflow_runs USING INDEX workflow_runs_key (workflow=? AND key=?)", 1, "", false},
 		{"run", wholeRun, "SEARCH run USING PRIMARY KEY (id=?)", 1, "", false},
-		{"runs", listRuns, "SEARCH run USING PRIMARY KEY (id<?)", 1, "", false},
+		{"runs", listRuns, "SEARCH run USING PRIMARY KEY (id>? AND id<?)", 1, "", false},
+		{"look ahead", lookAhead, "SEARCH workflow_runs USING PRIMARY KEY (id<?)", 1, "", false},
+		{"unique holder", existingByUnique, "SEARCH run USING INDEX workflow_runs_unique (unique_key=?)", 1, "", false},
+		{"lapse", lapseUnique, "SEARCH workflow_runs USING INDEX workflow_runs_unique (unique_key=?)", 1, "", false},
+		{"replace", replaceRun, "SEARCH workflow_runs USING INDEX workflow_runs_unique (unique_key=?)", 1, "", false},
+		{"lapse a rival", lapseRival, "SEARCH workflow_runs USING INDEX workflow_runs_unique (unique_key=?)", 1, "", false},
+		{"rival", uniqueRival, "SEARCH workflow_runs USING INDEX workflow_runs_unique (unique_key=?)", 1, "", false},
 		{"steps", listSteps, "SEARCH earlier USING INTEGER PRIMARY KEY (rowid=?)", 1, "", false},
 		{"records", listRecords, "SEARCH step_records USING INDEX sqlite_autoindex_step_records_1 (run_id=?)", 1, "", false},
 		{"owned", ownedRuns, "SEARCH workflow_runs USING COVERING INDEX workflow_runs_owned (owner=?)", 1, "", true},

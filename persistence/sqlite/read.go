@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -34,39 +33,6 @@ func (s *Store) Run(ctx context.Context, id workflow.RunID) (workflow.Run, error
 		return workflow.Run{}, fmt.Errorf("run %s: %w", id, err)
 	}
 	return run, nil
-}
-
-const listRuns = `
-SELECT ` + runColumns + `
-FROM ` + runTables + `
-WHERE run.id < ?1
-	AND (?2 = '' OR run.workflow = ?2)
-	AND (?3 = '' OR run.queue = ?3)
-	AND (?4 = '' OR run.key = ?4)
-	AND (?5 = '[]' OR run.state IN (SELECT value FROM json_each(?5)))
-ORDER BY run.id DESC
-LIMIT ?6`
-
-// Runs implements [persistence.Reader].
-func (s *Store) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
-	before := "~" // after all ids
-	if !filter.Before.IsZero() {
-		before = filter.Before.String()
-	}
-	states, err := json.Marshal(append([]workflow.State{}, filter.States...))
-	if err != nil {
-		return nil, err
-	}
-	var runs []workflow.Run
-	err = s.readers.query(ctx, func(row scanner) error {
-		run, err := scanRun(row)
-		runs = append(runs, run)
-		return err
-	}, listRuns, before, filter.Workflow, filter.Queue, filter.Key, string(states), persistence.PageSize(filter.Limit))
-	if err != nil {
-		return nil, fmt.Errorf("list runs: %w", err)
-	}
-	return runs, nil
 }
 
 // Row 0 is the input; it proves that the run is there.

@@ -162,8 +162,8 @@ func TestDirectoryMayHaveAnyName(t *testing.T) {
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if runs, err := openIn(t, dir).Runs(t.Context(), workflow.Filter{}); err != nil || len(runs) != 1 {
-		t.Errorf("%d runs after opening it again, %v; want 1", len(runs), err)
+	if page, err := openIn(t, dir).Runs(t.Context(), workflow.Filter{}); err != nil || len(page.Runs) != 1 {
+		t.Errorf("%d runs after opening it again, %v; want 1", len(page.Runs), err)
 	}
 }
 

@@ -89,7 +89,7 @@ func advanceFails(f *fixture) {
 func advanceHandsOver(f *fixture) {
 	boot := f.join("a")
 	early := f.draft()
-	early.Due = time.Now().Add(-time.Hour)
+	early.Due = f.now().Add(-time.Hour)
 	f.land(early)
 	f.stored()
 	first := f.take(boot, 1)
@@ -108,13 +108,13 @@ func advanceHandsOver(f *fixture) {
 
 func advanceBacksOff(f *fixture) {
 	fence := f.started(f.join("a"))
-	before := time.Now()
+	before := f.now()
 	f.land(release(fence, workflow.Retryable, time.Hour))
 	run := f.run(fence.Run)
 	if run.State != workflow.Retryable || run.Epoch != 2 || run.Owner != "" {
 		f.Errorf("run %+v, want retryable in epoch 2 without an owner", run)
 	}
-	if early, late := before.Add(time.Hour-time.Millisecond), time.Now().Add(time.Hour+time.Millisecond); run.DueAt.Before(early) || run.DueAt.After(late) {
+	if early, late := before.Add(time.Hour-time.Millisecond), f.now().Add(time.Hour+time.Millisecond); run.DueAt.Before(early) || run.DueAt.After(late) {
 		f.Errorf("due at %s, want in an hour", run.DueAt)
 	}
 }

@@ -66,7 +66,7 @@ func message(agent, id string) workflow.Message {
 
 func registerAgain(f *fixture) {
 	first, second := f.join("a"), f.join("b")
-	before := time.Now()
+	before := f.now()
 	if epoch := f.register("desk", first); epoch != 1 {
 		f.Errorf("first epoch %d, want 1", epoch)
 	}
@@ -77,7 +77,7 @@ func registerAgain(f *fixture) {
 	if agent.Name != "desk" || agent.Kind != persistence.AgentAttached || agent.Boot != second || agent.Epoch != 2 {
 		f.Errorf("agent %+v, want desk at b in epoch 2", agent)
 	}
-	if agent.RegisteredAt.Before(before.Add(-time.Millisecond)) || agent.RegisteredAt.After(time.Now().Add(time.Millisecond)) {
+	if agent.RegisteredAt.Before(before.Add(-time.Millisecond)) || agent.RegisteredAt.After(f.now().Add(time.Millisecond)) {
 		f.Errorf("registered at %s, want now", agent.RegisteredAt)
 	}
 }
@@ -157,7 +157,7 @@ func agentNotFound(f *fixture) {
 
 func inboxOrder(f *fixture) {
 	f.register("desk", f.join("a"))
-	before := time.Now()
+	before := f.now()
 	f.send(message("desk", "z"), message("desk", "a"))
 	f.send(message("desk", "m"))
 	all := f.inbox("desk", 0, 10)
@@ -172,7 +172,7 @@ func inboxOrder(f *fixture) {
 	if first.Agent != "desk" || first.Source != "shop" || first.Type != "order" || string(first.Payload) != `{"id":"z"}` {
 		f.Errorf("message %+v, want it as it was sent", first)
 	}
-	if first.ArrivedAt.Before(before.Add(-time.Millisecond)) || first.ArrivedAt.After(time.Now().Add(time.Millisecond)) {
+	if first.ArrivedAt.Before(before.Add(-time.Millisecond)) || first.ArrivedAt.After(f.now().Add(time.Millisecond)) {
 		f.Errorf("arrived at %s, want now", first.ArrivedAt)
 	}
 	if rest := f.inbox("desk", first.Seq, 10); len(rest) != 2 || rest[0].MessageID != "a" {

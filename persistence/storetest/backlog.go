@@ -38,7 +38,7 @@ func backlogTells(f *fixture) {
 	soon.Queue = "b-solo"
 	f.land(soon)
 	f.crashOf("b-solo", persistence.MaxCrashes-1)
-	next := time.Now().Add(time.Hour)
+	next := f.now().Add(time.Hour)
 	in := func(queue string, due time.Time) persistence.Write {
 		insert := f.draft()
 		insert.Queue, insert.Due = queue, due
@@ -68,7 +68,7 @@ func backlogTells(f *fixture) {
 func backlogKnown(f *fixture) {
 	newer, other := f.draft(), f.draft()
 	newer.Version = 2
-	other.Workflow, other.Due = "refund", time.Now().Add(time.Hour)
+	other.Workflow, other.Due = "refund", f.now().Add(time.Hour)
 	f.commit(newer, other)
 	if got := f.backlog(); len(got) != 0 {
 		f.Errorf("backlog %+v, want none", got)
@@ -81,7 +81,7 @@ func backlogKnown(f *fixture) {
 
 func backlogNext(f *fixture) {
 	later, first := f.draft(), f.draft()
-	later.Due = time.Now().Add(2 * time.Hour)
+	later.Due = f.now().Add(2 * time.Hour)
 	first.Due, first.Priority = later.Due.Add(-time.Hour), 9
 	f.commit(later, first)
 	if got := f.backlog(); len(got) != 1 || got[0].Due || !about(got[0].Next, time.Hour) {
@@ -89,7 +89,7 @@ func backlogNext(f *fixture) {
 	}
 	later, first = f.draft(), f.draft()
 	later.Queue, first.Queue = "metrics", "metrics"
-	later.Due = time.Now().Add(5*time.Minute + 30*time.Second)
+	later.Due = f.now().Add(5*time.Minute + 30*time.Second)
 	first.Due, first.Priority = later.Due.Add(-3*time.Minute), 9 // sorted last, due first
 	f.commit(later, first)
 	if got := f.backlog(); len(got) != 2 || !about(got[1].Next, 150*time.Second) {

@@ -46,7 +46,7 @@ func claimTakes(f *fixture) {
 }
 
 func claimOrder(f *fixture) {
-	start := time.Now().Add(-time.Hour)
+	start := f.now().Add(-time.Hour)
 	type due struct {
 		after    time.Duration
 		priority int
@@ -136,7 +136,7 @@ func claimNotDue(f *fixture) {
 	var batch []persistence.Write
 	for priority := range 10 {
 		later := f.draft()
-		later.Priority, later.Due = priority, time.Now().Add(time.Minute)
+		later.Priority, later.Due = priority, f.now().Add(time.Minute)
 		batch = append(batch, later)
 	}
 	last := f.draft()
@@ -150,10 +150,10 @@ func claimNotDue(f *fixture) {
 func claimBecomesDue(f *fixture) {
 	boot := f.join("a")
 	insert := f.draft()
-	insert.Due = time.Now().Add(20 * time.Millisecond)
+	insert.Due = f.now().Add(20 * time.Millisecond)
 	f.land(insert)
 	f.takesInTheEnd(boot, insert.Run)
-	if now := time.Now(); now.Before(insert.Due.Truncate(time.Microsecond)) {
+	if now := f.now(); now.Before(insert.Due.Truncate(time.Microsecond)) {
 		f.Errorf("taken %s before it was due", insert.Due.Sub(now))
 	}
 }
@@ -292,7 +292,7 @@ func claimDisjoint(f *fixture) {
 func claimBeforeDeadline(f *fixture) {
 	ahead, over, none := f.draft(), f.draft(), f.draft()
 	ahead.Deadline = time.Hour
-	over.Due, over.Deadline = time.Now().Add(-time.Hour), time.Minute
+	over.Due, over.Deadline = f.now().Add(-time.Hour), time.Minute
 	f.commit(ahead, over, none)
 	for _, got := range f.take(f.join("a"), 3) {
 		left := got.Left.Round(time.Minute)

@@ -55,7 +55,7 @@ func retryResumes(f *fixture) {
 	w := failure(after(fence))
 	w.Step, w.Turn, w.Attempt = "pay", 3, 5
 	f.land(w)
-	before := time.Now()
+	before := f.now()
 	changed := f.land(persistence.Retry{Run: fence.Run}).Changed
 	if changed == nil || changed.State != workflow.Available || changed.Step != "pay" || changed.Turn != 3 || changed.Attempt != 0 {
 		f.Fatalf("changed %+v, want available at pay[3] with fresh attempts", changed)

@@ -54,6 +54,9 @@ var faults = []fault{
 	{"cancelling ends what has ended", "states/each write does to each state what it must and no more", cancellingAll},
 	{"contexts are ignored", "batch/one that was cancelled before leaves nothing", deaf},
 
+	{"two fire a schedule at once", "schedules/many that fire at once fire each slot once", func(store *memory.Store) persistence.Store { return unlocked{store} }},
+	{"a slot gets a second run", "schedules/a slot has one run", edited(func(w *persistence.Insert) { w.Slot = w.Slot.Add(time.Duration(w.Run[15]) * time.Second) })},
+
 	{"a claim is given to two", "claim/concurrent claims never share a run", generous},
 	{"claims are out of order", "claim/goes by due time plus a minute for each priority, then by id", disorderly},
 	{"claims take unknown versions", "claim/leaves unknown workflows and versions", edited(func(w *persistence.Claim) {
@@ -66,11 +69,11 @@ var faults = []fault{
 	})},
 	{"claims take what must run alone", "claim/only a solo claim takes runs that must run alone", edited(func(w *persistence.Claim) { w.Solo = true })},
 	{"limits are ignored", "limited/no more run at once than the global limit, whoever has them", unlimited},
-	{"limits of keys are ignored", "limited/no more run at once with a key than its limit", unlimited},
-	{"keys do not take turns", "limited/keys take turns across claims", unlimited},
+	{"limits of keys are ignored", "turns/no more run at once with a key than its limit", unlimited},
+	{"keys do not take turns", "turns/keys take turns across claims", unlimited},
 	{"rates are ignored", "limited/no more begin than the rate lets", unlimited},
 	{"pauses are ignored", "limited/takes nothing while the queue is paused", unlimited},
-	{"keys are lost", "limited/keys take turns across claims", edited(func(w *persistence.Insert) { w.LimitKey = new("") })},
+	{"keys are lost", "turns/keys take turns across claims", edited(func(w *persistence.Insert) { w.LimitKey = new("") })},
 	{"pauses are forgotten", "queues/pausing reports whether it changed anything", func(store *memory.Store) persistence.Store { return restless{store} }},
 	{"due times are ignored", "claim/leaves runs that are not due, whatever their priority", edited(func(w *persistence.Insert) { w.Due = time.Time{} })},
 	{"delays are ignored", "advance/gives a run back until its backoff is over", edited(func(w *persistence.Advance) { w.Delay = 0 })},
@@ -82,6 +85,13 @@ var faults = []fault{
 
 	{"bulk inserts are torn", "bulk/a conflict keeps all from being added and is named", func(store *memory.Store) persistence.Store { return piecemeal{store} }},
 	{"bulk inserts come from behind", "bulk/attaches to the runs that have an id or a key", func(store *memory.Store) persistence.Store { return backward{store} }},
+	{"unique keys are ignored", "unique/an unfinished run with the unique key is attached to", edited(func(w *persistence.Insert) { w.Unique = nil })},
+	{"unique runs give way to none", "unique/is free again once the run has ended", uniqueEdited(func(unique *persistence.Unique) { unique.Within = time.Hour })},
+	{"the time of unique runs is ignored", "unique/for a time outlasts the completion of the run", uniqueEdited(func(unique *persistence.Unique) { unique.Within = 0 })},
+	{"the time of unique runs never ends", "unique/for a time ends on the clock of the store", uniqueEdited(func(unique *persistence.Unique) { unique.Within *= 1_000_000 })},
+	{"nobody is rejected", "unique/a start that is to be rejected names the run in the way", uniqueEdited(func(unique *persistence.Unique) { unique.OnConflict = workflow.Attach })},
+	{"nobody is replaced", "replace/a run that has not begun makes way and says for which", uniqueEdited(func(unique *persistence.Unique) { unique.OnConflict = workflow.Attach })},
+	{"other input attaches", "unique/another input of the same key conflicts", uniqueEdited(func(unique *persistence.Unique) { unique.By = workflow.ByQueue })},
 
 	{"batches end twice", "batches/one that has ended does not end again", func(store *memory.Store) persistence.Store { return repeating{store} }},
 	{"batches end early", "batches/one ends when none of its runs goes on", func(store *memory.Store) persistence.Store { return impatient{store} }},
@@ -168,6 +178,17 @@ func edited[W persistence.Write](edit func(w *W)) func(*memory.Store) persistenc
 			return store.Commit(ctx, batch)
 		}}
 	}
+}
+
+// uniqueEdited is a store that changes what inserts are unique by.
+func uniqueEdited(edit func(unique *persistence.Unique)) func(*memory.Store) persistence.Store {
+	return edited(func(w *persistence.Insert) {
+		if w.Unique != nil {
+			unique := *w.Unique
+			edit(&unique)
+			w.Unique = &unique
+		}
+	})
 }
 
 // entryEdited is a store that changes the entries of advances.
@@ -378,14 +399,14 @@ func (inattentive) TouchToken(context.Context, string, time.Time) error { return
 // talkative lists runs with their documents.
 type talkative struct{ *memory.Store }
 
-func (s talkative) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
-	runs, err := s.Store.Runs(ctx, filter)
-	for i := range runs {
-		if runs[i], err = s.Run(ctx, runs[i].ID); err != nil {
-			return nil, err
+func (s talkative) Runs(ctx context.Context, filter workflow.Filter) (workflow.Page, error) {
+	page, err := s.Store.Runs(ctx, filter)
+	for i := range page.Runs {
+		if page.Runs[i], err = s.Run(ctx, page.Runs[i].ID); err != nil {
+			return page, err
 		}
 	}
-	return runs, err
+	return page, err
 }
 
 // discreet keeps takeovers to itself.
@@ -405,7 +426,23 @@ func (h hasty) FollowTakeover(ctx context.Context, boot persistence.BootID) (boo
 // stuck always lists the first page.
 type stuck struct{ *memory.Store }
 
-func (s stuck) Runs(ctx context.Context, filter workflow.Filter) ([]workflow.Run, error) {
+func (s stuck) Runs(ctx context.Context, filter workflow.Filter) (workflow.Page, error) {
 	filter.Before = workflow.RunID{}
 	return s.Store.Runs(ctx, filter)
+}
+
+// unlocked is a store where somebody else decides on a schedule, too, and knows
+// nothing of the first.
+type unlocked struct{ *memory.Store }
+
+func (u unlocked) FireSchedule(ctx context.Context, name string, decide persistence.Decide) (persistence.ScheduleView, bool, error) {
+	return u.Store.FireSchedule(ctx, name, func(view persistence.ScheduleView) (persistence.ScheduleDecision, error) {
+		decision, err := decide(view)
+		other, _ := decide(view)
+		for i := range other.Runs {
+			other.Runs[i].Slot = other.Runs[i].Slot.Add(time.Microsecond)
+		}
+		decision.Runs = append(decision.Runs, other.Runs...)
+		return decision, err
+	})
 }

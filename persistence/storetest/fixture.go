@@ -24,6 +24,9 @@ func setup(t testing.TB, config Config) *fixture {
 	return &fixture{TB: t, config: config, store: config.Open(t), labels: map[string]persistence.BootID{}}
 }
 
+// now is the time on the clock of the store.
+func (f *fixture) now() time.Time { return time.Now().Add(f.config.Ahead) }
+
 const (
 	flow  = "order"   // the workflow of most runs
 	queue = "default" // their queue

@@ -25,7 +25,7 @@ var insertStories = []story{
 func insertAvailable(f *fixture) {
 	insert := f.draft()
 	insert.Priority, insert.Key = 3, "k"
-	before := time.Now()
+	before := f.now()
 	if verdict := f.land(insert); verdict.Owned || verdict.Existing != nil || verdict.Activations != nil {
 		f.Fatalf("verdict %+v, want an empty one", verdict)
 	}
@@ -41,14 +41,14 @@ func insertAvailable(f *fixture) {
 	if !equalRuns(run, want) {
 		f.Errorf("run %+v, want %+v", run, want)
 	}
-	if run.CreatedAt.Before(before.Add(-time.Millisecond)) || run.CreatedAt.After(time.Now().Add(time.Millisecond)) {
+	if run.CreatedAt.Before(before.Add(-time.Millisecond)) || run.CreatedAt.After(f.now().Add(time.Millisecond)) {
 		f.Errorf("created at %s, want now", run.CreatedAt)
 	}
 }
 
 func insertScheduled(f *fixture) {
 	insert := f.draft()
-	insert.Due = time.Now().Add(time.Hour)
+	insert.Due = f.now().Add(time.Hour)
 	f.land(insert)
 	run := f.run(insert.Run)
 	if run.State != workflow.Scheduled || !near(run.DueAt, insert.Due) {
@@ -73,7 +73,7 @@ func insertExtras(f *fixture) {
 	insert := f.draft()
 	limitKey, slot := "acme", time.Date(2026, 3, 29, 1, 30, 0, 0, time.UTC)
 	insert.Extras = persistence.Extras{
-		Due: time.Now().Add(time.Hour), Deadline: time.Minute, Tags: []string{"plain", `with "quotes", {braces} and \`, "null"},
+		Due: f.now().Add(time.Hour), Deadline: time.Minute, Tags: []string{"plain", `with "quotes", {braces} and \`, "null"},
 		LimitKey: &limitKey, Schedule: "nightly", Slot: slot, Batch: "b-1",
 	}
 	f.land(insert)
@@ -128,7 +128,7 @@ func insertOwnedByTheDead(f *fixture) {
 
 func insertOwnedScheduled(f *fixture) {
 	insert := f.draft()
-	insert.Owner, insert.Due = f.join("a"), time.Now().Add(time.Hour)
+	insert.Owner, insert.Due = f.join("a"), f.now().Add(time.Hour)
 	if verdict := f.land(insert); verdict.Owned {
 		f.Errorf("a run due later is owned")
 	}

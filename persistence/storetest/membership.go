@@ -207,7 +207,7 @@ func joinAfterLeave(f *fixture) {
 }
 
 func membersList(f *fixture) {
-	before := time.Now()
+	before := f.now()
 	gone := f.join("a")
 	f.leave(gone)
 	again := f.join("a")

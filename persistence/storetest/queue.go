@@ -108,7 +108,7 @@ func queuePaused(f *fixture) {
 	if settings, changed := f.pause(queue, false); changed || settings.PausedAt != nil || len(f.settings()) != 0 {
 		f.Errorf("resuming what nobody paused: %+v, %t", settings, changed)
 	}
-	before := time.Now()
+	before := f.now()
 	first, changed := f.pause(queue, true)
 	if !changed || first.PausedAt == nil || first.PausedAt.Sub(before).Abs() > time.Minute {
 		f.Fatalf("pausing: %+v, %t; want it paused now", first, changed)
@@ -131,7 +131,7 @@ func queueCounted(f *fixture) {
 	f.started(boot)
 	f.stored()
 	late := f.draft()
-	late.Due, late.Priority = time.Now().Add(-time.Hour), 9
+	late.Due, late.Priority = f.now().Add(-time.Hour), 9
 	later, ended, other := f.draft(), f.draft(), f.draft()
 	later.Delay = time.Hour
 	ended.Owner = boot

@@ -11,6 +11,7 @@ import (
 var readStories = []story{
 	{name: "read/runs are listed newest first and without documents", tell: runsListed},
 	{name: "read/filters select runs", tell: runsFiltered},
+	{name: "read/tags, schedule, owner, error and time select runs", tell: runsFilteredFurther},
 	{name: "read/pages join up while runs are added", tell: runsPaged},
 	{name: "read/a page has a bound", tell: runsBounded},
 	{name: "read/a run without steps has an empty history", tell: stepsOfNone},
@@ -18,11 +19,11 @@ var readStories = []story{
 
 func (f *fixture) list(filter workflow.Filter) []workflow.Run {
 	f.Helper()
-	runs, err := f.store.Runs(f.Context(), filter)
+	page, err := f.store.Runs(f.Context(), filter)
 	if err != nil {
 		f.Fatalf("runs %+v: %v", filter, err)
 	}
-	return runs
+	return page.Runs
 }
 
 func (f *fixture) wantRuns(filter workflow.Filter, want ...workflow.RunID) {
@@ -68,7 +69,7 @@ func runsFiltered(f *fixture) {
 	drafts := f.drafts(4)
 	drafts[0].Workflow, drafts[0].Key = "refund", "k"
 	drafts[1].Queue, drafts[1].Key = "metrics", "k"
-	drafts[2].Due = time.Now().Add(time.Hour)
+	drafts[2].Due = f.now().Add(time.Hour)
 	f.commit(drafts[0], drafts[1], drafts[2], drafts[3])
 	f.land(persistence.Cancel{Run: drafts[3].Run})
 	id := func(i int) workflow.RunID { return drafts[i].Run }
@@ -90,14 +91,58 @@ func runsPaged(f *fixture) {
 		f.land(drafts[i])
 	}
 	page := workflow.Filter{Workflow: flow, Limit: 2}
+	next := func() workflow.RunID {
+		found, err := f.store.Runs(f.Context(), page)
+		if err != nil || found.LookedThrough != 0 {
+			f.Fatalf("runs %+v: looked through %d, %v", page, found.LookedThrough, err)
+		}
+		return found.Next
+	}
 	f.wantRuns(page, drafts[4].Run, drafts[3].Run)
+	page.Before = next()
 	f.commit(drafts[5], drafts[6]) // newer than the page before
-	page.Before = drafts[3].Run
 	f.wantRuns(page, drafts[2].Run, drafts[1].Run)
-	page.Before = drafts[1].Run
+	page.Before = next()
 	f.wantRuns(page, drafts[0].Run)
+	if got := next(); !got.IsZero() {
+		f.Errorf("after the last page comes %s", got)
+	}
 	page.Before = drafts[0].Run
 	f.wantRuns(page)
+}
+
+func runsFilteredFurther(f *fixture) {
+	boot := f.join("a")
+	drafts := f.drafts(4)
+	drafts[0].Tags, drafts[0].Schedule, drafts[0].Slot = []string{"red", "Round"}, "nightly", time.Now()
+	drafts[1].Tags = []string{"red", "r%d"}
+	drafts[2].Owner, drafts[3].Owner = boot, boot
+	f.commit(drafts[0], drafts[1], drafts[2], drafts[3])
+	id := func(i int) workflow.RunID { return drafts[i].Run }
+	broken := failure(persistence.Fence{Run: id(2), Boot: boot, Epoch: 1})
+	broken.Error = "Dial TCP: 100% refused_by über"
+	f.land(broken)
+
+	f.wantRuns(workflow.Filter{Tags: []string{"red"}}, id(1), id(0))
+	f.wantRuns(workflow.Filter{Tags: []string{"Round", "red"}}, id(0))
+	f.wantRuns(workflow.Filter{Tags: []string{"round"}})
+	f.wantRuns(workflow.Filter{Tags: []string{"r_d"}})
+	f.wantRuns(workflow.Filter{Schedule: "nightly"}, id(0))
+	f.wantRuns(workflow.Filter{Owner: "a"}, id(3), id(2))
+	f.wantRuns(workflow.Filter{Owner: "a", States: []workflow.State{workflow.Running}}, id(3))
+	f.wantRuns(workflow.Filter{Owner: "b"})
+	for _, text := range []string{"dial tcp", "100%", "REFUSED_BY", "über"} {
+		f.wantRuns(workflow.Filter{ErrorContains: text}, id(2))
+	}
+	for _, text := range []string{"dial%", "refused by", "ÜBER"} {
+		f.wantRuns(workflow.Filter{ErrorContains: text})
+	}
+	created := f.run(id(3)).CreatedAt
+	all := []workflow.RunID{id(3), id(2), id(1), id(0)}
+	f.wantRuns(workflow.Filter{CreatedAfter: created.Add(-time.Minute), CreatedBefore: created.Add(time.Minute)}, all...)
+	f.wantRuns(workflow.Filter{CreatedAfter: f.run(id(0)).CreatedAt, CreatedBefore: created.Add(time.Microsecond)}, all...)
+	f.wantRuns(workflow.Filter{CreatedAfter: created.Add(time.Microsecond)})
+	f.wantRuns(workflow.Filter{CreatedBefore: f.run(id(0)).CreatedAt})
 }
 
 func runsBounded(f *fixture) {

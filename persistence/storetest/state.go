@@ -27,7 +27,7 @@ func (f *fixture) reach(state workflow.State) subject {
 	insert.Queue = string(state)
 	switch state {
 	case workflow.Scheduled:
-		insert.Due = time.Now().Add(time.Hour)
+		insert.Due = f.now().Add(time.Hour)
 		f.land(insert)
 		return subject{persistence.Fence{Run: insert.Run, Boot: boot}, boot}
 	case workflow.Available:

@@ -17,6 +17,8 @@ import (
 type Config struct {
 	// Open returns a store on a fresh database and sees to its end.
 	Open func(t testing.TB) persistence.Store
+	// Ahead is by how much the clock of the stores is ahead of the test's.
+	Ahead time.Duration
 	// Reopen ends a store that Open returned and opens its database again, as a
 	// node does that starts after a crash. Nil for stores that keep nothing.
 	Reopen func(t testing.TB, store persistence.Store) persistence.Store
@@ -65,8 +67,11 @@ type story struct {
 
 func stories() []story {
 	return slices.Concat(
-		insertStories, keyStories, bulkStories, batchOfRunsStories, claimStories, queueStories, limitedStories, backlogStories, advanceStories, fenceStories,
+		insertStories, keyStories, uniqueStories, contestStories, bulkStories, batchOfRunsStories, claimStories, queueStories,
+		limitedStories, turnStories,
+		backlogStories, advanceStories, fenceStories,
 		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories,
+		scheduleStories,
 		readStories, retentionStories, batchStories, concurrencyStories, restartStories,
 	)
 }

@@ -137,7 +137,7 @@ func takeoverFollowedLate(f *fixture) {
 	dead, judge, _ := f.abandoned()
 	fence := fenceOf(judge, f.take(judge, 1)[0])
 	first := checkpoint(fence, "pay")
-	first.Entry.StartedAt, first.Entry.FinishedAt = time.Now(), time.Now()
+	first.Entry.StartedAt, first.Entry.FinishedAt = f.now(), f.now()
 	f.land(first)
 	f.land(checkpoint(after(fence), "ship"))
 	t := f.follow(dead, true)
@@ -160,7 +160,7 @@ func takeoverCancelled(f *fixture) {
 func takeoversListed(f *fixture) {
 	first, second, judge := f.join("first"), f.join("second"), f.join("judge")
 	f.declare(judge, first)
-	for declared := f.takeover().DeclaredAt; !time.Now().After(declared.Add(time.Microsecond)); {
+	for declared := f.takeover().DeclaredAt; !f.now().After(declared.Add(time.Microsecond)); {
 		runtime.Gosched()
 	}
 	f.declare(judge, second)

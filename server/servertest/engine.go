@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,6 +51,8 @@ type Engine struct {
 	TakeoverList []*messages.Takeover
 	// KeyList is what Keys, AddKey, UseKey and RemoveKey answer with.
 	KeyList []*messages.NodeKeys
+	// ScheduleList is what Schedules answers with; calls change it.
+	ScheduleList []workflow.Schedule
 	// NotReady is what Ready answers with.
 	NotReady error
 
@@ -242,25 +245,68 @@ func (e *Engine) look(id workflow.RunID) (workflow.Run, <-chan struct{}, error) 
 }
 
 // Runs implements [server.Engine].
-func (e *Engine) Runs(_ context.Context, filter workflow.Filter) ([]workflow.Run, error) {
+func (e *Engine) Runs(_ context.Context, filter workflow.Filter) (workflow.Page, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var found []workflow.Run
+	var page workflow.Page
 	for _, run := range slices.Backward(e.runs) {
 		switch {
 		case filter.Workflow != "" && run.Workflow != filter.Workflow,
 			filter.Queue != "" && run.Queue != filter.Queue,
 			filter.Key != "" && run.Key != filter.Key,
+			!strings.Contains(run.Error, filter.ErrorContains),
 			len(filter.States) > 0 && !slices.Contains(filter.States, run.State),
 			!filter.Before.IsZero() && run.ID.String() >= filter.Before.String():
 			continue
 		}
 		run.Input, run.Output = nil, nil
-		if found = append(found, run); len(found) == filter.Limit {
+		if page.Runs = append(page.Runs, run); len(page.Runs) == filter.Limit {
+			page.Next = run.ID
 			break
 		}
 	}
-	return found, e.Err
+	return page, e.Err
+}
+
+// CancelRuns implements [server.Engine].
+func (e *Engine) CancelRuns(ctx context.Context, filter workflow.Filter, reason string) (workflow.Changes, error) {
+	filter, err := filter.ToCancel()
+	if err != nil {
+		return workflow.Changes{}, err
+	}
+	return e.changeAll(ctx, filter, func(id workflow.RunID) error {
+		_, err := e.Cancel(ctx, id, reason)
+		return err
+	})
+}
+
+// RetryRuns implements [server.Engine]. A run with a key is refused.
+func (e *Engine) RetryRuns(ctx context.Context, filter workflow.Filter) (workflow.Changes, error) {
+	filter, err := filter.ToRetry()
+	if err != nil {
+		return workflow.Changes{}, err
+	}
+	return e.changeAll(ctx, filter, func(id workflow.RunID) error {
+		run, err := e.Run(ctx, id)
+		if err == nil && run.Key != "" {
+			return &workflow.KeyConflictError{Workflow: run.Workflow, Key: run.Key, Run: workflow.RunID{1}}
+		}
+		_, err = e.Retry(ctx, id)
+		return err
+	})
+}
+
+func (e *Engine) changeAll(ctx context.Context, filter workflow.Filter, change func(workflow.RunID) error) (workflow.Changes, error) {
+	page, err := e.Runs(ctx, filter)
+	changes := workflow.Changes{Matched: len(page.Runs), Next: page.Next}
+	for _, run := range page.Runs {
+		if err := change(run.ID); err != nil {
+			changes.Refused = append(changes.Refused, workflow.Refusal{Run: run.ID, Err: err})
+			continue
+		}
+		changes.Changed++
+	}
+	return changes, err
 }
 
 // Steps implements [server.Engine].

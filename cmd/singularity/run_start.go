@@ -42,8 +42,8 @@ that it started before.
 
 With --batch, the runs are a batch. Once all of them have ended, however they
 did, one run of the workflow of --on-end is started, with how many there were of
-each as its input. The batch is closed behind the last line of the file; the
-command may be repeated with the same --id and --batch until it was.`,
+each as its input. The batch is closed behind the last line of the file, and the
+command may be repeated with the same --id and --batch.`,
 		Example: `  singularity run start greet --input '{"name":"Ada"}' --wait
   singularity run start greet --input @input.json --key ada --wait -o json
   singularity run start greet --in 24h --tag reminder

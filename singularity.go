@@ -62,8 +62,8 @@ type Config struct {
 	// Schedules are put when the engine opens, see [Engine.PutSchedule]. One that is
 	// taken out of here stays until it is deleted.
 	Schedules []workflow.ScheduleSpec
-	// Retention says how long ended runs are kept. Defaults to 24h for completed
-	// and cancelled ones, 7 days for failed and quarantined ones.
+	// Retention says how long ended runs are kept, by state and queue. Defaults to
+	// 24h for completed and cancelled ones, 7 days for failed and quarantined ones.
 	Retention persistence.RetentionPolicy
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger

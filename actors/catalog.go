@@ -72,16 +72,20 @@ func (c *catalog) find(name string) (*workflow.Program, error) {
 	if program := c.newest[name]; program != nil {
 		return program, nil
 	}
-	if len(c.newest) == 0 {
+	names := c.names()
+	if len(names) == 0 {
 		return nil, fmt.Errorf("%w %q: none is registered", workflow.ErrUnknownWorkflow, name)
 	}
-	return nil, fmt.Errorf("%w %q: registered are %s", workflow.ErrUnknownWorkflow, name, strings.Join(c.names(), ", "))
+	return nil, fmt.Errorf("%w %q: registered are %s", workflow.ErrUnknownWorkflow, name, strings.Join(names, ", "))
 }
 
+// names are those that users gave.
 func (c *catalog) names() []string {
 	names := make([]string, 0, len(c.newest))
 	for name := range c.newest {
-		names = append(names, name)
+		if !strings.HasPrefix(name, ownPrefix) {
+			names = append(names, name)
+		}
 	}
 	slices.Sort(names)
 	return names
@@ -114,7 +118,7 @@ func (c *catalog) known() []persistence.Definition {
 	return known
 }
 
-// list returns the newest version of each workflow, by name.
+// list returns the newest version of each workflow of users, by name.
 func (c *catalog) list() []*workflow.Program {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

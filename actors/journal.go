@@ -154,6 +154,10 @@ func (j *Journal) Outage() error {
 	return nil
 }
 
+// faltered reports whether the store did not take what it was given last, however
+// long ago that was.
+func (j *Journal) faltered() bool { return j.outage.Load() != nil }
+
 // mustLand tells the writes that report what has happened, which are repeated
 // until the store takes them, from those that ask for something.
 func mustLand(write persistence.Write) bool {

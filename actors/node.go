@@ -73,6 +73,7 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("queue %q is no name: expected letters, digits and any of _-. after the first", name))
 		}
 	}
+	errs = append(errs, c.Retention.Validate())
 	if c.Journal.Writers < 0 {
 		errs = append(errs, fmt.Errorf("%d writers of the journal is a negative number", c.Journal.Writers))
 	}
@@ -112,6 +113,8 @@ type Node struct {
 	elsewhere      atomic.Bool  // runs run on other nodes
 	takeovers      takeoverCounts
 	lostSlots      atomic.Int64
+	pruned         atomic.Int64 // runs that were deleted here
+	retentionWaits atomic.Int64 // nanoseconds that a run which prunes has waited for a slot, as last seen
 
 	// stepContext is above the contexts of all steps; it ends after the last
 	// chance that a stopping node gives them.
@@ -169,7 +172,7 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 	n.standing = newStanding(n.newBoot())
 	n.agents = newDirectory(n)
 	n.stepContext, n.endSteps = context.WithCancel(context.Background())
-	return n, nil
+	return n, n.catalog.register(n.pruning())
 }
 
 // Start joins the store, takes back the runs that dead boots left and starts
@@ -272,6 +275,7 @@ func (n *Node) startActors(ctx context.Context) error {
 	}
 	n.tree = tree
 	n.started.Store(true)
+	n.system.Root.Send(n.pid("retention"), lookForExpired{})
 	go n.guard()
 	return nil
 }
@@ -287,6 +291,9 @@ func (n *Node) guard() {
 
 // Register adds all versions of a workflow; its stored runs go on.
 func (n *Node) Register(newest workflow.Definition, older ...workflow.Definition) error {
+	if err := checkName(newest); err != nil {
+		return err
+	}
 	if err := n.catalog.register(newest, older...); err != nil {
 		return err
 	}

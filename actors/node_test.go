@@ -101,6 +101,9 @@ func TestRegisterRefusesWhatCannotWork(t *testing.T) {
 	if err := node.Register(counting, workflow.New("other", add("one"))); err == nil {
 		t.Error("two workflows are taken for versions of one")
 	}
+	if err := node.Register(workflow.New("singularity.counting", add("one"))); err == nil || !strings.Contains(err.Error(), "choose another") {
+		t.Errorf("a name of the system's own: %v", err)
+	}
 	if err := node.Register(counting); err != nil {
 		t.Fatal(err)
 	}
@@ -209,40 +212,6 @@ func TestIdleNodeIsReadyAgainAfterAnOutage(t *testing.T) {
 		time.Sleep(time.Minute)
 		if err := node.Ready(t.Context()); err != nil {
 			t.Errorf("not ready after the outage: %v", err)
-		}
-	})
-}
-
-func TestEndedRunsAreDeletedAfterTheirTime(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		counting := workflow.New("counting", add("one"))
-		failing := workflow.New("failing", workflow.Do("fail", func(context.Context, *count) error {
-			return workflow.Permanent(errors.New("no"))
-		}))
-		node := startNode(t, memory.New(), Config{}, counting, failing)
-		for range 2*pruneAtOnce + 1 {
-			finish(t, start(t, node, counting))
-		}
-		fails(t, start(t, node, failing))
-		count := func() int {
-			page, err := node.Runs(t.Context(), workflow.Filter{Limit: 1000})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return len(page.Runs)
-		}
-		time.Sleep(23 * time.Hour)
-		if n := count(); n != 1000 {
-			t.Errorf("%d runs are left after 23h", n)
-		}
-		time.Sleep(2 * time.Hour)
-		if n := count(); n != 1 {
-			t.Errorf("%d runs are left after a day, want the failed one", n)
-		}
-		time.Sleep(7 * 24 * time.Hour)
-		if n := count(); n != 0 {
-			t.Errorf("%d runs are left after eight days", n)
 		}
 	})
 }

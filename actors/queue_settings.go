@@ -169,6 +169,7 @@ func (n *Node) Queues(ctx context.Context) ([]workflow.Queue, error) {
 	list := make([]workflow.Queue, len(names))
 	for i, name := range names {
 		list[i] = found[name]
+		list[i].Slots = n.slots(name)
 	}
 	return list, nil
 }

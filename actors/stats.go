@@ -3,6 +3,7 @@ package actors
 import (
 	"math/bits"
 	"sync/atomic"
+	"time"
 
 	"singularity/persistence"
 )
@@ -13,9 +14,13 @@ type Stats struct {
 	Takeovers map[persistence.Ground]TakeoverStats // of nodes that this one declared dead
 	Runs      int64                                // in memory
 	LostSlots int64                                // to steps that ignore their cancelled context
+	Pruned    int64                                // runs that were deleted because they had been kept long enough
 	Outage    bool                                 // the store takes no writes
 	Leased    bool                                 // the node may begin runs and steps
 	Draining  bool
+	// RetentionWaits is for how long the run that deletes has waited for a slot,
+	// as of the last look.
+	RetentionWaits time.Duration
 }
 
 // Stats returns the counts so far.
@@ -25,9 +30,12 @@ func (n *Node) Stats() Stats {
 		Takeovers:    n.takeovers.read(),
 		Runs:         n.load.Load(),
 		LostSlots:    n.lostSlots.Load(),
+		Pruned:       n.pruned.Load(),
 		Outage:       n.journal.Outage() != nil,
 		Leased:       n.standing.good(),
 		Draining:     n.draining.Load(),
+
+		RetentionWaits: time.Duration(n.retentionWaits.Load()),
 	}
 }
 

@@ -41,7 +41,9 @@ type Queue struct {
 	// How many runs are between two attempts.
 	Retryable int32 `protobuf:"varint,7,opt,name=retryable,proto3" json:"retryable,omitempty"`
 	// For how long the first of those available has been due; absent for none.
-	Oldest        *durationpb.Duration `protobuf:"bytes,8,opt,name=oldest,proto3" json:"oldest,omitempty"`
+	Oldest *durationpb.Duration `protobuf:"bytes,8,opt,name=oldest,proto3" json:"oldest,omitempty"`
+	// How many of its runs run at once on the node that was asked; 0 where none do.
+	Slots         int32 `protobuf:"varint,9,opt,name=slots,proto3" json:"slots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -132,7 +134,14 @@ func (x *Queue) GetOldest() *durationpb.Duration {
 	return nil
 }
 
-// QueueSettings are the limits of a queue. Zero means none.
+func (x *Queue) GetSlots() int32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+// QueueSettings are the limits of a queue, and how long it keeps runs. Zero means none.
 type QueueSettings struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many runs of the queue run at once on each node; 0 for what the node
@@ -153,9 +162,14 @@ type QueueSettings struct {
 	// As rate, for the runs with one key.
 	KeyRate float64 `protobuf:"fixed64,7,opt,name=key_rate,json=keyRate,proto3" json:"key_rate,omitempty"`
 	// As burst, for the runs with one key.
-	KeyBurst      int32 `protobuf:"varint,8,opt,name=key_burst,json=keyBurst,proto3" json:"key_burst,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	KeyBurst int32 `protobuf:"varint,8,opt,name=key_burst,json=keyBurst,proto3" json:"key_burst,omitempty"`
+	// For how many seconds completed and cancelled runs are kept; 0 for what the
+	// nodes themselves were told.
+	RetainCompletedSeconds int32 `protobuf:"varint,9,opt,name=retain_completed_seconds,json=retainCompletedSeconds,proto3" json:"retain_completed_seconds,omitempty"`
+	// As retain_completed_seconds, for failed and quarantined runs.
+	RetainFailedSeconds int32 `protobuf:"varint,10,opt,name=retain_failed_seconds,json=retainFailedSeconds,proto3" json:"retain_failed_seconds,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *QueueSettings) Reset() {
@@ -240,6 +254,20 @@ func (x *QueueSettings) GetKeyRate() float64 {
 func (x *QueueSettings) GetKeyBurst() int32 {
 	if x != nil {
 		return x.KeyBurst
+	}
+	return 0
+}
+
+func (x *QueueSettings) GetRetainCompletedSeconds() int32 {
+	if x != nil {
+		return x.RetainCompletedSeconds
+	}
+	return 0
+}
+
+func (x *QueueSettings) GetRetainFailedSeconds() int32 {
+	if x != nil {
+		return x.RetainFailedSeconds
 	}
 	return 0
 }
@@ -550,9 +578,13 @@ type SetQueueRequest struct {
 	// How many runs with the same key begin a second.
 	KeyRate *float64 `protobuf:"fixed64,8,opt,name=key_rate,json=keyRate,proto3,oneof" json:"key_rate,omitempty"`
 	// How many of them may begin at once after a pause.
-	KeyBurst      *int32 `protobuf:"varint,9,opt,name=key_burst,json=keyBurst,proto3,oneof" json:"key_burst,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	KeyBurst *int32 `protobuf:"varint,9,opt,name=key_burst,json=keyBurst,proto3,oneof" json:"key_burst,omitempty"`
+	// For how many seconds completed and cancelled runs are kept.
+	RetainCompletedSeconds *int32 `protobuf:"varint,10,opt,name=retain_completed_seconds,json=retainCompletedSeconds,proto3,oneof" json:"retain_completed_seconds,omitempty"`
+	// For how many seconds failed and quarantined runs are kept.
+	RetainFailedSeconds *int32 `protobuf:"varint,11,opt,name=retain_failed_seconds,json=retainFailedSeconds,proto3,oneof" json:"retain_failed_seconds,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *SetQueueRequest) Reset() {
@@ -648,6 +680,20 @@ func (x *SetQueueRequest) GetKeyBurst() int32 {
 	return 0
 }
 
+func (x *SetQueueRequest) GetRetainCompletedSeconds() int32 {
+	if x != nil && x.RetainCompletedSeconds != nil {
+		return *x.RetainCompletedSeconds
+	}
+	return 0
+}
+
+func (x *SetQueueRequest) GetRetainFailedSeconds() int32 {
+	if x != nil && x.RetainFailedSeconds != nil {
+		return *x.RetainFailedSeconds
+	}
+	return 0
+}
+
 // SetQueueResponse is the changed queue.
 type SetQueueResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -698,7 +744,7 @@ var File_singularity_v1_queue_proto protoreflect.FileDescriptor
 
 const file_singularity_v1_queue_proto_rawDesc = "" +
 	"\n" +
-	"\x1asingularity/v1/queue.proto\x12\x0esingularity.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x02\n" +
+	"\x1asingularity/v1/queue.proto\x12\x0esingularity.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x02\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
 	"\tpaused_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bpausedAt\x129\n" +
@@ -707,7 +753,8 @@ const file_singularity_v1_queue_proto_rawDesc = "" +
 	"\arunning\x18\x05 \x01(\x05R\arunning\x12\x1c\n" +
 	"\tscheduled\x18\x06 \x01(\x05R\tscheduled\x12\x1c\n" +
 	"\tretryable\x18\a \x01(\x05R\tretryable\x121\n" +
-	"\x06oldest\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06oldest\"\xeb\x01\n" +
+	"\x06oldest\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06oldest\x12\x14\n" +
+	"\x05slots\x18\t \x01(\x05R\x05slots\"\xd9\x02\n" +
 	"\rQueueSettings\x12\x1d\n" +
 	"\n" +
 	"node_limit\x18\x01 \x01(\x05R\tnodeLimit\x12!\n" +
@@ -717,7 +764,10 @@ const file_singularity_v1_queue_proto_rawDesc = "" +
 	"\x04rate\x18\x05 \x01(\x01R\x04rate\x12\x14\n" +
 	"\x05burst\x18\x06 \x01(\x05R\x05burst\x12\x19\n" +
 	"\bkey_rate\x18\a \x01(\x01R\akeyRate\x12\x1b\n" +
-	"\tkey_burst\x18\b \x01(\x05R\bkeyBurst\"\x13\n" +
+	"\tkey_burst\x18\b \x01(\x05R\bkeyBurst\x128\n" +
+	"\x18retain_completed_seconds\x18\t \x01(\x05R\x16retainCompletedSeconds\x122\n" +
+	"\x15retain_failed_seconds\x18\n" +
+	" \x01(\x05R\x13retainFailedSeconds\"\x13\n" +
 	"\x11ListQueuesRequest\"C\n" +
 	"\x12ListQueuesResponse\x12-\n" +
 	"\x06queues\x18\x01 \x03(\v2\x15.singularity.v1.QueueR\x06queues\"'\n" +
@@ -730,7 +780,7 @@ const file_singularity_v1_queue_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\\\n" +
 	"\x13ResumeQueueResponse\x12+\n" +
 	"\x05queue\x18\x01 \x01(\v2\x15.singularity.v1.QueueR\x05queue\x12\x18\n" +
-	"\achanged\x18\x02 \x01(\bR\achanged\"\x92\x03\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\"\xc1\x04\n" +
 	"\x0fSetQueueRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\"\n" +
 	"\n" +
@@ -741,7 +791,10 @@ const file_singularity_v1_queue_proto_rawDesc = "" +
 	"\x04rate\x18\x06 \x01(\x01H\x04R\x04rate\x88\x01\x01\x12\x19\n" +
 	"\x05burst\x18\a \x01(\x05H\x05R\x05burst\x88\x01\x01\x12\x1e\n" +
 	"\bkey_rate\x18\b \x01(\x01H\x06R\akeyRate\x88\x01\x01\x12 \n" +
-	"\tkey_burst\x18\t \x01(\x05H\aR\bkeyBurst\x88\x01\x01B\r\n" +
+	"\tkey_burst\x18\t \x01(\x05H\aR\bkeyBurst\x88\x01\x01\x12=\n" +
+	"\x18retain_completed_seconds\x18\n" +
+	" \x01(\x05H\bR\x16retainCompletedSeconds\x88\x01\x01\x127\n" +
+	"\x15retain_failed_seconds\x18\v \x01(\x05H\tR\x13retainFailedSeconds\x88\x01\x01B\r\n" +
 	"\v_node_limitB\x0f\n" +
 	"\r_global_limitB\v\n" +
 	"\t_key_pathB\f\n" +
@@ -751,7 +804,9 @@ const file_singularity_v1_queue_proto_rawDesc = "" +
 	"\x06_burstB\v\n" +
 	"\t_key_rateB\f\n" +
 	"\n" +
-	"_key_burst\"?\n" +
+	"_key_burstB\x1b\n" +
+	"\x19_retain_completed_secondsB\x18\n" +
+	"\x16_retain_failed_seconds\"?\n" +
 	"\x10SetQueueResponse\x12+\n" +
 	"\x05queue\x18\x01 \x01(\v2\x15.singularity.v1.QueueR\x05queue2\xf3\x02\n" +
 	"\fQueueService\x12X\n" +

@@ -45,6 +45,7 @@ type QueueStats struct {
 const (
 	maxQueueLimit = 1_000_000
 	maxQueueRate  = 1_000_000.0
+	maxRetain     = 2_000_000_000 // seconds
 )
 
 // ChangedQueue is what settings become by a change, or a *workflow.InputError
@@ -58,6 +59,8 @@ func ChangedQueue(settings workflow.QueueSettings, change workflow.QueueChange) 
 	set(&settings.Burst, change.Burst)
 	set(&settings.KeyRate, change.KeyRate)
 	set(&settings.KeyBurst, change.KeyBurst)
+	set(&settings.RetainCompleted, change.RetainCompleted)
+	set(&settings.RetainFailed, change.RetainFailed)
 	return settings, checkQueue(settings)
 }
 
@@ -77,6 +80,14 @@ func checkQueue(s workflow.QueueSettings) error {
 	} {
 		if limit.value < 0 || limit.value > maxQueueLimit {
 			return workflow.Invalidf(limit.field, "is %d; expected 1 to %d, or 0 for none", limit.value, maxQueueLimit)
+		}
+	}
+	for _, age := range []struct {
+		field string
+		value int
+	}{{"retain_completed_seconds", s.RetainCompleted}, {"retain_failed_seconds", s.RetainFailed}} {
+		if age.value < 0 || age.value > maxRetain {
+			return workflow.Invalidf(age.field, "is %d; expected 1 to %d, or 0 for what the nodes were told", age.value, maxRetain)
 		}
 	}
 	for _, rate := range []struct {

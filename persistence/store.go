@@ -145,38 +145,3 @@ type Backlog struct {
 	// becomes due that is not yet; zero for none.
 	Next time.Duration
 }
-
-// Retention deletes what has been kept long enough.
-type Retention interface {
-	// Prune deletes up to limit runs that ended longer ago than their state's
-	// age in policy, with all that belongs to them, and returns how many. It spares
-	// those of a batch that has not ended; one that has goes with the last of its
-	// runs. Inbox messages that are done go once they are as old as a completed run,
-	// and takeovers at an age of their own. It writes nothing when there is nothing
-	// to delete.
-	Prune(ctx context.Context, policy RetentionPolicy, limit int) (int, error)
-}
-
-// RetentionPolicy says how long ended runs, and takeovers, are kept.
-type RetentionPolicy struct {
-	// Completed is for completed and cancelled runs. Defaults to 24h.
-	Completed time.Duration
-	// Failed is for failed and quarantined runs. Defaults to 7 days.
-	Failed time.Duration
-	// Takeovers is for the records of takeovers. Defaults to 30 days.
-	Takeovers time.Duration
-}
-
-// WithDefaults fills the zero fields.
-func (p RetentionPolicy) WithDefaults() RetentionPolicy {
-	if p.Completed == 0 {
-		p.Completed = 24 * time.Hour
-	}
-	if p.Failed == 0 {
-		p.Failed = 7 * 24 * time.Hour
-	}
-	if p.Takeovers == 0 {
-		p.Takeovers = 30 * 24 * time.Hour
-	}
-	return p
-}

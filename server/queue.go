@@ -60,6 +60,9 @@ func (s queueService) SetQueue(ctx context.Context, request *messages.SetQueueRe
 		Burst:       optionalInt(request.Burst),
 		KeyRate:     request.KeyRate,
 		KeyBurst:    optionalInt(request.KeyBurst),
+
+		RetainCompleted: optionalInt(request.RetainCompletedSeconds),
+		RetainFailed:    optionalInt(request.RetainFailedSeconds),
 	})
 	if err != nil {
 		return nil, err
@@ -94,7 +97,11 @@ func queueMessage(queue workflow.Queue) *messages.Queue {
 			Burst:       int32(queue.Settings.Burst),
 			KeyRate:     queue.Settings.KeyRate,
 			KeyBurst:    int32(queue.Settings.KeyBurst),
+
+			RetainCompletedSeconds: int32(queue.Settings.RetainCompleted),
+			RetainFailedSeconds:    int32(queue.Settings.RetainFailed),
 		},
+		Slots:     int32(queue.Slots),
 		Available: int32(queue.Available),
 		Running:   int32(queue.Running),
 		Scheduled: int32(queue.Scheduled),

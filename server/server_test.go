@@ -141,7 +141,7 @@ func engineWithAll() *servertest.Engine {
 			{InstanceId: "node-2", Boot: "b2", Error: "node unreachable"},
 		},
 		QueueList: []workflow.Queue{
-			{Name: "default", Available: 4, Running: 10, Scheduled: 2, Retryable: 1, Oldest: 1500 * time.Millisecond,
+			{Name: "default", Slots: 10, Available: 4, Running: 10, Scheduled: 2, Retryable: 1, Oldest: 1500 * time.Millisecond,
 				Settings: workflow.QueueSettings{NodeLimit: 10, GlobalLimit: 20, KeyPath: "user.id", KeyLimit: 2, Rate: 2.5, Burst: 7, KeyRate: 0.5, KeyBurst: 3}},
 			{Name: "metrics", PausedAt: &servertest.Epoch},
 		},
@@ -217,7 +217,7 @@ func TestResponses(t *testing.T) {
 		{"resume_queue", "QueueService/ResumeQueue", `{"name": "metrics"}`},
 		{"resume_queue_again", "QueueService/ResumeQueue", `{"name": "default"}`},
 		{"resume_queue_none", "QueueService/ResumeQueue", `{}`},
-		{"set_queue", "QueueService/SetQueue", `{"name": "metrics", "nodeLimit": 1, "globalLimit": 2, "keyPath": "tenant", "keyLimit": 3, "rate": 4.5, "burst": 6, "keyRate": 7.5, "keyBurst": 8}`},
+		{"set_queue", "QueueService/SetQueue", `{"name": "metrics", "nodeLimit": 1, "globalLimit": 2, "keyPath": "tenant", "keyLimit": 3, "rate": 4.5, "burst": 6, "keyRate": 7.5, "keyBurst": 8, "retainCompletedSeconds": 90, "retainFailedSeconds": 7776000}`},
 		{"set_queue_some", "QueueService/SetQueue", `{"name": "default", "rate": 0, "burst": 0, "keyPath": ""}`},
 		{"set_queue_bad_name", "QueueService/SetQueue", `{"globalLimit": 2}`},
 		{"list_schedules", "ScheduleService/ListSchedules", `{"next": 2}`},

@@ -7,6 +7,7 @@ type Queue struct {
 	Name     string        `json:"name"`
 	PausedAt *time.Time    `json:"paused_at,omitempty"` // nil while it is not paused
 	Settings QueueSettings `json:"settings"`
+	Slots    int           `json:"slots"` // how many runs run at once on the node that was asked; 0 where none do
 
 	Available int           `json:"available"` // due, and waiting for a slot
 	Running   int           `json:"running"`
@@ -37,6 +38,11 @@ type QueueSettings struct {
 	// KeyRate and KeyBurst are the same for the runs with one key.
 	KeyRate  float64 `json:"key_rate,omitempty"`
 	KeyBurst int     `json:"key_burst,omitempty"`
+	// RetainCompleted is for how many seconds completed and cancelled runs are kept,
+	// and RetainFailed failed and quarantined ones; zero leaves it to the nodes' own
+	// configuration.
+	RetainCompleted int `json:"retain_completed_seconds,omitempty"`
+	RetainFailed    int `json:"retain_failed_seconds,omitempty"`
 }
 
 // Limited reports whether more than the slots of a node limit the queue, or keys
@@ -49,6 +55,7 @@ func (s QueueSettings) Limited() bool {
 // is, and a zero takes a limit away.
 type QueueChange struct {
 	NodeLimit, GlobalLimit, KeyLimit, Burst, KeyBurst *int
+	RetainCompleted, RetainFailed                     *int
 	KeyPath                                           *string
 	Rate, KeyRate                                     *float64
 }

@@ -95,9 +95,9 @@ func engineWithAll() *servertest.Engine {
 			{InstanceId: "node-3", Boot: completedRun, Error: "node unreachable: boot 3"},
 		},
 		QueueList: []workflow.Queue{
-			{Name: "default", Available: 4, Running: 10, Scheduled: 2, Retryable: 1, Oldest: 1500 * time.Millisecond,
+			{Name: "default", Slots: 10, Available: 4, Running: 10, Scheduled: 2, Retryable: 1, Oldest: 1500 * time.Millisecond,
 				Settings: workflow.QueueSettings{GlobalLimit: 20, KeyPath: "user.id", KeyLimit: 2, Rate: 2.5, Burst: 7, KeyRate: 0.5}},
-			{Name: "metrics", PausedAt: &servertest.Epoch, Settings: workflow.QueueSettings{NodeLimit: 10}},
+			{Name: "metrics", Slots: 10, PausedAt: &servertest.Epoch, Settings: workflow.QueueSettings{NodeLimit: 10}},
 		},
 		Tree: &messages.Actor{Name: "root", Pid: "root", Strategy: "one_for_one", State: "running", Children: []*messages.Actor{
 			{Name: "journal", Pid: "root/journal", State: "running", Restarts: 1, Mailbox: 4,
@@ -244,6 +244,8 @@ func TestCommands(t *testing.T) {
 		"queue_set_same":           "queue set metrics --limit 10",
 		"queue_set_nothing":        "queue set default",
 		"queue_set_bad_limit":      "queue set default --global-limit 0",
+		"queue_set_retention":      "queue set metrics --retain-completed 90m --retain-failed 90d",
+		"queue_set_bad_retention":  "queue set metrics --retain-failed soon",
 		"queue_set_bad_rate":       "queue set default --key-rate 5",
 		"send":                     `send run/x ping --payload {"n":1}`,
 		"agent_list":               "agent list",

@@ -28,6 +28,7 @@ func lookAtPostgres(ctx context.Context, flags databaseFlags, migrate bool) ([]f
 		look("database", func() (string, error) { return checkServer(ctx, conn) }),
 		look("schema", func() (string, error) { return checkSchema(ctx, conn, migrate) }),
 		look("session", func() (string, error) { return checkSession(ctx, conn, flags) }),
+		look("retention", func() (string, error) { return checkRetention(ctx, conn) }),
 		look("connections", func() (string, error) { return checkConnections(ctx, conn) }),
 		look("clock", func() (string, error) { return checkDatabaseClock(ctx, conn) }),
 	}, livingNodes(ctx, conn)
@@ -80,14 +81,17 @@ const (
 	undefinedSchema = "3F000"
 )
 
+// isUndefined reports whether an error says that the schema is not there.
+func isUndefined(err error) bool {
+	refusal, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (refusal.Code == undefinedTable || refusal.Code == undefinedSchema)
+}
+
 // checkSchema looks whether this program and the schema know each other.
 func checkSchema(ctx context.Context, conn *pgx.Conn, migrate bool) (string, error) {
 	var applied int
 	err := conn.QueryRow(ctx, selectSchemaVersion).Scan(&applied)
-	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok && (refusal.Code == undefinedTable || refusal.Code == undefinedSchema) {
-		err = nil
-	}
-	if err != nil {
+	if err != nil && !isUndefined(err) {
 		return "", err
 	}
 	known, err := newestMigration(migrations.Postgres())

@@ -21,7 +21,7 @@ func TestDoctorFindsNothingWrongWithADatabase(t *testing.T) {
 		t.Errorf("got exit code %d, stderr %q", code, stderr)
 	}
 	for check, want := range map[string]string{
-		"database": "user singularity", "schema": "the newest", "session": "no pooler", "connections": "of 197 are in use",
+		"database": "user singularity", "schema": "the newest", "session": "no pooler", "connections": "of 197 are in use", "retention": "nothing",
 		"clock": "from it", "gossip": "127.0.0.1:7946 is", "actors": "127.0.0.1:7947 is", "members": "no node lives",
 		"address": "free", "provider": "simulated",
 	} {
@@ -29,8 +29,8 @@ func TestDoctorFindsNothingWrongWithADatabase(t *testing.T) {
 			t.Errorf("%s: got %+v, want it good, with %q", check, found, want)
 		}
 	}
-	if len(findings) != 10 {
-		t.Errorf("got %d findings, want 10: the folder of dev is no matter here", len(findings))
+	if len(findings) != 11 {
+		t.Errorf("got %d findings, want 11: the folder of dev is no matter here", len(findings))
 	}
 }
 
@@ -48,6 +48,11 @@ DO $$ BEGIN
 	EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database());
 END $$`
 
+const waitingRetention = `
+INSERT INTO singularity.workflow_runs
+	(id, workflow, version, input_hash, state, queue, priority, due_at, sort_key, step, created_at, updated_at)
+VALUES (gen_random_uuid(), 'singularity.retention', 1, '', 'available', 'metrics', 0, now() - interval '3 hours', now(), 'prune', now(), now())`
+
 func TestDoctorNamesEachFaultOfADatabase(t *testing.T) {
 	t.Parallel()
 	good, newer, older := testpostgres.URL(t), testpostgres.URL(t), testpostgres.URL(t)
@@ -57,6 +62,8 @@ func TestDoctorNamesEachFaultOfADatabase(t *testing.T) {
 	crowded := testpostgres.Start(t, testpostgres.Config{Settings: map[string]string{"max_connections": "10"}})
 	frozen := testpostgres.URL(t)
 	execute(t, frozen, freeze)
+	paused := testpostgres.URL(t)
+	execute(t, paused, waitingRetention)
 	standby := testpostgres.Start(t, testpostgres.Config{}).Standby(t)
 	tests := []struct {
 		name, url   string
@@ -73,6 +80,7 @@ func TestDoctorNamesEachFaultOfADatabase(t *testing.T) {
 		{"session URL leads nowhere", good, []string{"--session-database-url", nobodyListens}, "session", "--session-database-url"},
 		{"no connections left", crowded.URL(testpostgres.Database), nil, "connections", "max_connections"},
 		{"transactions are read-only", frozen, nil, "database", "read-only"},
+		{"what has expired stays", paused, nil, "retention", "has waited in queue metrics for 3h0m"},
 		{"replica", standby.URL(testpostgres.Database), nil, "database", "primary"},
 	}
 	for _, test := range tests {

@@ -26,7 +26,7 @@ func (c *cli) queueList() *cobra.Command {
 				t.row("QUEUE", "AVAILABLE", "RUNNING", "SCHEDULED", "RETRYABLE", "OLDEST", "LIMIT", "GLOBAL LIMIT", "KEY LIMIT", "RATE", "KEY RATE", "PAUSED")
 				for _, q := range queues {
 					s := q.Settings
-					t.row(q.Name, q.Available, q.Running, q.Scheduled, q.Retryable, q.age(), limitText(s.NodeLimit), limitText(s.GlobalLimit),
+					t.row(q.Name, q.Available, q.Running, q.Scheduled, q.Retryable, q.age(), limitText(q.Slots), limitText(s.GlobalLimit),
 						of(limitText(s.KeyLimit), s.KeyPath), burstText(s.Rate, s.Burst), of(burstText(s.KeyRate, s.KeyBurst), s.KeyPath), q.PausedAt)
 				}
 			})

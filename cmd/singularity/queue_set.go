@@ -15,8 +15,8 @@ func (c *cli) queueSet() *cobra.Command {
 	request := &messages.SetQueueRequest{}
 	command := &cobra.Command{
 		Use:   "set NAME",
-		Short: "Change limits of a queue, on all nodes and for good",
-		Long: `Change limits of a queue, on all nodes and for good, and print what they were and
+		Short: "Change settings of a queue, on all nodes and for good",
+		Long: `Change settings of a queue, on all nodes and for good, and print what they were and
 what they are now. What is not given stays as it is; "off" takes a limit away.
 
 A key is a value in the input of a run: with --key user.id, runs are told apart by
@@ -24,7 +24,8 @@ the id of the user in their input, and those of different users take turns.`,
 		Example: `  singularity queue set default --global-limit 50
   singularity queue set mail --rate 300/m --burst 20
   singularity queue set default --key tenant --key-limit 2 --key-rate 5/s
-  singularity queue set default --rate off`,
+  singularity queue set default --rate off
+  singularity queue set bills --retain-failed 90d`,
 		Args: queueName,
 	}
 	flags := command.Flags()
@@ -36,6 +37,8 @@ the id of the user in their input, and those of different users take turns.`,
 	flags.Var(&limit{&request.Burst}, "burst", "how many may begin at once after a pause (off: 1 or the rate a second, whichever is more)")
 	flags.Var(&rate{&request.KeyRate}, "key-rate", "how many with the same key begin")
 	flags.Var(&limit{&request.KeyBurst}, "key-burst", "how many of them may begin at once after a pause")
+	flags.Var(&retention{&request.RetainCompletedSeconds}, "retain-completed", "for how long completed and cancelled runs are kept (off: what the nodes were told)")
+	flags.Var(&retention{&request.RetainFailedSeconds}, "retain-failed", "for how long failed and quarantined runs are kept (off: what the nodes were told)")
 	command.RunE = c.call(func(ctx context.Context, node *client, args []string) error {
 		request.Name = args[0]
 		var given []string
@@ -121,4 +124,6 @@ var settings = []struct {
 	{"burst", func(s workflow.QueueSettings) string { return orOff(limitText(s.Burst)) }},
 	{"key-rate", func(s workflow.QueueSettings) string { return orOff(rateText(s.KeyRate)) }},
 	{"key-burst", func(s workflow.QueueSettings) string { return orOff(limitText(s.KeyBurst)) }},
+	{"retain-completed", func(s workflow.QueueSettings) string { return orOff(retentionText(s.RetainCompleted)) }},
+	{"retain-failed", func(s workflow.QueueSettings) string { return orOff(retentionText(s.RetainFailed)) }},
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"singularity/messages"
 	"singularity/workflow"
@@ -33,7 +34,11 @@ func queueOf(message *messages.Queue) queue {
 				Burst:       int(s.GetBurst()),
 				KeyRate:     s.GetKeyRate(),
 				KeyBurst:    int(s.GetKeyBurst()),
+
+				RetainCompleted: int(s.GetRetainCompletedSeconds()),
+				RetainFailed:    int(s.GetRetainFailedSeconds()),
 			},
+			Slots:     int(message.GetSlots()),
 			Available: int(message.GetAvailable()),
 			Running:   int(message.GetRunning()),
 			Scheduled: int(message.GetScheduled()),
@@ -151,6 +156,42 @@ func rateText(perSecond float64) string {
 		}
 	}
 	return strconv.FormatFloat(perSecond, 'g', 6, 64) + "/s"
+}
+
+// retention is the value of a flag such as --retain-failed: an age in seconds.
+type retention struct{ value **int32 }
+
+// String implements [pflag.Value].
+func (r *retention) String() string { return "" }
+
+// Type implements [pflag.Value].
+func (r *retention) Type() string { return "AGE|off" }
+
+// Set implements [pflag.Value].
+func (r *retention) Set(text string) error {
+	if text == off {
+		*r.value = new(int32(0))
+		return nil
+	}
+	age, err := parseAge(text)
+	if err != nil || age < time.Second || age.Seconds() > math.MaxInt32 {
+		return fmt.Errorf("%q is not an age; expected one from a second as 90m, 24h or 30d, or off", text)
+	}
+	*r.value = new(int32(age.Seconds()))
+	return nil
+}
+
+// retentionText is an age as people write it; empty for none.
+func retentionText(seconds int) string {
+	const day = 24 * 60 * 60
+	switch {
+	case seconds == 0:
+		return ""
+	case seconds%day == 0:
+		return strconv.Itoa(seconds/day) + "d"
+	default:
+		return brief(time.Duration(seconds) * time.Second).String()
+	}
 }
 
 func burstText(perSecond float64, burst int) string {

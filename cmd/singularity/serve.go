@@ -28,6 +28,7 @@ const drainGrace = 30 * time.Second
 type nodeFlags struct {
 	http     httpFlags
 	queues   queueLimits
+	retained retainedFor
 	logLevel logrus.Level
 	models   modelFlags
 }
@@ -35,6 +36,7 @@ type nodeFlags struct {
 func (f *nodeFlags) register(set *pflag.FlagSet) {
 	f.http.register(set)
 	set.Var(&f.queues, "queues", "the queues to work, and how many runs of each at once (default default=10,metrics=5,training=2,pattern_mining=3)")
+	set.Var(&f.retained, "retain", "for how long runs are kept once they have ended (default completed=24h,failed=7d; cancelled as completed, quarantined as failed)")
 	set.TextVar(&f.logLevel, "log-level", logrus.InfoLevel, "`level` of what is logged on stderr: error, warning, info, debug or trace")
 	f.models.register(set)
 }
@@ -95,7 +97,7 @@ const capabilities = `{"llm":true,"embedding":true,"agents":true}`
 // openNode opens an engine with the built-in workflows and the agents of its home.
 func openNode(ctx context.Context, flags nodeFlags, home home, models models, log *slog.Logger) (*singularity.Engine, error) {
 	config := home.config
-	config.Queues, config.Logger = flags.queues, log
+	config.Queues, config.Retention, config.Logger = flags.queues, flags.retained.policy, log
 	config.Version, config.Capabilities = thisBuild().Version, capabilities
 	engine, err := singularity.Open(ctx, config, models.workflows()...)
 	if err != nil {

@@ -53,7 +53,7 @@ type QueueServiceClient interface {
 	PauseQueue(context.Context, *messages.PauseQueueRequest) (*messages.PauseQueueResponse, error)
 	// ResumeQueue lets runs of a paused queue begin again.
 	ResumeQueue(context.Context, *messages.ResumeQueueRequest) (*messages.ResumeQueueResponse, error)
-	// SetQueue changes limits of a queue.
+	// SetQueue changes settings of a queue.
 	SetQueue(context.Context, *messages.SetQueueRequest) (*messages.SetQueueResponse, error)
 }
 
@@ -152,7 +152,7 @@ type QueueServiceHandler interface {
 	PauseQueue(context.Context, *messages.PauseQueueRequest) (*messages.PauseQueueResponse, error)
 	// ResumeQueue lets runs of a paused queue begin again.
 	ResumeQueue(context.Context, *messages.ResumeQueueRequest) (*messages.ResumeQueueResponse, error)
-	// SetQueue changes limits of a queue.
+	// SetQueue changes settings of a queue.
 	SetQueue(context.Context, *messages.SetQueueRequest) (*messages.SetQueueResponse, error)
 }
 

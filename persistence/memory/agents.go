@@ -55,15 +55,24 @@ func (b *inbox) waiting(agent string) []*inboxRow {
 	return rows
 }
 
-// prune drops the messages that were done before the given time.
-func (b *inbox) prune(before time.Time) {
+func (r *inboxRow) doneBefore(at time.Time) bool { return !r.doneAt.IsZero() && r.doneAt.Before(at) }
+
+// expired reports whether there is a message that was done before the given time.
+func (b *inbox) expired(before time.Time) bool {
+	return slices.ContainsFunc(b.rows, func(row *inboxRow) bool { return row.doneBefore(before) })
+}
+
+// prune drops the messages that were done before the given time, and counts them.
+func (b *inbox) prune(before time.Time) int {
+	known := len(b.rows)
 	b.rows = slices.DeleteFunc(b.rows, func(row *inboxRow) bool {
-		expired := !row.doneAt.IsZero() && row.doneAt.Before(before)
+		expired := row.doneBefore(before)
 		if expired {
 			delete(b.known, messageKey{row.Agent, row.MessageID})
 		}
 		return expired
 	})
+	return known - len(b.rows)
 }
 
 // RegisterAgent implements [persistence.Agents].

@@ -114,8 +114,12 @@ func (s *Store) inOpenBatch(r *run) bool {
 }
 
 func (s *Store) pruneBatches(horizon time.Time) {
+	left := map[string]bool{} // batches of which there are runs
+	for _, r := range s.runs {
+		left[r.Batch] = true
+	}
 	for id, b := range s.batches {
-		if b.finishedAt != nil && b.finishedAt.Before(horizon) {
+		if b.finishedAt != nil && b.finishedAt.Before(horizon) && !left[id] {
 			delete(s.batches, id)
 			delete(s.unended, id)
 		}

@@ -3,47 +3,79 @@ package memory
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"singularity/persistence"
-	"singularity/workflow"
 )
 
-// Prune implements [persistence.Retention].
-func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, limit int) (int, error) {
+// Expired implements [persistence.Retention].
+func (s *Store) Expired(ctx context.Context, policy persistence.RetentionPolicy) (persistence.Expiry, error) {
 	if err := s.enter(ctx); err != nil {
-		return 0, err
+		return persistence.Expiry{}, err
 	}
 	defer s.mu.Unlock()
 	policy = policy.WithDefaults()
 	at := now()
-	deleted := 0
+	var found persistence.Expiry
 	for id, r := range s.runs {
-		if deleted < limit && r.State.Terminal() && r.FinishedAt.Before(at.Add(-ageOf(r.State, policy))) && !s.inOpenBatch(r) {
-			s.unindex(r)
-			delete(s.runs, id)
-			delete(s.results, id)
-			if r.Slot != nil {
-				delete(s.slots, slotKeyOf(r.Schedule, *r.Slot))
+		switch ended := (persistence.EndedRuns{State: r.State, Queue: r.Queue}); {
+		case r.Workflow != persistence.RetentionWorkflow:
+			if s.expired(r, policy, at) && !slices.Contains(found.Runs, ended) {
+				found.Runs = append(found.Runs, ended)
 			}
-			deleted++
+		case r.State.Terminal():
+			found.Past = true
+		default:
+			found.Run = id
+			if r.claimable() {
+				found.Waits = max(0, at.Sub(r.DueAt))
+			}
 		}
 	}
-	s.inbox.prune(at.Add(-policy.Completed))
-	s.pruneTakeovers(at.Add(-policy.Takeovers))
-	s.pruneBatches(at.Add(-max(policy.Completed, policy.Failed)))
+	found.Rest = s.inbox.expired(at.Add(-policy.Completed)) || s.takeoversExpired(at.Add(-policy.Takeovers))
+	return found, nil
+}
+
+// Prune implements [persistence.Retention].
+func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, limit int) (persistence.Pruned, error) {
+	if err := s.enter(ctx); err != nil {
+		return persistence.Pruned{}, err
+	}
+	defer s.mu.Unlock()
+	policy = policy.WithDefaults()
+	at := now()
+	var pruned persistence.Pruned
+	for _, r := range s.runs {
+		switch past := r.Workflow == persistence.RetentionWorkflow && r.State.Terminal(); {
+		case past:
+			s.forget(r)
+		case pruned.Runs < limit && s.expired(r, policy, at):
+			s.forget(r)
+			pruned.Runs++
+		}
+	}
+	pruned.Messages = s.inbox.prune(at.Add(-policy.Completed))
+	pruned.Takeovers = s.pruneTakeovers(at.Add(-policy.Takeovers))
+	s.pruneBatches(at.Add(-policy.Completed))
 	for _, q := range s.queues {
 		rate := persistence.KeyRate(q.QueueSettings.QueueSettings)
 		maps.DeleteFunc(q.keys, func(_ string, b *persistence.Bucket) bool {
 			return !rate.Limits() || rate.Refill(b, at).Tokens >= rate.Burst
 		})
 	}
-	return deleted, nil
+	return pruned, nil
 }
 
-func ageOf(state workflow.State, policy persistence.RetentionPolicy) time.Duration {
-	if state == workflow.Failed || state == workflow.Quarantined {
-		return policy.Failed
+func (s *Store) expired(r *run, policy persistence.RetentionPolicy, at time.Time) bool {
+	return r.State.Terminal() && !s.inOpenBatch(r) && r.FinishedAt.Before(at.Add(-policy.Age(r.State, r.Queue)))
+}
+
+func (s *Store) forget(r *run) {
+	s.unindex(r)
+	delete(s.runs, r.ID)
+	delete(s.results, r.ID)
+	if r.Slot != nil {
+		delete(s.slots, slotKeyOf(r.Schedule, *r.Slot))
 	}
-	return policy.Completed
 }

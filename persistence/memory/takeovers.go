@@ -100,7 +100,18 @@ func (s *Store) Takeovers(ctx context.Context, limit int) ([]persistence.Takeove
 	return list[:max(0, min(len(list), limit))], nil
 }
 
-// pruneTakeovers forgets those from before a time.
-func (s *Store) pruneTakeovers(before time.Time) {
+func (s *Store) takeoversExpired(before time.Time) bool {
+	for _, t := range s.ended {
+		if t.DeclaredAt.Before(before) {
+			return true
+		}
+	}
+	return false
+}
+
+// pruneTakeovers forgets those from before a time, and counts them.
+func (s *Store) pruneTakeovers(before time.Time) int {
+	known := len(s.ended)
 	maps.DeleteFunc(s.ended, func(_ persistence.BootID, t *takeover) bool { return t.DeclaredAt.Before(before) })
+	return known - len(s.ended)
 }

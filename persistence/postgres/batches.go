@@ -168,3 +168,16 @@ func endBatch(ctx context.Context, tx pgx.Tx, id string, callback persistence.Ca
 	_, err = tx.Exec(ctx, endOfBatch, id, end.Total)
 	return err
 }
+
+// A batch goes with the last of its runs.
+const deleteBatches = `
+DELETE FROM singularity.batches
+WHERE id = ANY (ARRAY(
+	SELECT batch.id
+	FROM singularity.batches AS batch
+	WHERE batch.finished_at IS NOT NULL AND batch.finished_at < now() - $1::interval
+		AND (SELECT true FROM singularity.workflow_runs AS run WHERE run.batch_id = batch.id LIMIT 1) IS NOT TRUE
+	ORDER BY batch.finished_at
+	LIMIT $2
+	FOR UPDATE SKIP LOCKED
+))`

@@ -15,14 +15,15 @@ import (
 // settingColumns are what scanQueue reads.
 const settingColumns = `
 	name, paused_at, coalesce(node_limit, 0), coalesce(global_limit, 0), coalesce(key_path, ''), coalesce(key_limit, 0),
-	coalesce(rate, 0), coalesce(burst, 0), coalesce(key_rate, 0), coalesce(key_burst, 0)`
+	coalesce(rate, 0), coalesce(burst, 0), coalesce(key_rate, 0), coalesce(key_burst, 0),
+	coalesce(retain_completed, 0), coalesce(retain_failed, 0)`
 
 // scanQueue reads a queue's settings, and what else is in the row behind them.
 func scanQueue(row scanner, more ...any) (persistence.QueueSettings, error) {
 	var q persistence.QueueSettings
 	err := row.Scan(append([]any{
 		&q.Name, &q.PausedAt, &q.NodeLimit, &q.GlobalLimit, &q.KeyPath, &q.KeyLimit,
-		&q.Rate, &q.Burst, &q.KeyRate, &q.KeyBurst,
+		&q.Rate, &q.Burst, &q.KeyRate, &q.KeyBurst, &q.RetainCompleted, &q.RetainFailed,
 	}, more...)...)
 	if q.PausedAt != nil {
 		q.PausedAt = new(q.PausedAt.UTC())
@@ -103,6 +104,7 @@ SET paused_at = CASE WHEN $2::boolean THEN coalesce(paused_at, clock_timestamp()
 	key_path = nullif($5::text, ''), key_limit = nullif($6::integer, 0),
 	rate = nullif($7::double precision, 0), burst = nullif($8::integer, 0),
 	key_rate = nullif($9::double precision, 0), key_burst = nullif($10::integer, 0),
+	retain_completed = nullif($11::integer, 0), retain_failed = nullif($12::integer, 0),
 	updated_at = now(), version = version + 1
 WHERE name = $1
 RETURNING ` + settingColumns
@@ -128,7 +130,7 @@ func (s *Store) alterQueue(
 			return err
 		}
 		q, err = scanQueue(tx.QueryRow(ctx, putQueue, name, q.PausedAt != nil, q.NodeLimit, q.GlobalLimit,
-			q.KeyPath, q.KeyLimit, q.Rate, q.Burst, q.KeyRate, q.KeyBurst))
+			q.KeyPath, q.KeyLimit, q.Rate, q.Burst, q.KeyRate, q.KeyBurst, q.RetainCompleted, q.RetainFailed))
 		if err != nil {
 			return err
 		}

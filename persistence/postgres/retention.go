@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"singularity/persistence"
 )
@@ -10,27 +11,51 @@ import (
 // pruneAtOnce bounds one transaction.
 const pruneAtOnce = 250
 
-// Prune implements [persistence.Retention]. Messages that are done are kept as
-// long as completed runs, so that a repeated one is recognised; boots that
-// ended, as long as failed runs.
-func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, limit int) (int, error) {
+// Expired implements [persistence.Retention].
+func (s *Store) Expired(ctx context.Context, policy persistence.RetentionPolicy) (persistence.Expiry, error) {
+	return s.look(ctx, policy.WithDefaults())
+}
+
+// Prune implements [persistence.Retention].
+func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, limit int) (persistence.Pruned, error) {
 	policy = policy.WithDefaults()
-	deleted := 0
-	for deleted < limit {
-		batch := 0
-		err := s.query(ctx, func(row scanner) error { return row.Scan(&batch) },
-			deleteExpired, policy.Completed, policy.Failed, min(limit-deleted, pruneAtOnce), policy.Takeovers)
-		if err != nil {
-			return deleted, fmt.Errorf("prune: %w", err)
+	found, err := s.look(ctx, policy)
+	if err != nil {
+		return persistence.Pruned{}, err
+	}
+	var pruned persistence.Pruned
+	for _, kind := range found.Runs {
+		for pruned.Runs < limit {
+			batch, atOnce := 0, min(limit-pruned.Runs, pruneAtOnce)
+			err := s.query(ctx, func(row scanner) error { return row.Scan(&batch) },
+				deleteExpired, kind.State, kind.Queue, policy.Age(kind.State, kind.Queue), atOnce)
+			if err != nil {
+				return pruned, fmt.Errorf("prune %s runs of queue %s: %w", kind.State, kind.Queue, err)
+			}
+			if pruned.Runs += batch; batch < atOnce {
+				break
+			}
 		}
-		if deleted += batch; batch == 0 {
-			break
+	}
+	if found.Past {
+		if err := s.query(ctx, func(row scanner) error { return row.Scan(new(int)) }, deletePast, pruneAtOnce); err != nil {
+			return pruned, fmt.Errorf("prune earlier runs of %s: %w", persistence.RetentionWorkflow, err)
+		}
+	}
+	if found.Rest {
+		err = s.query(ctx, func(row scanner) error { return row.Scan(&pruned.Messages, &pruned.Boots, &pruned.Takeovers) },
+			deleteRest, policy.Completed, policy.Failed, policy.Takeovers, limit)
+		if err != nil {
+			return pruned, fmt.Errorf("prune messages, boots and takeovers: %w", err)
 		}
 	}
 	if err := s.query(ctx, nil, deleteBuckets, pruneAtOnce); err != nil {
-		return deleted, fmt.Errorf("prune the buckets of keys: %w", err)
+		return pruned, fmt.Errorf("prune the buckets of keys: %w", err)
 	}
-	return deleted, nil
+	if err := s.query(ctx, nil, deleteBatches, policy.Completed, pruneAtOnce); err != nil {
+		return pruned, fmt.Errorf("prune batches: %w", err)
+	}
+	return pruned, nil
 }
 
 // A bucket that is full again is as one that is not there.
@@ -51,27 +76,99 @@ USING (
 ) AS filled
 WHERE bucket.queue = filled.queue AND bucket.keyed = true AND bucket.key = filled.key`
 
+// look judges the oldest of each kind.
+func (s *Store) look(ctx context.Context, policy persistence.RetentionPolicy) (persistence.Expiry, error) {
+	var found persistence.Expiry
+	err := s.query(ctx, func(row scanner) error {
+		var kind, name string
+		var age int64
+		if err := row.Scan(&kind, &name, &age); err != nil {
+			return err
+		}
+		return found.Add(policy, kind, name, time.Duration(age)*time.Microsecond)
+	}, oldestOfAll)
+	if err != nil {
+		return persistence.Expiry{}, fmt.Errorf("look for what has expired: %w", err)
+	}
+	return found, nil
+}
+
+// The index leads from each state and queue to the next, and in each to the
+// run that ended first: what is kept is not read.
+const oldestOfAll = `
+WITH RECURSIVE kind (state, queue) AS (
+	SELECT state, '' FROM (VALUES ('completed'), ('cancelled'), ('failed'), ('quarantined')) AS ended (state)
+	UNION ALL
+	SELECT kind.state, (
+		SELECT run.queue
+		FROM singularity.workflow_runs AS run
+		WHERE run.finished_at IS NOT NULL AND run.state = kind.state AND run.queue > kind.queue
+		ORDER BY run.queue
+		LIMIT 1
+	)
+	FROM kind
+	WHERE kind.queue IS NOT NULL
+), first (what, name, at) AS (
+	SELECT kind.state, kind.queue, (
+		SELECT run.finished_at
+		FROM singularity.workflow_runs AS run
+		WHERE run.finished_at IS NOT NULL AND run.state = kind.state AND run.queue = kind.queue
+			AND run.workflow <> '` + persistence.RetentionWorkflow + `' AND ` + countedNoMore + `
+		ORDER BY run.finished_at
+		LIMIT 1
+	)
+	FROM kind
+	WHERE kind.queue <> ''
+	UNION ALL
+	SELECT 'message', '', (SELECT done_at FROM singularity.agent_inbox WHERE done_at IS NOT NULL ORDER BY done_at LIMIT 1)
+	UNION ALL
+	SELECT 'boot', '', (
+		SELECT lease.ended_at
+		FROM singularity.node_leases AS lease
+		WHERE lease.ended_at IS NOT NULL AND ` + ownsNothing + `
+		ORDER BY lease.ended_at
+		LIMIT 1
+	)
+	UNION ALL
+	SELECT 'takeover', '', (SELECT declared_at FROM singularity.takeovers ORDER BY declared_at LIMIT 1)
+	UNION ALL
+	SELECT CASE WHEN finished_at IS NULL THEN 'retention' ELSE 'past' END, id::text, CASE state WHEN 'running' THEN now() ELSE due_at END
+	FROM singularity.workflow_runs
+	WHERE workflow = '` + persistence.RetentionWorkflow + `'
+)
+SELECT what, name, (extract(epoch FROM now() - at) * 1000000)::bigint
+FROM first
+WHERE at IS NOT NULL`
+
+// countedNoMore leaves out the runs that are counted when their batch ends.
+const countedNoMore = `(batch_id IS NULL OR (
+			SELECT true FROM singularity.batches AS batch WHERE batch.id = batch_id AND batch.finished_at IS NULL LIMIT 1
+		) IS NOT TRUE)`
+
+const ownsNothing = `(SELECT true FROM singularity.workflow_runs AS run WHERE run.state = 'running' AND run.owner = lease.boot LIMIT 1) IS NOT TRUE`
+
 // Rows that somebody else holds are passed over: another node that prunes has
-// them, or a run is being retried and has not ended after all. Where nothing
-// has expired, nothing is written. The runs of a batch that has not ended are
-// counted when it does.
+// them, or a run is being retried and has not ended after all.
 const deleteExpired = `
 WITH expired AS MATERIALIZED (
-	SELECT run.id
-	FROM (VALUES ('completed', $1::interval), ('cancelled', $1), ('failed', $2::interval), ('quarantined', $2)) AS kind (state, age)
-	CROSS JOIN LATERAL (
-		SELECT id
-		FROM singularity.workflow_runs
-		WHERE finished_at IS NOT NULL AND state = kind.state AND finished_at < now() - kind.age
-			AND (batch_id IS NULL OR (
-				SELECT true FROM singularity.batches AS batch WHERE batch.id = batch_id AND batch.finished_at IS NULL LIMIT 1
-			) IS NOT TRUE)
-		ORDER BY finished_at
-		LIMIT $3
-		FOR UPDATE SKIP LOCKED
-	) AS run
-	LIMIT $3
-), deleted AS (
+	SELECT id
+	FROM singularity.workflow_runs
+	WHERE finished_at IS NOT NULL AND state = $1 AND queue = $2 AND finished_at < now() - $3::interval AND ` + countedNoMore + `
+	ORDER BY finished_at
+	LIMIT $4
+	FOR UPDATE SKIP LOCKED
+)` + deleteWhole
+
+const deletePast = `
+WITH expired AS MATERIALIZED (
+	SELECT id
+	FROM singularity.workflow_runs
+	WHERE workflow = '` + persistence.RetentionWorkflow + `' AND finished_at IS NOT NULL
+	LIMIT $1
+	FOR UPDATE SKIP LOCKED
+)` + deleteWhole
+
+const deleteWhole = `, deleted AS (
 	DELETE FROM singularity.workflow_runs AS run USING expired WHERE run.id = ANY (ARRAY[expired.id])
 	RETURNING run.id
 ), checkpoints AS (
@@ -82,51 +179,46 @@ WITH expired AS MATERIALIZED (
 	DELETE FROM singularity.job_results AS result USING deleted WHERE result.job_id = ANY (ARRAY[deleted.id])
 ), signals AS (
 	DELETE FROM singularity.signals AS signal USING deleted WHERE signal.run_id = ANY (ARRAY[deleted.id])
-), messages AS (
+)
+SELECT count(*)
+FROM deleted`
+
+const deleteRest = `
+WITH messages AS (
 	DELETE FROM singularity.agent_inbox
 	WHERE seq = ANY (ARRAY(
 		SELECT seq
 		FROM singularity.agent_inbox
-		WHERE done_at IS NOT NULL AND done_at < now() - $1
+		WHERE done_at IS NOT NULL AND done_at < now() - $1::interval
 		ORDER BY done_at
-		LIMIT $3
+		LIMIT $4
 		FOR UPDATE SKIP LOCKED
 	))
+	RETURNING seq
 ), leases AS (
 	DELETE FROM singularity.node_leases
 	WHERE boot = ANY (ARRAY(
 		SELECT lease.boot
 		FROM singularity.node_leases AS lease
-		WHERE lease.ended_at IS NOT NULL AND lease.ended_at < now() - $2
-			AND (SELECT true FROM singularity.workflow_runs AS run WHERE run.state = 'running' AND run.owner = lease.boot LIMIT 1) IS NOT TRUE
+		WHERE lease.ended_at IS NOT NULL AND lease.ended_at < now() - $2::interval AND ` + ownsNothing + `
 		ORDER BY lease.ended_at
-		LIMIT $3
+		LIMIT $4
 		FOR UPDATE SKIP LOCKED
 	))
 	RETURNING boot, instance_id
-), batches AS (
-	DELETE FROM singularity.batches
-	WHERE id = ANY (ARRAY(
-		SELECT id
-		FROM singularity.batches
-		WHERE finished_at IS NOT NULL AND finished_at < now() - greatest($1, $2)
-		ORDER BY finished_at
-		LIMIT $3
-		FOR UPDATE SKIP LOCKED
-	))
 ), takeovers AS (
 	DELETE FROM singularity.takeovers
 	WHERE boot = ANY (ARRAY(
 		SELECT boot
 		FROM singularity.takeovers
-		WHERE declared_at < now() - $4::interval
+		WHERE declared_at < now() - $3::interval
 		ORDER BY declared_at
-		LIMIT $3
+		LIMIT $4
 		FOR UPDATE SKIP LOCKED
 	))
+	RETURNING boot
 ), instances AS (
 	DELETE FROM singularity.instance_registry AS instance USING leases
 	WHERE instance.instance_id = ANY (ARRAY[leases.instance_id]) AND instance.boot = leases.boot
 )
-SELECT count(*)
-FROM deleted`
+SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM leases), (SELECT count(*) FROM takeovers)`

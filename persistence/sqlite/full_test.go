@@ -72,8 +72,9 @@ func TestFullDiskRefusesWholeBatchesAndRecovers(t *testing.T) {
 			t.Fatalf("cancel: %v", err)
 		}
 	}
-	if deleted, err := store.Prune(t.Context(), persistence.RetentionPolicy{Completed: -time.Hour}, 100); err != nil || deleted != 2*batchSize {
-		t.Fatalf("prune: %d, %v", deleted, err)
+	policy := persistence.RetentionPolicy{RetentionAges: persistence.RetentionAges{Completed: -time.Hour}}
+	if deleted, err := store.Prune(t.Context(), policy, 100); err != nil || deleted.Runs != 2*batchSize {
+		t.Fatalf("prune: %+v, %v", deleted, err)
 	}
 	if _, err := store.Commit(t.Context(), []persistence.Write{advance}); err != nil {
 		t.Errorf("advance after making room: %v", err)

@@ -44,8 +44,11 @@ func TestSweepsOfAnIdleNodeWriteNothing(t *testing.T) {
 		if done, err := store.Reassign(t.Context(), 100); err != nil || done != (persistence.Reassigned{}) {
 			t.Fatalf("reassigned %+v, %v", done, err)
 		}
-		if deleted, err := store.Prune(t.Context(), persistence.RetentionPolicy{}, 100); err != nil || deleted != 0 {
-			t.Fatalf("pruned %d, %v", deleted, err)
+		if found, err := store.Expired(t.Context(), persistence.RetentionPolicy{}); err != nil || found.Due() {
+			t.Fatalf("expired: %+v, %v", found, err)
+		}
+		if deleted, err := store.Prune(t.Context(), persistence.RetentionPolicy{}, 100); err != nil || deleted != (persistence.Pruned{}) {
+			t.Fatalf("pruned %+v, %v", deleted, err)
 		}
 		if _, err := store.Runs(t.Context(), workflow.Filter{}); err != nil {
 			t.Fatal(err)

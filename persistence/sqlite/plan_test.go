@@ -43,9 +43,11 @@ func parameters(query string) int {
 }
 
 // What the plans of hot queries may read from end to end: lists of their own
-// making, JSON arguments and the boots. An index that holds only the runs that
-// run now, or wait for a claim, may be too, where it says so.
-var mayScan = regexp.MustCompile(`^SCAN (json_each|wanted|tag|CONSTANT|\d+ CONSTANT|node_leases|queues|lanes|priorities|heads|history|\(subquery)`)
+// making, JSON arguments and the boots, takeovers to the first one, and the index
+// of the system's own runs. One that holds only the runs that run now, or wait
+// for a claim, may be too, where it says so.
+var mayScan = regexp.MustCompile(`^SCAN (json_each|wanted|tag|CONSTANT|\d+ CONSTANT|node_leases|queues|lanes|priorities|heads|history|kind|first|\(subquery` +
+	`|takeovers USING COVERING INDEX takeovers_declared|workflow_runs USING INDEX workflow_runs_retention)`)
 
 func TestQueriesUseTheirIndexes(t *testing.T) {
 	t.Parallel()
@@ -103,11 +105,12 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		{"takeovers", listTakeovers, "SCAN takeovers USING INDEX takeovers_declared", 1, "", false},
 		{"inbox", readInbox, "SEARCH agent_inbox USING INDEX agent_inbox_waiting (agent=? AND seq>?)", 1, "", false},
 		{"acknowledge", finishMessage, "SEARCH agent_inbox USING INDEX", 1, "", false},
-		{"expired", anythingExpired, "SEARCH workflow_runs USING INDEX workflow_runs_ended (state=? AND finished_at>? AND finished_at<?)", 2, "SCAN workflow_runs USING COVERING INDEX workflow_runs_owned", false},
-		{"prune", deleteRuns, "SEARCH workflow_runs USING INDEX workflow_runs_ended (state=? AND finished_at>? AND finished_at<?)", 2, "", false},
 		{"ripe batches", ripeBatches, "SEARCH run USING INDEX workflow_runs_batch_open (batch_id=?)", 1, "SCAN asked VIRTUAL TABLE INDEX 1:", false},
 		{"open batches", listOpenBatches, "", 0, "SCAN batches USING INDEX batches_open", false},
 		{"count of a batch", countBatch, "SEARCH workflow_runs USING INDEX workflow_runs_batch (batch_id=?)", 1, "", false},
+		{"expired", oldestOfAll, "SEARCH run USING COVERING INDEX workflow_runs_ended (state=? AND queue>?)", 1, "SCAN workflow_runs USING COVERING INDEX workflow_runs_owned", false},
+		{"prune", deleteExpired, "SEARCH workflow_runs USING INDEX workflow_runs_ended (state=? AND queue=? AND finished_at>? AND finished_at<?)", 1, "", false},
+		{"prune past", deletePast, "SEARCH workflow_runs USING COVERING INDEX workflow_runs_retention (finished_at>?)", 1, "", false},
 		{"prune history", deleteHistory, "SEARCH step_checkpoints USING INTEGER PRIMARY KEY (rowid=?)", 2, "", false},
 	}
 	for _, q := range queries {

@@ -13,7 +13,8 @@ import (
 // settingColumns are what scanQueue reads.
 const settingColumns = `
 	name, paused_at, coalesce(node_limit, 0), coalesce(global_limit, 0), coalesce(key_path, ''), coalesce(key_limit, 0),
-	coalesce(rate, 0.0), coalesce(burst, 0), coalesce(key_rate, 0.0), coalesce(key_burst, 0)`
+	coalesce(rate, 0.0), coalesce(burst, 0), coalesce(key_rate, 0.0), coalesce(key_burst, 0),
+	coalesce(retain_completed, 0), coalesce(retain_failed, 0)`
 
 // scanQueue reads a queue's settings, and what else is in the row behind them.
 func scanQueue(row scanner, more ...any) (persistence.QueueSettings, error) {
@@ -21,7 +22,7 @@ func scanQueue(row scanner, more ...any) (persistence.QueueSettings, error) {
 	var paused sql.NullInt64
 	err := row.Scan(append([]any{
 		&q.Name, &paused, &q.NodeLimit, &q.GlobalLimit, &q.KeyPath, &q.KeyLimit,
-		&q.Rate, &q.Burst, &q.KeyRate, &q.KeyBurst,
+		&q.Rate, &q.Burst, &q.KeyRate, &q.KeyBurst, &q.RetainCompleted, &q.RetainFailed,
 	}, more...)...)
 	q.PausedAt = moments(paused)
 	return q, err
@@ -62,11 +63,14 @@ func (t *tx) queue(name string) (q persistence.QueueSettings, found bool, err er
 }
 
 const putQueue = `
-INSERT INTO queues (name, node_limit, global_limit, key_path, key_limit, rate, burst, key_rate, key_burst, updated_at, version)
-VALUES (?1, nullif(?2, 0), nullif(?3, 0), nullif(?4, ''), nullif(?5, 0), nullif(?6, 0.0), nullif(?7, 0), nullif(?8, 0.0), nullif(?9, 0), ?10, 1)
+INSERT INTO queues (name, node_limit, global_limit, key_path, key_limit, rate, burst, key_rate, key_burst, updated_at, version,
+	retain_completed, retain_failed)
+VALUES (?1, nullif(?2, 0), nullif(?3, 0), nullif(?4, ''), nullif(?5, 0), nullif(?6, 0.0), nullif(?7, 0), nullif(?8, 0.0), nullif(?9, 0), ?10, 1,
+	nullif(?11, 0), nullif(?12, 0))
 ON CONFLICT (name) DO UPDATE
 SET node_limit = excluded.node_limit, global_limit = excluded.global_limit, key_path = excluded.key_path, key_limit = excluded.key_limit,
 	rate = excluded.rate, burst = excluded.burst, key_rate = excluded.key_rate, key_burst = excluded.key_burst,
+	retain_completed = excluded.retain_completed, retain_failed = excluded.retain_failed,
 	updated_at = excluded.updated_at, version = version + 1`
 
 // SetQueue implements [persistence.Queues].
@@ -80,7 +84,7 @@ func (s *Store) SetQueue(ctx context.Context, name string, change workflow.Queue
 			return err
 		}
 		_, err = t.exec(putQueue, name, after.NodeLimit, after.GlobalLimit, after.KeyPath, after.KeyLimit,
-			after.Rate, after.Burst, after.KeyRate, after.KeyBurst, t.at)
+			after.Rate, after.Burst, after.KeyRate, after.KeyBurst, t.at, after.RetainCompleted, after.RetainFailed)
 		return err
 	})
 	if err == nil && change.KeyPath != nil {

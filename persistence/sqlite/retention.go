@@ -12,32 +12,57 @@ import (
 // pruneAtOnce bounds one transaction, since checkpoints wait for it.
 const pruneAtOnce = 100
 
-// Prune implements [persistence.Retention]. Messages that are done are kept as
-// long as completed runs, so that a repeated one is recognised; boots that
-// ended, as long as failed runs.
-func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, limit int) (int, error) {
+// Expired implements [persistence.Retention].
+func (s *Store) Expired(ctx context.Context, policy persistence.RetentionPolicy) (persistence.Expiry, error) {
+	return s.look(ctx, policy.WithDefaults())
+}
+
+// Prune implements [persistence.Retention].
+func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, limit int) (persistence.Pruned, error) {
 	policy = policy.WithDefaults()
-	at := time.Now()
-	horizon := horizons{
-		completed: at.Add(-policy.Completed).UnixMicro(),
-		failed:    at.Add(-policy.Failed).UnixMicro(),
-		takeovers: at.Add(-policy.Takeovers).UnixMicro(),
+	found, err := s.look(ctx, policy)
+	if err != nil {
+		return persistence.Pruned{}, err
 	}
-	deleted := 0
-	for deleted < limit {
-		batch, err := s.pruneBatch(ctx, horizon, min(limit-deleted, pruneAtOnce))
-		deleted += batch
-		if err != nil {
-			return deleted, fmt.Errorf("prune: %w", err)
+	var pruned persistence.Pruned
+	for _, kind := range found.Runs {
+		before := ago(policy.Age(kind.State, kind.Queue))
+		for pruned.Runs < limit {
+			batch, atOnce := 0, min(limit-pruned.Runs, pruneAtOnce)
+			err := s.writer.transaction(ctx, func(t *tx) (err error) {
+				batch, err = t.deleteRuns(deleteExpired, kind.State, kind.Queue, before, atOnce)
+				return err
+			})
+			if err != nil {
+				return pruned, fmt.Errorf("prune %s runs of queue %s: %w", kind.State, kind.Queue, err)
+			}
+			if pruned.Runs += batch; batch < atOnce {
+				break
+			}
 		}
-		if batch == 0 {
-			break
+	}
+	if found.Past {
+		err := s.writer.transaction(ctx, func(t *tx) error {
+			_, err := t.deleteRuns(deletePast, pruneAtOnce)
+			return err
+		})
+		if err != nil {
+			return pruned, fmt.Errorf("prune earlier runs of %s: %w", persistence.RetentionWorkflow, err)
+		}
+	}
+	if found.Rest {
+		err := s.writer.transaction(ctx, func(t *tx) error { return t.deleteRest(policy, limit, &pruned) })
+		if err != nil {
+			return pruned, fmt.Errorf("prune messages, boots and takeovers: %w", err)
 		}
 	}
 	if err := s.pruneBuckets(ctx); err != nil {
-		return deleted, fmt.Errorf("prune the buckets of keys: %w", err)
+		return pruned, fmt.Errorf("prune the buckets of keys: %w", err)
 	}
-	return deleted, nil
+	if err := s.pruneBatches(ctx, ago(policy.Completed)); err != nil {
+		return pruned, fmt.Errorf("prune batches: %w", err)
+	}
+	return pruned, nil
 }
 
 // A bucket that is full again is as one that is not there.
@@ -67,60 +92,91 @@ func (s *Store) pruneBuckets(ctx context.Context) error {
 	})
 }
 
-// horizons are the times before which things expire.
-type horizons struct{ completed, failed, takeovers int64 }
+func ago(age time.Duration) int64 { return time.Now().Add(-age).UnixMicro() }
 
-// pruneBatch deletes some of what has expired. It writes only when there is
-// something.
-func (s *Store) pruneBatch(ctx context.Context, horizon horizons, limit int) (int, error) {
-	expired := false
-	err := s.readers.query(ctx, func(row scanner) error { return row.Scan(&expired) },
-		anythingExpired, horizon.completed, horizon.failed, horizon.takeovers)
-	if err != nil || !expired {
-		return 0, err
-	}
-	var deleted []string
-	err = s.writer.transaction(ctx, func(t *tx) (err error) {
-		deleted, err = t.prune(horizon, limit)
-		return err
-	})
+// look judges the oldest of each kind.
+func (s *Store) look(ctx context.Context, policy persistence.RetentionPolicy) (persistence.Expiry, error) {
+	var found persistence.Expiry
+	now := time.Now().UnixMicro()
+	err := s.readers.query(ctx, func(row scanner) error {
+		var kind, name string
+		var at int64
+		if err := row.Scan(&kind, &name, &at); err != nil {
+			return err
+		}
+		return found.Add(policy, kind, name, time.Duration(now-at)*time.Microsecond)
+	}, oldestOfAll, now)
 	if err != nil {
-		return 0, err
+		return persistence.Expiry{}, fmt.Errorf("look for what has expired: %w", err)
 	}
-	return len(deleted), nil
+	return found, nil
 }
 
-const expiredRuns = `
-SELECT id FROM workflow_runs
-WHERE finished_at IS NOT NULL AND state IN ('completed', 'cancelled') AND finished_at < ?1 AND ` + countedNoMore + `
-UNION ALL
-SELECT id FROM workflow_runs
-WHERE finished_at IS NOT NULL AND state IN ('failed', 'quarantined') AND finished_at < ?2 AND ` + countedNoMore
+// The index leads from each state and queue to the next, and in each to the
+// run that ended first: what is kept is not read.
+const oldestOfAll = `
+WITH RECURSIVE kind (state, queue) AS (
+	VALUES ('completed', ''), ('cancelled', ''), ('failed', ''), ('quarantined', '')
+	UNION ALL
+	SELECT kind.state, (
+		SELECT run.queue
+		FROM workflow_runs AS run
+		WHERE run.finished_at IS NOT NULL AND run.state = kind.state AND run.queue > kind.queue
+		ORDER BY run.queue
+		LIMIT 1
+	)
+	FROM kind
+	WHERE kind.queue IS NOT NULL
+), first (what, name, at) AS (
+	SELECT kind.state, kind.queue, (
+		SELECT run.finished_at
+		FROM workflow_runs AS run
+		WHERE run.finished_at IS NOT NULL AND run.state = kind.state AND run.queue = kind.queue
+			AND run.workflow <> '` + persistence.RetentionWorkflow + `' AND ` + countedNoMore + `
+		ORDER BY run.finished_at
+		LIMIT 1
+	)
+	FROM kind
+	WHERE kind.queue <> ''
+	UNION ALL
+	SELECT 'message', '', (SELECT done_at FROM agent_inbox WHERE done_at IS NOT NULL ORDER BY done_at LIMIT 1)
+	UNION ALL
+	SELECT 'boot', '', (SELECT min(ended_at) FROM node_leases WHERE ` + ownsNothing + `)
+	UNION ALL
+	SELECT 'takeover', '', (SELECT declared_at FROM takeovers ORDER BY declared_at LIMIT 1)
+	UNION ALL
+	SELECT iif(finished_at IS NULL, 'retention', 'past'), id, iif(state = 'running', ?1, due_at)
+	FROM workflow_runs
+	WHERE workflow = '` + persistence.RetentionWorkflow + `'
+)
+SELECT what, name, at
+FROM first
+WHERE at IS NOT NULL`
 
 // countedNoMore leaves out the runs that are counted when their batch ends.
-const countedNoMore = `NOT EXISTS (SELECT 1 FROM batches WHERE id = workflow_runs.batch_id AND batches.finished_at IS NULL)`
+const countedNoMore = `NOT EXISTS (SELECT 1 FROM batches WHERE batches.id = batch_id AND batches.finished_at IS NULL)`
 
-const expiredBatches = `
-SELECT id FROM batches
-WHERE finished_at IS NOT NULL AND finished_at < min(?1, ?2)`
-
-const expiredMessages = `
-SELECT seq FROM agent_inbox
-WHERE done_at IS NOT NULL AND done_at < ?1`
-
-const expiredLeases = `
-SELECT boot FROM node_leases
-WHERE ended_at < ?2 AND boot NOT IN (SELECT owner FROM workflow_runs WHERE state = 'running')`
-
-const anythingExpired = `
-SELECT EXISTS (` + expiredRuns + `) OR EXISTS (` + expiredMessages + `) OR EXISTS (` + expiredLeases + `) OR EXISTS (` + expiredBatches + `)
-	OR EXISTS (SELECT 1 FROM takeovers WHERE declared_at < ?3)`
+const ownsNothing = `boot NOT IN (SELECT owner FROM workflow_runs WHERE state = 'running')`
 
 // Only the row itself tells for sure that a run has ended: it may be retried
 // between the look and the deletion.
-const deleteRuns = `
+const deleteExpired = `
 DELETE FROM workflow_runs
-WHERE id IN (SELECT id FROM (` + expiredRuns + `) LIMIT ?3)
+WHERE id IN (
+	SELECT id FROM workflow_runs
+	WHERE finished_at IS NOT NULL AND state = ? AND queue = ? AND finished_at < ? AND ` + countedNoMore + `
+	ORDER BY finished_at
+	LIMIT ?
+)
+RETURNING id, entry`
+
+const deletePast = `
+DELETE FROM workflow_runs
+WHERE id IN (
+	SELECT id FROM workflow_runs
+	WHERE workflow = '` + persistence.RetentionWorkflow + `' AND finished_at IS NOT NULL
+	LIMIT ?
+)
 RETURNING id, entry`
 
 const deleteHistory = `
@@ -134,18 +190,14 @@ DELETE FROM step_checkpoints
 WHERE entry IN (SELECT entry FROM history)`
 
 const (
-	deleteRecords  = `DELETE FROM step_records WHERE run_id IN (SELECT value FROM json_each(?))`
-	deleteResults  = `DELETE FROM job_results WHERE job_id IN (SELECT value FROM json_each(?))`
-	deleteSignals  = `DELETE FROM signals WHERE run_id IN (SELECT value FROM json_each(?))`
-	deleteMessages = `DELETE FROM agent_inbox WHERE seq IN (` + expiredMessages + ` LIMIT ?2)`
-	deleteBatches  = `DELETE FROM batches WHERE id IN (` + expiredBatches + ` LIMIT ?3)`
-	deleteLeases   = `DELETE FROM node_leases WHERE boot IN (` + expiredLeases + ` LIMIT ?3)`
-
-	deleteTakeovers = `DELETE FROM takeovers WHERE boot IN (SELECT boot FROM takeovers WHERE declared_at < ? LIMIT ?)`
+	deleteRecords = `DELETE FROM step_records WHERE run_id IN (SELECT value FROM json_each(?))`
+	deleteResults = `DELETE FROM job_results WHERE job_id IN (SELECT value FROM json_each(?))`
+	deleteSignals = `DELETE FROM signals WHERE run_id IN (SELECT value FROM json_each(?))`
 )
 
-// prune returns the ids of the runs that it deleted.
-func (t *tx) prune(horizon horizons, limit int) ([]string, error) {
+// deleteRuns deletes the runs of a query, with all that belongs to them, and
+// counts them.
+func (t *tx) deleteRuns(query string, args ...any) (int, error) {
 	var deleted []string
 	var newest []int64 // entries of theirs
 	err := t.query(func(row scanner) error {
@@ -154,35 +206,51 @@ func (t *tx) prune(horizon horizons, limit int) ([]string, error) {
 		err := row.Scan(&id, &entry)
 		deleted, newest = append(deleted, id), append(newest, entry)
 		return err
-	}, deleteRuns, horizon.completed, horizon.failed, limit)
+	}, query, args...)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	entries, err := json.Marshal(newest)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	if _, err := t.exec(deleteHistory, string(entries)); err != nil {
-		return nil, err
+		return 0, err
 	}
 	list, err := json.Marshal(deleted)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	for _, query := range []string{deleteRecords, deleteResults, deleteSignals} {
 		if _, err := t.exec(query, string(list)); err != nil {
-			return nil, err
+			return 0, err
 		}
 	}
-	if _, err := t.exec(deleteMessages, horizon.completed, limit); err != nil {
-		return nil, err
+	return len(deleted), nil
+}
+
+const (
+	deleteMessages  = `DELETE FROM agent_inbox WHERE seq IN (SELECT seq FROM agent_inbox WHERE done_at IS NOT NULL AND done_at < ? LIMIT ?)`
+	deleteLeases    = `DELETE FROM node_leases WHERE boot IN (SELECT boot FROM node_leases WHERE ended_at < ? AND ` + ownsNothing + ` LIMIT ?)`
+	deleteTakeovers = `DELETE FROM takeovers WHERE boot IN (SELECT boot FROM takeovers WHERE declared_at < ? LIMIT ?)`
+)
+
+// deleteRest deletes what is kept beside runs.
+func (t *tx) deleteRest(policy persistence.RetentionPolicy, limit int, pruned *persistence.Pruned) error {
+	for _, kind := range []struct {
+		query string
+		age   time.Duration
+		count *int
+	}{
+		{deleteMessages, policy.Completed, &pruned.Messages},
+		{deleteLeases, policy.Failed, &pruned.Boots},
+		{deleteTakeovers, policy.Takeovers, &pruned.Takeovers},
+	} {
+		count, err := t.exec(kind.query, ago(kind.age), limit)
+		if err != nil {
+			return err
+		}
+		*kind.count = int(count)
 	}
-	if _, err := t.exec(deleteLeases, horizon.completed, horizon.failed, limit); err != nil {
-		return nil, err
-	}
-	if _, err := t.exec(deleteBatches, horizon.completed, horizon.failed, limit); err != nil {
-		return nil, err
-	}
-	_, err = t.exec(deleteTakeovers, horizon.takeovers, limit)
-	return deleted, err
+	return nil
 }

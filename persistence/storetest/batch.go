@@ -167,6 +167,10 @@ func contextEnded(f *fixture) {
 		"Leave":     func() error { return f.store.Leave(ctx, boot) },
 		"Reassign":  func() error { _, err := f.store.Reassign(ctx, 1); return err },
 		"Takeovers": func() error { _, err := f.store.Takeovers(ctx, 1); return err },
+		"Expired": func() error {
+			_, err := f.store.Expired(ctx, persistence.RetentionPolicy{})
+			return err
+		},
 		"Prune": func() error {
 			_, err := f.store.Prune(ctx, persistence.RetentionPolicy{}, 1)
 			return err

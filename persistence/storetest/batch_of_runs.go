@@ -282,7 +282,7 @@ func batchSpared(f *fixture) {
 	f.land(plain)
 	f.land(persistence.Cancel{Run: ended.Run})
 	f.land(persistence.Cancel{Run: plain.Run})
-	all := persistence.RetentionPolicy{Completed: expired, Failed: expired}
+	all := persistence.RetentionPolicy{RetentionAges: persistence.RetentionAges{Completed: expired, Failed: expired}}
 	if got := f.prune(all, 100); got != 1 || f.gone(ended.Run) || !f.gone(plain.Run) {
 		f.Errorf("deleted %d runs, want the one without a batch", got)
 	}

@@ -115,6 +115,8 @@ var faults = []fault{
 	{"boots never die", "membership/runs of a dead boot are released as crashed", func(store *memory.Store) persistence.Store { return undead{store} }},
 	{"everything is pruned", "retention/by default nothing new is pruned", func(store *memory.Store) persistence.Store { return wasteful{store} }},
 	{"nothing is pruned", "retention/each state has its age", func(store *memory.Store) persistence.Store { return hoarding{store} }},
+	{"queues are pruned alike", "retention/each queue may have ages of its own", func(store *memory.Store) persistence.Store { return equating{store} }},
+	{"retention calls for retention", "retention/its own runs go with the next, and call for none", func(store *memory.Store) persistence.Store { return insatiable{store} }},
 	{"tokens outlive their revocation", "tokens/a revoked one stays, with the time of the first revocation", func(store *memory.Store) persistence.Store { return merciful{store} }},
 	{"uses of tokens are forgotten", "tokens/the last use is kept", func(store *memory.Store) persistence.Store { return inattentive{store} }},
 	{"lists carry documents", "read/runs are listed newest first and without documents", func(store *memory.Store) persistence.Store { return talkative{store} }},
@@ -368,14 +370,33 @@ func (undead) Leave(context.Context, persistence.BootID) error { return nil }
 // wasteful prunes whatever has ended.
 type wasteful struct{ *memory.Store }
 
-func (s wasteful) Prune(ctx context.Context, _ persistence.RetentionPolicy, limit int) (int, error) {
-	return s.Store.Prune(ctx, persistence.RetentionPolicy{Completed: expired, Failed: expired}, limit)
+func (s wasteful) Prune(ctx context.Context, _ persistence.RetentionPolicy, limit int) (persistence.Pruned, error) {
+	return s.Store.Prune(ctx, ages(expired, expired), limit)
 }
 
 // hoarding never prunes.
 type hoarding struct{ *memory.Store }
 
-func (hoarding) Prune(context.Context, persistence.RetentionPolicy, int) (int, error) { return 0, nil }
+func (hoarding) Prune(context.Context, persistence.RetentionPolicy, int) (persistence.Pruned, error) {
+	return persistence.Pruned{}, nil
+}
+
+// equating prunes all queues alike.
+type equating struct{ *memory.Store }
+
+func (s equating) Prune(ctx context.Context, policy persistence.RetentionPolicy, limit int) (persistence.Pruned, error) {
+	policy.Queues = nil
+	return s.Store.Prune(ctx, policy, limit)
+}
+
+// insatiable begins anew for what it left itself.
+type insatiable struct{ *memory.Store }
+
+func (s insatiable) Expired(ctx context.Context, policy persistence.RetentionPolicy) (persistence.Expiry, error) {
+	found, err := s.Store.Expired(ctx, policy)
+	found.Rest = found.Rest || found.Past
+	return found, err
+}
 
 // merciful only says that it revokes.
 type merciful struct{ *memory.Store }

@@ -53,11 +53,11 @@ func queueSettings(f *fixture) {
 	if list := f.settings(); len(list) != 0 {
 		f.Errorf("%+v before anything was said", list)
 	}
-	f.set("z", workflow.QueueChange{NodeLimit: new(7), GlobalLimit: new(20), Rate: new(2.5), Burst: new(4)})
-	f.set("a", workflow.QueueChange{KeyPath: new("user.id"), KeyLimit: new(2), KeyRate: new(0.5), KeyBurst: new(3)})
+	f.set("z", workflow.QueueChange{NodeLimit: new(7), GlobalLimit: new(20), Rate: new(2.5), Burst: new(4), RetainFailed: new(90)})
+	f.set("a", workflow.QueueChange{KeyPath: new("user.id"), KeyLimit: new(2), KeyRate: new(0.5), KeyBurst: new(3), RetainCompleted: new(60)})
 	got := f.set("z", workflow.QueueChange{GlobalLimit: new(30)})
-	z := persistence.QueueSettings{Name: "z", QueueSettings: workflow.QueueSettings{NodeLimit: 7, GlobalLimit: 30, Rate: 2.5, Burst: 4}}
-	a := persistence.QueueSettings{Name: "a", QueueSettings: workflow.QueueSettings{KeyPath: "user.id", KeyLimit: 2, KeyRate: 0.5, KeyBurst: 3}}
+	z := persistence.QueueSettings{Name: "z", QueueSettings: workflow.QueueSettings{NodeLimit: 7, GlobalLimit: 30, Rate: 2.5, Burst: 4, RetainFailed: 90}}
+	a := persistence.QueueSettings{Name: "a", QueueSettings: workflow.QueueSettings{KeyPath: "user.id", KeyLimit: 2, KeyRate: 0.5, KeyBurst: 3, RetainCompleted: 60}}
 	if got != z {
 		f.Errorf("the change returned %+v, want %+v", got, z)
 	}
@@ -71,8 +71,10 @@ func queueSettings(f *fixture) {
 
 func queueUnset(f *fixture) {
 	f.set(queue, workflow.QueueChange{NodeLimit: new(1), GlobalLimit: new(1), KeyPath: new("k"), KeyLimit: new(1), Rate: new(1.0), Burst: new(1)})
+	f.set(queue, workflow.QueueChange{RetainCompleted: new(1), RetainFailed: new(1)})
 	zero := f.set(queue, workflow.QueueChange{
 		NodeLimit: new(0), GlobalLimit: new(0), KeyPath: new(""), KeyLimit: new(0), Rate: new(0.0), Burst: new(0),
+		RetainCompleted: new(0), RetainFailed: new(0),
 	})
 	if zero != (persistence.QueueSettings{Name: queue}) || zero.Limited() {
 		f.Errorf("%+v, want no limits", zero)
@@ -90,6 +92,9 @@ func queueRefused(f *fixture) {
 		"key_burst":    {KeyBurst: new(3)},
 		"rate":         {Rate: new(math.NaN())},
 		"key_rate":     {KeyRate: new(-0.5)},
+
+		"retain_completed_seconds": {RetainCompleted: new(-1)},
+		"retain_failed_seconds":    {RetainFailed: new(math.MaxInt)},
 	} {
 		_, err := f.store.SetQueue(f.Context(), queue, change)
 		if refused, ok := errors.AsType[*workflow.InputError](err); !ok || refused.Field != field {

@@ -10,6 +10,11 @@ import (
 
 var retentionStories = []story{
 	{name: "retention/each state has its age", tell: pruneByState},
+	{name: "retention/states without an age are kept as their like", tell: pruneStatesTogether},
+	{name: "retention/each queue may have ages of its own", tell: pruneByQueue},
+	{name: "retention/what has expired is known before it is pruned", tell: pruneForetold},
+	{name: "retention/its own runs are found while they last", tell: pruneUnderWay},
+	{name: "retention/its own runs go with the next, and call for none", tell: pruneOwn},
 	{name: "retention/runs that go on are never pruned", tell: pruneSparesUnfinished},
 	{name: "retention/deletes what belongs to a run", tell: pruneDeletesAll},
 	{name: "retention/stops at its limit and goes on", tell: pruneLimit},
@@ -23,13 +28,29 @@ const (
 	kept    = time.Hour
 )
 
+// ages is a policy that has one for runs that completed or were cancelled, and
+// one for the others.
+func ages(completed, failed time.Duration) persistence.RetentionPolicy {
+	return persistence.RetentionPolicy{RetentionAges: persistence.RetentionAges{Completed: completed, Failed: failed}}
+}
+
+// prune returns how many runs were deleted.
 func (f *fixture) prune(policy persistence.RetentionPolicy, limit int) int {
 	f.Helper()
-	deleted, err := f.store.Prune(f.Context(), policy, limit)
+	pruned, err := f.store.Prune(f.Context(), policy, limit)
 	if err != nil {
 		f.Fatalf("prune: %v", err)
 	}
-	return deleted
+	return pruned.Runs
+}
+
+func (f *fixture) expired(policy persistence.RetentionPolicy) persistence.Expiry {
+	f.Helper()
+	found, err := f.store.Expired(f.Context(), policy)
+	if err != nil {
+		f.Fatalf("look for what has expired: %v", err)
+	}
+	return found
 }
 
 func (f *fixture) gone(id workflow.RunID) bool {
@@ -59,9 +80,126 @@ func pruneByState(f *fixture) {
 			}
 		}
 	}
-	check(persistence.RetentionPolicy{Completed: kept, Failed: kept}, 0)
-	check(persistence.RetentionPolicy{Completed: expired, Failed: kept}, 2, workflow.Completed, workflow.Cancelled)
-	check(persistence.RetentionPolicy{Completed: kept, Failed: expired}, 2, workflow.Failed, workflow.Quarantined)
+	check(ages(kept, kept), 0)
+	each := ages(kept, kept)
+	each.Cancelled, each.Quarantined = expired, expired
+	check(each, 2, workflow.Cancelled, workflow.Quarantined)
+	check(ages(expired, kept), 1, workflow.Completed)
+	check(ages(kept, expired), 1, workflow.Failed)
+}
+
+func pruneStatesTogether(f *fixture) {
+	for _, state := range workflow.States {
+		if state.Terminal() {
+			f.reach(state)
+		}
+	}
+	if got := f.prune(ages(expired, kept), 100); got != 2 {
+		f.Errorf("deleted %d runs, want those that completed and were cancelled", got)
+	}
+	if got := f.prune(ages(kept, expired), 100); got != 2 {
+		f.Errorf("deleted %d runs, want those that failed and were quarantined", got)
+	}
+}
+
+// completedIn completes a run in each of some queues.
+func (f *fixture) completedIn(queues ...string) map[string]workflow.RunID {
+	f.Helper()
+	boot := f.join("a")
+	runs := map[string]workflow.RunID{}
+	for _, name := range queues {
+		insert := f.draft()
+		insert.Owner, insert.Queue = boot, name
+		f.land(insert)
+		f.land(completion(persistence.Fence{Run: insert.Run, Boot: boot, Epoch: 1}))
+		runs[name] = insert.Run
+	}
+	return runs
+}
+
+func pruneByQueue(f *fixture) {
+	runs := f.completedIn("a", "b", "c", "c2", "d")
+	policy := ages(kept, kept)
+	policy.Queues = map[string]persistence.RetentionAges{
+		"a": {Failed: expired}, "b": {Completed: expired}, "c": {Completed: 2 * kept, Cancelled: expired}, "d": {Completed: expired},
+	}
+	if got := f.prune(policy, 100); got != 2 {
+		f.Errorf("deleted %d runs, want those of b and d", got)
+	}
+	for name, run := range runs {
+		if want := name == "b" || name == "d"; f.gone(run) != want {
+			f.Errorf("the run of queue %s is gone: %t, want %t", name, !want, want)
+		}
+	}
+	policy = ages(expired, kept)
+	policy.Queues = map[string]persistence.RetentionAges{"c": {Completed: kept}}
+	if got := f.prune(policy, 100); got != 2 || f.gone(runs["c"]) {
+		f.Errorf("deleted %d runs, want those of a and c2", got)
+	}
+}
+
+func pruneForetold(f *fixture) {
+	runs := f.completedIn("a", "b")
+	policy := ages(kept, expired)
+	if found := f.expired(policy); found.Due() {
+		f.Errorf("expired: %+v, want nothing", found)
+	}
+	policy.Queues = map[string]persistence.RetentionAges{"b": {Completed: expired}}
+	if found := f.expired(policy); !found.Due() {
+		f.Errorf("expired: %+v, want the run of b", found)
+	}
+	if f.gone(runs["b"]) {
+		f.Error("a look deleted a run")
+	}
+	f.prune(policy, 100)
+	if found := f.expired(policy); found.Due() {
+		f.Errorf("expired: %+v, want nothing any more", found)
+	}
+}
+
+// retention is a run of the system's own that boot owns, or that waits.
+func (f *fixture) retention(boot persistence.BootID) persistence.Fence {
+	f.Helper()
+	insert := f.draft()
+	insert.Workflow, insert.Queue, insert.Owner = persistence.RetentionWorkflow, "metrics", boot
+	f.land(insert)
+	return persistence.Fence{Run: insert.Run, Boot: boot, Epoch: 1}
+}
+
+func pruneUnderWay(f *fixture) {
+	if found := f.expired(ages(kept, kept)); !found.Run.IsZero() {
+		f.Errorf("found %+v, want no run", found)
+	}
+	boot := f.join("a")
+	running := f.retention(boot)
+	if found := f.expired(ages(kept, kept)); found.Run != running.Run || found.Waits != 0 {
+		f.Errorf("found %+v, want run %s, which does not wait", found, running.Run)
+	}
+	f.land(release(running, workflow.Available, 0))
+	f.completedIn("default") // takes its time
+	if found := f.expired(ages(kept, kept)); found.Run != running.Run || found.Waits <= 0 || found.Waits > kept {
+		f.Errorf("found %+v, want run %s, which waits", found, running.Run)
+	}
+	if got := f.prune(ages(expired, expired), 100); got != 1 || f.gone(running.Run) {
+		f.Errorf("deleted %d runs, want the one that completed", got)
+	}
+}
+
+func pruneOwn(f *fixture) {
+	boot := f.join("a")
+	past := f.retention(boot)
+	f.land(completion(past))
+	other := f.retention(boot)
+	f.land(failure(other))
+	if found := f.expired(ages(expired, expired)); found.Due() || !found.Run.IsZero() {
+		f.Errorf("expired: %+v, want nothing: ended runs of retention are kept until something else goes", found)
+	}
+	f.prune(ages(kept, kept), 100)
+	for _, run := range []workflow.RunID{past.Run, other.Run} {
+		if !f.gone(run) {
+			f.Errorf("run %s of an earlier retention is still there", run)
+		}
+	}
 }
 
 func pruneSparesUnfinished(f *fixture) {
@@ -72,7 +210,7 @@ func pruneSparesUnfinished(f *fixture) {
 	}
 	retried := f.reach(workflow.Failed).fence.Run
 	f.land(persistence.Retry{Run: retried})
-	if got := f.prune(persistence.RetentionPolicy{Completed: expired, Failed: expired}, 100); got != 0 {
+	if got := f.prune(ages(expired, expired), 100); got != 0 {
 		f.Errorf("deleted %d runs that go on", got)
 	}
 }
@@ -86,7 +224,7 @@ func pruneDeletesAll(f *fixture) {
 	w.Entry.Facts = []workflow.Fact{{Kind: "cost", Doc: []byte(`1`)}}
 	w.Summary = &workflow.Summary{Model: "m"}
 	f.land(w)
-	f.prune(persistence.RetentionPolicy{Completed: expired, Failed: kept}, 100)
+	f.prune(ages(expired, kept), 100)
 	if !f.gone(first.Run) {
 		f.Fatalf("the run is still there")
 	}
@@ -110,7 +248,7 @@ func pruneLimit(f *fixture) {
 		f.land(completion(f.started(boot)))
 	}
 	for _, want := range []int{2, 2, 1, 0} {
-		if got := f.prune(persistence.RetentionPolicy{Completed: expired}, 2); got != want {
+		if got := f.prune(ages(expired, kept), 2); got != want {
 			f.Errorf("deleted %d runs, want %d", got, want)
 		}
 	}
@@ -127,7 +265,7 @@ func pruneSparesMessages(f *fixture) {
 	if waiting := f.agent("desk").Waiting; waiting != 1 {
 		f.Fatalf("%d messages wait, want 1", waiting)
 	}
-	f.prune(persistence.RetentionPolicy{Completed: expired, Failed: kept}, 100)
+	f.prune(ages(expired, kept), 100)
 	if messages := f.inbox("desk", 0, 10); len(messages) != 1 || messages[0].MessageID != "2" {
 		f.Errorf("messages %+v, want the one that waits", messages)
 	}

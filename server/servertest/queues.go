@@ -25,6 +25,8 @@ func (e *Engine) SetQueue(_ context.Context, name string, change workflow.QueueC
 		apply(&queue.Settings.Burst, change.Burst)
 		apply(&queue.Settings.KeyRate, change.KeyRate)
 		apply(&queue.Settings.KeyBurst, change.KeyBurst)
+		apply(&queue.Settings.RetainCompleted, change.RetainCompleted)
+		apply(&queue.Settings.RetainFailed, change.RetainFailed)
 		return true
 	})
 	return queue, err

@@ -15,3 +15,9 @@ var _ workflow.BulkEngine = (*Engine)(nil)
 func (e *Engine) StartRuns(ctx context.Context, requests []workflow.StartRequest) ([]workflow.Pending, error) {
 	return e.node.StartRuns(ctx, requests)
 }
+
+// StartBatch implements [workflow.BulkEngine]. Go callers use StartBatch of a
+// workflow.
+func (e *Engine) StartBatch(ctx context.Context, batch workflow.Batch, requests []workflow.StartRequest) ([]workflow.Pending, error) {
+	return e.node.StartBatch(ctx, batch, requests)
+}

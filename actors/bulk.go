@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -13,11 +14,52 @@ import (
 // StartRuns implements [workflow.BulkEngine]. The runs are stored without an
 // owner, beside the journal, and the dispatcher claims them like any that wait.
 func (n *Node) StartRuns(ctx context.Context, reqs []workflow.StartRequest) ([]workflow.Pending, error) {
+	if len(reqs) == 0 {
+		return nil, nil
+	}
+	return n.startRuns(reqs, func(inserts []persistence.Insert) ([]persistence.Inserted, error) {
+		return n.store.InsertAll(ctx, inserts)
+	})
+}
+
+// StartBatch implements [workflow.BulkEngine].
+func (n *Node) StartBatch(ctx context.Context, batch workflow.Batch, reqs []workflow.StartRequest) ([]workflow.Pending, error) {
+	if err := n.checkBatch(batch); err != nil {
+		return nil, fmt.Errorf("start batch: %w", err)
+	}
+	defer n.tellBatches(batchStirred{batch.ID}) // whether or not its answer was lost
+	return n.startRuns(reqs, func(inserts []persistence.Insert) ([]persistence.Inserted, error) {
+		return n.store.InsertBatch(ctx, persistence.BatchPage{Batch: batch, CallbackID: workflow.NewRunID()}, inserts)
+	})
+}
+
+// checkBatch refuses a batch that could not end: its workflow has to take what a
+// batch ends with.
+func (n *Node) checkBatch(batch workflow.Batch) error {
+	if !workflow.ValidName(batch.ID) {
+		return workflow.Invalidf("batch", "is %q; expected 1 to %d letters, digits and any of _-. after the first", batch.ID, workflow.MaxName)
+	}
+	if batch.OnEnd == "" {
+		return nil
+	}
+	sample, err := json.Marshal(workflow.BatchEnd{Batch: batch.ID, Total: 1, Completed: 1})
+	if err != nil {
+		return err
+	}
+	if _, err := n.acceptStored(workflow.StartRequest{Workflow: batch.OnEnd, Input: sample}); err != nil {
+		return fmt.Errorf("%w: %w", workflow.Invalidf("on_end", "is %q, which does not take how a batch ends, such as %s", batch.OnEnd, sample), err)
+	}
+	return nil
+}
+
+func (n *Node) startRuns(
+	reqs []workflow.StartRequest, insert func([]persistence.Insert) ([]persistence.Inserted, error),
+) ([]workflow.Pending, error) {
 	inserts, err := n.acceptAll(reqs)
-	if err != nil || len(inserts) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	list, err := n.store.InsertAll(ctx, inserts)
+	list, err := insert(inserts)
 	if err != nil {
 		if errors.Is(err, workflow.ErrOutcomeUnknown) {
 			n.tellInserted(inserts, make([]persistence.Inserted, len(inserts)))

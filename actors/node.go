@@ -107,6 +107,7 @@ type Node struct {
 	dispatcher     *actor.PID
 	dispatcherLife *lifeline
 	runs           *actor.PID
+	batches        *actor.PID
 	marks          atomic.Int64 // given to the launches of runs and to their actors
 	load           atomic.Int64 // runs that have a slot
 	elsewhere      atomic.Bool  // runs run on other nodes
@@ -249,6 +250,7 @@ func (n *Node) startActors(ctx context.Context) error {
 	n.system = newActorSystem(n.log)
 	n.dispatcher = n.pid("dispatcher")
 	n.runs = n.pid("runs")
+	n.batches = n.pid("batches")
 	children := []supervisor.Child{
 		{Name: "journal", PID: "journal", Props: newJournalProps(n.journal)},
 		{Name: "runs", PID: "runs", Props: func(int) *actor.Props {
@@ -258,6 +260,7 @@ func (n *Node) startActors(ctx context.Context) error {
 			return supervisor.PoolProps(supervisor.PoolConfig{Logger: n.log})
 		}},
 		{Name: "dispatcher", PID: "dispatcher", Props: newDispatcherProps(n)},
+		{Name: "batches", PID: "batches", Props: func(int) *actor.Props { return newBatchesProps(n) }},
 		{Name: "schedules", PID: "schedules", Props: func(int) *actor.Props { return newSchedulesProps(n) }},
 		{Name: "retention", PID: "retention", Props: func(int) *actor.Props { return newRetentionProps(n) }},
 	}
@@ -296,6 +299,7 @@ func (n *Node) Register(newest workflow.Definition, older ...workflow.Definition
 	}
 	if n.tree != nil {
 		n.tellDispatcher(lookNow{})
+		n.tellBatches(batchesStirred{})
 		n.scheduleChanged("")
 	}
 	return nil

@@ -398,6 +398,7 @@ func (n *Node) cancelled(run workflow.Run) {
 	n.watchers.end(run)
 	n.tellCancelled(run.ID, run.Epoch)
 	n.tellCancelledElsewhere(run.ID)
+	n.stirBatch(run)
 	n.tellDispatcher(roomMade{run.Queue})
 }
 

@@ -457,6 +457,9 @@ func (r *runActor) leave(e leave) {
 	if e.err != nil {
 		run.Error = errorText(e.err)
 	}
+	if e.state.Terminal() {
+		r.node.stirBatch(run)
+	}
 	switch {
 	case !e.state.Terminal():
 		r.life.over(nil)

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -50,6 +51,7 @@ type link struct {
 	slow     time.Duration // that registering an agent takes
 	firing   func(context.Context, string, persistence.Decide) (persistence.ScheduleView, bool, error)
 	calls    map[string]int // to the database, by what they ask
+	fatal    string         // the call at which the node dies
 }
 
 var _ persistence.Shared = (*link)(nil)
@@ -76,6 +78,9 @@ func (l *link) called(what string) error {
 	l.database.mu.Lock()
 	defer l.database.mu.Unlock()
 	l.calls[what]++
+	if what == l.fatal {
+		l.cut, l.lockFree = true, true
+	}
 	return l.passes()
 }
 
@@ -301,6 +306,35 @@ func (l *link) Ended(ctx context.Context, runs []workflow.RunID) ([]workflow.Run
 		}
 	}
 	return ended, nil
+}
+
+func (l *link) InsertBatch(ctx context.Context, page persistence.BatchPage, inserts []persistence.Insert) ([]persistence.Inserted, error) {
+	if err := l.called("insert batch"); err != nil {
+		return nil, err
+	}
+	return l.Store.InsertBatch(ctx, page, inserts)
+}
+
+func (l *link) OpenBatches(ctx context.Context) ([]string, error) {
+	if err := l.called("open batches"); err != nil {
+		return nil, err
+	}
+	return l.Store.OpenBatches(ctx)
+}
+
+func (l *link) RipeBatches(ctx context.Context, ids []string) ([]string, error) {
+	if err := l.called("ripe batches"); err != nil {
+		return nil, err
+	}
+	return l.Store.RipeBatches(ctx, ids)
+}
+
+func (l *link) EndBatch(ctx context.Context, id string, callback persistence.Callback) (bool, error) {
+	if err := l.called("end batch"); err != nil {
+		return false, err
+	}
+	ended, err := l.Store.EndBatch(ctx, id, callback)
+	return ended, errors.Join(err, l.called("end batch answered"))
 }
 
 func (l *link) Listen(listener persistence.Listener) { l.listener = listener }

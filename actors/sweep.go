@@ -91,6 +91,7 @@ func (d *dispatcher) gaveUp(m gaveUp) {
 		}, func(persistence.Verdict) {
 			d.node.recheck(m.id)
 			d.node.tellEnded(m.id)
+			d.node.stirBatch(activation.Run)
 			d.send(roomMade{activation.Run.Queue})
 		})
 	})

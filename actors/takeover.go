@@ -64,6 +64,7 @@ func (s *session) takeOver(dead persistence.BootID) {
 		if ended != "" {
 			s.node.tellBootEnded(ended)
 			s.node.tellDispatcher(lookNow{}) // agents of it may live here from now on
+			s.node.tellBatches(batchesStirred{})
 		}
 		if err != nil {
 			return tookOver{err: err}
@@ -75,6 +76,9 @@ func (s *session) takeOver(dead persistence.BootID) {
 func (s *session) tookOver(m tookOver) {
 	if m.err != nil {
 		s.node.log.Warn("the runs of dead nodes were not all released; the next look goes on", "error", m.err)
+	}
+	if m.runs.Quarantined > 0 {
+		s.node.tellBatches(batchesStirred{})
 	}
 	if m.runs != (persistence.Reassigned{}) { // each has freed its place in its queue's limits
 		s.node.tellDispatcher(runsReleased{})

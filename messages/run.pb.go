@@ -892,7 +892,9 @@ type StartRunsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The starts. Runs that nobody chose an id for get ids that count up, so that
 	// they begin in this order, other things being equal.
-	Runs          []*StartRunRequest `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	Runs []*StartRunRequest `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	// The batch to which the runs belong; not set for none.
+	Batch         *Batch `protobuf:"bytes,2,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -934,6 +936,82 @@ func (x *StartRunsRequest) GetRuns() []*StartRunRequest {
 	return nil
 }
 
+func (x *StartRunsRequest) GetBatch() *Batch {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
+// Batch says what a page of runs is to a batch. Runs that are attached to do not
+// become the batch's, so that a page may be repeated.
+type Batch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the batch: letters, digits and any of _-. after the first.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The workflow of which one run is started once all runs of the batch have
+	// ended, in the queue default. Its input is {"batch": ID, "total": N,
+	// "completed": n, "failed": n, "cancelled": n, "quarantined": n}. All pages have
+	// the same; empty for none.
+	OnEnd string `protobuf:"bytes,2,opt,name=on_end,json=onEnd,proto3" json:"on_end,omitempty"`
+	// No more runs come: the batch does not end before. A page with last may be
+	// without runs.
+	Last          bool `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Batch) Reset() {
+	*x = Batch{}
+	mi := &file_singularity_v1_run_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Batch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Batch) ProtoMessage() {}
+
+func (x *Batch) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Batch.ProtoReflect.Descriptor instead.
+func (*Batch) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Batch) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Batch) GetOnEnd() string {
+	if x != nil {
+		return x.OnEnd
+	}
+	return ""
+}
+
+func (x *Batch) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
 // StartRunsResponse names the started runs.
 type StartRunsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -945,7 +1023,7 @@ type StartRunsResponse struct {
 
 func (x *StartRunsResponse) Reset() {
 	*x = StartRunsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[8]
+	mi := &file_singularity_v1_run_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1035,7 @@ func (x *StartRunsResponse) String() string {
 func (*StartRunsResponse) ProtoMessage() {}
 
 func (x *StartRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[8]
+	mi := &file_singularity_v1_run_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1048,7 @@ func (x *StartRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRunsResponse.ProtoReflect.Descriptor instead.
 func (*StartRunsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{8}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StartRunsResponse) GetRuns() []*StartRunResponse {
@@ -991,7 +1069,7 @@ type GetRunRequest struct {
 
 func (x *GetRunRequest) Reset() {
 	*x = GetRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[9]
+	mi := &file_singularity_v1_run_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1081,7 @@ func (x *GetRunRequest) String() string {
 func (*GetRunRequest) ProtoMessage() {}
 
 func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[9]
+	mi := &file_singularity_v1_run_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1094,7 @@ func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunRequest.ProtoReflect.Descriptor instead.
 func (*GetRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{9}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetRunRequest) GetId() string {
@@ -1037,7 +1115,7 @@ type GetRunResponse struct {
 
 func (x *GetRunResponse) Reset() {
 	*x = GetRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[10]
+	mi := &file_singularity_v1_run_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1127,7 @@ func (x *GetRunResponse) String() string {
 func (*GetRunResponse) ProtoMessage() {}
 
 func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[10]
+	mi := &file_singularity_v1_run_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1140,7 @@ func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunResponse.ProtoReflect.Descriptor instead.
 func (*GetRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{10}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetRunResponse) GetRun() *Run {
@@ -1105,7 +1183,7 @@ type ListRunsRequest struct {
 
 func (x *ListRunsRequest) Reset() {
 	*x = ListRunsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[11]
+	mi := &file_singularity_v1_run_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1195,7 @@ func (x *ListRunsRequest) String() string {
 func (*ListRunsRequest) ProtoMessage() {}
 
 func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[11]
+	mi := &file_singularity_v1_run_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1208,7 @@ func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
 func (*ListRunsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{11}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListRunsRequest) GetWorkflow() string {
@@ -1232,7 +1310,7 @@ type ListRunsResponse struct {
 
 func (x *ListRunsResponse) Reset() {
 	*x = ListRunsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[12]
+	mi := &file_singularity_v1_run_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1244,7 +1322,7 @@ func (x *ListRunsResponse) String() string {
 func (*ListRunsResponse) ProtoMessage() {}
 
 func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[12]
+	mi := &file_singularity_v1_run_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1257,7 +1335,7 @@ func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
 func (*ListRunsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{12}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListRunsResponse) GetRuns() []*Run {
@@ -1292,7 +1370,7 @@ type WatchRunRequest struct {
 
 func (x *WatchRunRequest) Reset() {
 	*x = WatchRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[13]
+	mi := &file_singularity_v1_run_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1304,7 +1382,7 @@ func (x *WatchRunRequest) String() string {
 func (*WatchRunRequest) ProtoMessage() {}
 
 func (x *WatchRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[13]
+	mi := &file_singularity_v1_run_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1317,7 +1395,7 @@ func (x *WatchRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunRequest.ProtoReflect.Descriptor instead.
 func (*WatchRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{13}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchRunRequest) GetId() string {
@@ -1338,7 +1416,7 @@ type WatchRunResponse struct {
 
 func (x *WatchRunResponse) Reset() {
 	*x = WatchRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[14]
+	mi := &file_singularity_v1_run_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1428,7 @@ func (x *WatchRunResponse) String() string {
 func (*WatchRunResponse) ProtoMessage() {}
 
 func (x *WatchRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[14]
+	mi := &file_singularity_v1_run_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1441,7 @@ func (x *WatchRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunResponse.ProtoReflect.Descriptor instead.
 func (*WatchRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{14}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WatchRunResponse) GetEvent() *RunEvent {
@@ -1386,7 +1464,7 @@ type CancelRunRequest struct {
 
 func (x *CancelRunRequest) Reset() {
 	*x = CancelRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[15]
+	mi := &file_singularity_v1_run_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1398,7 +1476,7 @@ func (x *CancelRunRequest) String() string {
 func (*CancelRunRequest) ProtoMessage() {}
 
 func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[15]
+	mi := &file_singularity_v1_run_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1411,7 +1489,7 @@ func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunRequest.ProtoReflect.Descriptor instead.
 func (*CancelRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{15}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CancelRunRequest) GetId() string {
@@ -1439,7 +1517,7 @@ type CancelRunResponse struct {
 
 func (x *CancelRunResponse) Reset() {
 	*x = CancelRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[16]
+	mi := &file_singularity_v1_run_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1451,7 +1529,7 @@ func (x *CancelRunResponse) String() string {
 func (*CancelRunResponse) ProtoMessage() {}
 
 func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[16]
+	mi := &file_singularity_v1_run_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1464,7 +1542,7 @@ func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunResponse.ProtoReflect.Descriptor instead.
 func (*CancelRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{16}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CancelRunResponse) GetRun() *Run {
@@ -1485,7 +1563,7 @@ type RetryRunRequest struct {
 
 func (x *RetryRunRequest) Reset() {
 	*x = RetryRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[17]
+	mi := &file_singularity_v1_run_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1575,7 @@ func (x *RetryRunRequest) String() string {
 func (*RetryRunRequest) ProtoMessage() {}
 
 func (x *RetryRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[17]
+	mi := &file_singularity_v1_run_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1588,7 @@ func (x *RetryRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunRequest.ProtoReflect.Descriptor instead.
 func (*RetryRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{17}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RetryRunRequest) GetId() string {
@@ -1531,7 +1609,7 @@ type RetryRunResponse struct {
 
 func (x *RetryRunResponse) Reset() {
 	*x = RetryRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[18]
+	mi := &file_singularity_v1_run_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1543,7 +1621,7 @@ func (x *RetryRunResponse) String() string {
 func (*RetryRunResponse) ProtoMessage() {}
 
 func (x *RetryRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[18]
+	mi := &file_singularity_v1_run_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1556,7 +1634,7 @@ func (x *RetryRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunResponse.ProtoReflect.Descriptor instead.
 func (*RetryRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{18}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RetryRunResponse) GetRun() *Run {
@@ -1582,7 +1660,7 @@ type CancelRunsRequest struct {
 
 func (x *CancelRunsRequest) Reset() {
 	*x = CancelRunsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[19]
+	mi := &file_singularity_v1_run_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1594,7 +1672,7 @@ func (x *CancelRunsRequest) String() string {
 func (*CancelRunsRequest) ProtoMessage() {}
 
 func (x *CancelRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[19]
+	mi := &file_singularity_v1_run_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1607,7 +1685,7 @@ func (x *CancelRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunsRequest.ProtoReflect.Descriptor instead.
 func (*CancelRunsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{19}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CancelRunsRequest) GetRuns() *ListRunsRequest {
@@ -1642,7 +1720,7 @@ type CancelRunsResponse struct {
 
 func (x *CancelRunsResponse) Reset() {
 	*x = CancelRunsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[20]
+	mi := &file_singularity_v1_run_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1654,7 +1732,7 @@ func (x *CancelRunsResponse) String() string {
 func (*CancelRunsResponse) ProtoMessage() {}
 
 func (x *CancelRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[20]
+	mi := &file_singularity_v1_run_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1667,7 +1745,7 @@ func (x *CancelRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunsResponse.ProtoReflect.Descriptor instead.
 func (*CancelRunsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{20}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CancelRunsResponse) GetChanges() *RunChanges {
@@ -1691,7 +1769,7 @@ type RetryRunsRequest struct {
 
 func (x *RetryRunsRequest) Reset() {
 	*x = RetryRunsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[21]
+	mi := &file_singularity_v1_run_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +1781,7 @@ func (x *RetryRunsRequest) String() string {
 func (*RetryRunsRequest) ProtoMessage() {}
 
 func (x *RetryRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[21]
+	mi := &file_singularity_v1_run_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +1794,7 @@ func (x *RetryRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunsRequest.ProtoReflect.Descriptor instead.
 func (*RetryRunsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{21}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RetryRunsRequest) GetRuns() *ListRunsRequest {
@@ -1744,7 +1822,7 @@ type RetryRunsResponse struct {
 
 func (x *RetryRunsResponse) Reset() {
 	*x = RetryRunsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[22]
+	mi := &file_singularity_v1_run_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1756,7 +1834,7 @@ func (x *RetryRunsResponse) String() string {
 func (*RetryRunsResponse) ProtoMessage() {}
 
 func (x *RetryRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[22]
+	mi := &file_singularity_v1_run_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1769,7 +1847,7 @@ func (x *RetryRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunsResponse.ProtoReflect.Descriptor instead.
 func (*RetryRunsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{22}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RetryRunsResponse) GetChanges() *RunChanges {
@@ -1796,7 +1874,7 @@ type RunChanges struct {
 
 func (x *RunChanges) Reset() {
 	*x = RunChanges{}
-	mi := &file_singularity_v1_run_proto_msgTypes[23]
+	mi := &file_singularity_v1_run_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1808,7 +1886,7 @@ func (x *RunChanges) String() string {
 func (*RunChanges) ProtoMessage() {}
 
 func (x *RunChanges) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[23]
+	mi := &file_singularity_v1_run_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1821,7 +1899,7 @@ func (x *RunChanges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunChanges.ProtoReflect.Descriptor instead.
 func (*RunChanges) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{23}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RunChanges) GetMatched() int32 {
@@ -1865,7 +1943,7 @@ type RunRefusal struct {
 
 func (x *RunRefusal) Reset() {
 	*x = RunRefusal{}
-	mi := &file_singularity_v1_run_proto_msgTypes[24]
+	mi := &file_singularity_v1_run_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1877,7 +1955,7 @@ func (x *RunRefusal) String() string {
 func (*RunRefusal) ProtoMessage() {}
 
 func (x *RunRefusal) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[24]
+	mi := &file_singularity_v1_run_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +1968,7 @@ func (x *RunRefusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRefusal.ProtoReflect.Descriptor instead.
 func (*RunRefusal) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{24}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RunRefusal) GetId() string {
@@ -1918,7 +1996,7 @@ type ListStepsRequest struct {
 
 func (x *ListStepsRequest) Reset() {
 	*x = ListStepsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[25]
+	mi := &file_singularity_v1_run_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2008,7 @@ func (x *ListStepsRequest) String() string {
 func (*ListStepsRequest) ProtoMessage() {}
 
 func (x *ListStepsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[25]
+	mi := &file_singularity_v1_run_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2021,7 @@ func (x *ListStepsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStepsRequest.ProtoReflect.Descriptor instead.
 func (*ListStepsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{25}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListStepsRequest) GetId() string {
@@ -1964,7 +2042,7 @@ type ListStepsResponse struct {
 
 func (x *ListStepsResponse) Reset() {
 	*x = ListStepsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[26]
+	mi := &file_singularity_v1_run_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1976,7 +2054,7 @@ func (x *ListStepsResponse) String() string {
 func (*ListStepsResponse) ProtoMessage() {}
 
 func (x *ListStepsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[26]
+	mi := &file_singularity_v1_run_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1989,7 +2067,7 @@ func (x *ListStepsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStepsResponse.ProtoReflect.Descriptor instead.
 func (*ListStepsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{26}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListStepsResponse) GetSteps() []*StepRun {
@@ -2089,9 +2167,14 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"onConflict\">\n" +
 	"\x10StartRunResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
-	"\battached\x18\x02 \x01(\bR\battached\"G\n" +
+	"\battached\x18\x02 \x01(\bR\battached\"t\n" +
 	"\x10StartRunsRequest\x123\n" +
-	"\x04runs\x18\x01 \x03(\v2\x1f.singularity.v1.StartRunRequestR\x04runs\"I\n" +
+	"\x04runs\x18\x01 \x03(\v2\x1f.singularity.v1.StartRunRequestR\x04runs\x12+\n" +
+	"\x05batch\x18\x02 \x01(\v2\x15.singularity.v1.BatchR\x05batch\"B\n" +
+	"\x05Batch\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
+	"\x06on_end\x18\x02 \x01(\tR\x05onEnd\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\bR\x04last\"I\n" +
 	"\x11StartRunsResponse\x124\n" +
 	"\x04runs\x18\x01 \x03(\v2 .singularity.v1.StartRunResponseR\x04runs\"\x1f\n" +
 	"\rGetRunRequest\x12\x0e\n" +
@@ -2180,7 +2263,7 @@ func file_singularity_v1_run_proto_rawDescGZIP() []byte {
 	return file_singularity_v1_run_proto_rawDescData
 }
 
-var file_singularity_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_singularity_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_singularity_v1_run_proto_goTypes = []any{
 	(*Run)(nil),                   // 0: singularity.v1.Run
 	(*StepRun)(nil),               // 1: singularity.v1.StepRun
@@ -2190,87 +2273,89 @@ var file_singularity_v1_run_proto_goTypes = []any{
 	(*Unique)(nil),                // 5: singularity.v1.Unique
 	(*StartRunResponse)(nil),      // 6: singularity.v1.StartRunResponse
 	(*StartRunsRequest)(nil),      // 7: singularity.v1.StartRunsRequest
-	(*StartRunsResponse)(nil),     // 8: singularity.v1.StartRunsResponse
-	(*GetRunRequest)(nil),         // 9: singularity.v1.GetRunRequest
-	(*GetRunResponse)(nil),        // 10: singularity.v1.GetRunResponse
-	(*ListRunsRequest)(nil),       // 11: singularity.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),      // 12: singularity.v1.ListRunsResponse
-	(*WatchRunRequest)(nil),       // 13: singularity.v1.WatchRunRequest
-	(*WatchRunResponse)(nil),      // 14: singularity.v1.WatchRunResponse
-	(*CancelRunRequest)(nil),      // 15: singularity.v1.CancelRunRequest
-	(*CancelRunResponse)(nil),     // 16: singularity.v1.CancelRunResponse
-	(*RetryRunRequest)(nil),       // 17: singularity.v1.RetryRunRequest
-	(*RetryRunResponse)(nil),      // 18: singularity.v1.RetryRunResponse
-	(*CancelRunsRequest)(nil),     // 19: singularity.v1.CancelRunsRequest
-	(*CancelRunsResponse)(nil),    // 20: singularity.v1.CancelRunsResponse
-	(*RetryRunsRequest)(nil),      // 21: singularity.v1.RetryRunsRequest
-	(*RetryRunsResponse)(nil),     // 22: singularity.v1.RetryRunsResponse
-	(*RunChanges)(nil),            // 23: singularity.v1.RunChanges
-	(*RunRefusal)(nil),            // 24: singularity.v1.RunRefusal
-	(*ListStepsRequest)(nil),      // 25: singularity.v1.ListStepsRequest
-	(*ListStepsResponse)(nil),     // 26: singularity.v1.ListStepsResponse
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
+	(*Batch)(nil),                 // 8: singularity.v1.Batch
+	(*StartRunsResponse)(nil),     // 9: singularity.v1.StartRunsResponse
+	(*GetRunRequest)(nil),         // 10: singularity.v1.GetRunRequest
+	(*GetRunResponse)(nil),        // 11: singularity.v1.GetRunResponse
+	(*ListRunsRequest)(nil),       // 12: singularity.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),      // 13: singularity.v1.ListRunsResponse
+	(*WatchRunRequest)(nil),       // 14: singularity.v1.WatchRunRequest
+	(*WatchRunResponse)(nil),      // 15: singularity.v1.WatchRunResponse
+	(*CancelRunRequest)(nil),      // 16: singularity.v1.CancelRunRequest
+	(*CancelRunResponse)(nil),     // 17: singularity.v1.CancelRunResponse
+	(*RetryRunRequest)(nil),       // 18: singularity.v1.RetryRunRequest
+	(*RetryRunResponse)(nil),      // 19: singularity.v1.RetryRunResponse
+	(*CancelRunsRequest)(nil),     // 20: singularity.v1.CancelRunsRequest
+	(*CancelRunsResponse)(nil),    // 21: singularity.v1.CancelRunsResponse
+	(*RetryRunsRequest)(nil),      // 22: singularity.v1.RetryRunsRequest
+	(*RetryRunsResponse)(nil),     // 23: singularity.v1.RetryRunsResponse
+	(*RunChanges)(nil),            // 24: singularity.v1.RunChanges
+	(*RunRefusal)(nil),            // 25: singularity.v1.RunRefusal
+	(*ListStepsRequest)(nil),      // 26: singularity.v1.ListStepsRequest
+	(*ListStepsResponse)(nil),     // 27: singularity.v1.ListStepsResponse
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
 }
 var file_singularity_v1_run_proto_depIdxs = []int32{
-	27, // 0: singularity.v1.Run.created_at:type_name -> google.protobuf.Timestamp
-	27, // 1: singularity.v1.Run.due_at:type_name -> google.protobuf.Timestamp
-	27, // 2: singularity.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	27, // 3: singularity.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
-	27, // 4: singularity.v1.Run.deadline:type_name -> google.protobuf.Timestamp
-	27, // 5: singularity.v1.Run.slot:type_name -> google.protobuf.Timestamp
+	28, // 0: singularity.v1.Run.created_at:type_name -> google.protobuf.Timestamp
+	28, // 1: singularity.v1.Run.due_at:type_name -> google.protobuf.Timestamp
+	28, // 2: singularity.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	28, // 3: singularity.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
+	28, // 4: singularity.v1.Run.deadline:type_name -> google.protobuf.Timestamp
+	28, // 5: singularity.v1.Run.slot:type_name -> google.protobuf.Timestamp
 	2,  // 6: singularity.v1.StepRun.records:type_name -> singularity.v1.Record
-	27, // 7: singularity.v1.StepRun.started_at:type_name -> google.protobuf.Timestamp
-	27, // 8: singularity.v1.StepRun.finished_at:type_name -> google.protobuf.Timestamp
-	27, // 9: singularity.v1.Record.at:type_name -> google.protobuf.Timestamp
-	28, // 10: singularity.v1.RunEvent.retry_in:type_name -> google.protobuf.Duration
-	28, // 11: singularity.v1.RunEvent.elapsed:type_name -> google.protobuf.Duration
+	28, // 7: singularity.v1.StepRun.started_at:type_name -> google.protobuf.Timestamp
+	28, // 8: singularity.v1.StepRun.finished_at:type_name -> google.protobuf.Timestamp
+	28, // 9: singularity.v1.Record.at:type_name -> google.protobuf.Timestamp
+	29, // 10: singularity.v1.RunEvent.retry_in:type_name -> google.protobuf.Duration
+	29, // 11: singularity.v1.RunEvent.elapsed:type_name -> google.protobuf.Duration
 	0,  // 12: singularity.v1.RunEvent.run:type_name -> singularity.v1.Run
-	27, // 13: singularity.v1.StartRunRequest.due_at:type_name -> google.protobuf.Timestamp
-	28, // 14: singularity.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
-	28, // 15: singularity.v1.StartRunRequest.deadline:type_name -> google.protobuf.Duration
+	28, // 13: singularity.v1.StartRunRequest.due_at:type_name -> google.protobuf.Timestamp
+	29, // 14: singularity.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
+	29, // 15: singularity.v1.StartRunRequest.deadline:type_name -> google.protobuf.Duration
 	5,  // 16: singularity.v1.StartRunRequest.unique:type_name -> singularity.v1.Unique
-	28, // 17: singularity.v1.Unique.within:type_name -> google.protobuf.Duration
+	29, // 17: singularity.v1.Unique.within:type_name -> google.protobuf.Duration
 	4,  // 18: singularity.v1.StartRunsRequest.runs:type_name -> singularity.v1.StartRunRequest
-	6,  // 19: singularity.v1.StartRunsResponse.runs:type_name -> singularity.v1.StartRunResponse
-	0,  // 20: singularity.v1.GetRunResponse.run:type_name -> singularity.v1.Run
-	27, // 21: singularity.v1.ListRunsRequest.created_after:type_name -> google.protobuf.Timestamp
-	27, // 22: singularity.v1.ListRunsRequest.created_before:type_name -> google.protobuf.Timestamp
-	0,  // 23: singularity.v1.ListRunsResponse.runs:type_name -> singularity.v1.Run
-	3,  // 24: singularity.v1.WatchRunResponse.event:type_name -> singularity.v1.RunEvent
-	0,  // 25: singularity.v1.CancelRunResponse.run:type_name -> singularity.v1.Run
-	0,  // 26: singularity.v1.RetryRunResponse.run:type_name -> singularity.v1.Run
-	11, // 27: singularity.v1.CancelRunsRequest.runs:type_name -> singularity.v1.ListRunsRequest
-	23, // 28: singularity.v1.CancelRunsResponse.changes:type_name -> singularity.v1.RunChanges
-	11, // 29: singularity.v1.RetryRunsRequest.runs:type_name -> singularity.v1.ListRunsRequest
-	23, // 30: singularity.v1.RetryRunsResponse.changes:type_name -> singularity.v1.RunChanges
-	24, // 31: singularity.v1.RunChanges.refused:type_name -> singularity.v1.RunRefusal
-	1,  // 32: singularity.v1.ListStepsResponse.steps:type_name -> singularity.v1.StepRun
-	4,  // 33: singularity.v1.RunService.StartRun:input_type -> singularity.v1.StartRunRequest
-	7,  // 34: singularity.v1.RunService.StartRuns:input_type -> singularity.v1.StartRunsRequest
-	9,  // 35: singularity.v1.RunService.GetRun:input_type -> singularity.v1.GetRunRequest
-	11, // 36: singularity.v1.RunService.ListRuns:input_type -> singularity.v1.ListRunsRequest
-	13, // 37: singularity.v1.RunService.WatchRun:input_type -> singularity.v1.WatchRunRequest
-	15, // 38: singularity.v1.RunService.CancelRun:input_type -> singularity.v1.CancelRunRequest
-	17, // 39: singularity.v1.RunService.RetryRun:input_type -> singularity.v1.RetryRunRequest
-	19, // 40: singularity.v1.RunService.CancelRuns:input_type -> singularity.v1.CancelRunsRequest
-	21, // 41: singularity.v1.RunService.RetryRuns:input_type -> singularity.v1.RetryRunsRequest
-	25, // 42: singularity.v1.RunService.ListSteps:input_type -> singularity.v1.ListStepsRequest
-	6,  // 43: singularity.v1.RunService.StartRun:output_type -> singularity.v1.StartRunResponse
-	8,  // 44: singularity.v1.RunService.StartRuns:output_type -> singularity.v1.StartRunsResponse
-	10, // 45: singularity.v1.RunService.GetRun:output_type -> singularity.v1.GetRunResponse
-	12, // 46: singularity.v1.RunService.ListRuns:output_type -> singularity.v1.ListRunsResponse
-	14, // 47: singularity.v1.RunService.WatchRun:output_type -> singularity.v1.WatchRunResponse
-	16, // 48: singularity.v1.RunService.CancelRun:output_type -> singularity.v1.CancelRunResponse
-	18, // 49: singularity.v1.RunService.RetryRun:output_type -> singularity.v1.RetryRunResponse
-	20, // 50: singularity.v1.RunService.CancelRuns:output_type -> singularity.v1.CancelRunsResponse
-	22, // 51: singularity.v1.RunService.RetryRuns:output_type -> singularity.v1.RetryRunsResponse
-	26, // 52: singularity.v1.RunService.ListSteps:output_type -> singularity.v1.ListStepsResponse
-	43, // [43:53] is the sub-list for method output_type
-	33, // [33:43] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	8,  // 19: singularity.v1.StartRunsRequest.batch:type_name -> singularity.v1.Batch
+	6,  // 20: singularity.v1.StartRunsResponse.runs:type_name -> singularity.v1.StartRunResponse
+	0,  // 21: singularity.v1.GetRunResponse.run:type_name -> singularity.v1.Run
+	28, // 22: singularity.v1.ListRunsRequest.created_after:type_name -> google.protobuf.Timestamp
+	28, // 23: singularity.v1.ListRunsRequest.created_before:type_name -> google.protobuf.Timestamp
+	0,  // 24: singularity.v1.ListRunsResponse.runs:type_name -> singularity.v1.Run
+	3,  // 25: singularity.v1.WatchRunResponse.event:type_name -> singularity.v1.RunEvent
+	0,  // 26: singularity.v1.CancelRunResponse.run:type_name -> singularity.v1.Run
+	0,  // 27: singularity.v1.RetryRunResponse.run:type_name -> singularity.v1.Run
+	12, // 28: singularity.v1.CancelRunsRequest.runs:type_name -> singularity.v1.ListRunsRequest
+	24, // 29: singularity.v1.CancelRunsResponse.changes:type_name -> singularity.v1.RunChanges
+	12, // 30: singularity.v1.RetryRunsRequest.runs:type_name -> singularity.v1.ListRunsRequest
+	24, // 31: singularity.v1.RetryRunsResponse.changes:type_name -> singularity.v1.RunChanges
+	25, // 32: singularity.v1.RunChanges.refused:type_name -> singularity.v1.RunRefusal
+	1,  // 33: singularity.v1.ListStepsResponse.steps:type_name -> singularity.v1.StepRun
+	4,  // 34: singularity.v1.RunService.StartRun:input_type -> singularity.v1.StartRunRequest
+	7,  // 35: singularity.v1.RunService.StartRuns:input_type -> singularity.v1.StartRunsRequest
+	10, // 36: singularity.v1.RunService.GetRun:input_type -> singularity.v1.GetRunRequest
+	12, // 37: singularity.v1.RunService.ListRuns:input_type -> singularity.v1.ListRunsRequest
+	14, // 38: singularity.v1.RunService.WatchRun:input_type -> singularity.v1.WatchRunRequest
+	16, // 39: singularity.v1.RunService.CancelRun:input_type -> singularity.v1.CancelRunRequest
+	18, // 40: singularity.v1.RunService.RetryRun:input_type -> singularity.v1.RetryRunRequest
+	20, // 41: singularity.v1.RunService.CancelRuns:input_type -> singularity.v1.CancelRunsRequest
+	22, // 42: singularity.v1.RunService.RetryRuns:input_type -> singularity.v1.RetryRunsRequest
+	26, // 43: singularity.v1.RunService.ListSteps:input_type -> singularity.v1.ListStepsRequest
+	6,  // 44: singularity.v1.RunService.StartRun:output_type -> singularity.v1.StartRunResponse
+	9,  // 45: singularity.v1.RunService.StartRuns:output_type -> singularity.v1.StartRunsResponse
+	11, // 46: singularity.v1.RunService.GetRun:output_type -> singularity.v1.GetRunResponse
+	13, // 47: singularity.v1.RunService.ListRuns:output_type -> singularity.v1.ListRunsResponse
+	15, // 48: singularity.v1.RunService.WatchRun:output_type -> singularity.v1.WatchRunResponse
+	17, // 49: singularity.v1.RunService.CancelRun:output_type -> singularity.v1.CancelRunResponse
+	19, // 50: singularity.v1.RunService.RetryRun:output_type -> singularity.v1.RetryRunResponse
+	21, // 51: singularity.v1.RunService.CancelRuns:output_type -> singularity.v1.CancelRunsResponse
+	23, // 52: singularity.v1.RunService.RetryRuns:output_type -> singularity.v1.RetryRunsResponse
+	27, // 53: singularity.v1.RunService.ListSteps:output_type -> singularity.v1.ListStepsResponse
+	44, // [44:54] is the sub-list for method output_type
+	34, // [34:44] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_singularity_v1_run_proto_init() }
@@ -2284,7 +2369,7 @@ func file_singularity_v1_run_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_singularity_v1_run_proto_rawDesc), len(file_singularity_v1_run_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,7 +24,9 @@ type Retention interface {
 	Expired(ctx context.Context, policy RetentionPolicy) (Expiry, error)
 	// Prune deletes up to limit runs that ended longer ago than their state's and
 	// queue's age in policy, with all that belongs to them, and up to limit of each
-	// of the rest. It writes nothing when there is nothing to delete.
+	// of the rest. It spares the runs of a batch that has not ended; one that has
+	// goes with the last of its runs. It writes nothing when there is nothing to
+	// delete.
 	Prune(ctx context.Context, policy RetentionPolicy, limit int) (Pruned, error)
 }
 

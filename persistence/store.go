@@ -3,8 +3,8 @@
 // implementation, and all of them pass the one suite in storetest.
 //
 // What changes runs goes through [Committer.Commit], in batches that the journal
-// makes: a batch is one transaction. Only [Bulk] adds many at once. The others
-// read, or change what is not a run.
+// makes: a batch is one transaction. Only [Bulk] and [Batches] add many at once.
+// The others read, or change what is not a run.
 //
 // A run's row has one owner at a time, named by (boot, epoch). Each change of
 // hands raises the epoch, and every write of an owner carries the epoch and
@@ -28,6 +28,7 @@ import (
 type Store interface {
 	Committer
 	Bulk
+	Batches
 	Reader
 	Membership
 	Retention

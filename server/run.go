@@ -37,7 +37,7 @@ func (s runService) StartRuns(ctx context.Context, message *messages.StartRunsRe
 			return nil, &workflow.StartError{Index: i, Err: err}
 		}
 	}
-	pending, err := s.engine.StartRuns(ctx, requests)
+	pending, err := s.startRuns(ctx, message.GetBatch(), requests)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +46,14 @@ func (s runService) StartRuns(ctx context.Context, message *messages.StartRunsRe
 		response.Runs[i] = startedMessage(run)
 	}
 	return response, nil
+}
+
+// startRuns starts runs, as a page of a batch if there is one.
+func (s runService) startRuns(ctx context.Context, batch *messages.Batch, requests []workflow.StartRequest) ([]workflow.Pending, error) {
+	if batch == nil {
+		return s.engine.StartRuns(ctx, requests)
+	}
+	return s.engine.StartBatch(ctx, workflow.Batch{ID: batch.GetId(), OnEnd: batch.GetOnEnd(), Last: batch.GetLast()}, requests)
 }
 
 func startRequest(request *messages.StartRunRequest) (workflow.StartRequest, error) {

@@ -172,6 +172,8 @@ func TestResponses(t *testing.T) {
 		{"start_run_bad_field", "RunService/StartRun", `{"workflow": "greet", "inputJson": "{\"nome\": \"Bob\"}"}`},
 		{"start_run_bad_id", "RunService/StartRun", `{"workflow": "greet", "inputJson": "{}", "id": "seventeen"}`},
 		{"start_runs", "RunService/StartRuns", `{"runs": [{"workflow": "greet", "inputJson": "{\"name\": \"Bob\"}", "id": "01950000-0000-0000-0000-000000000000"}, {"workflow": "greet", "inputJson": "{}", "id": "` + someRun.String() + `"}]}`},
+		{"start_runs_batch", "RunService/StartRuns", `{"batch": {"id": "lab-1", "onEnd": "greet", "last": true}, "runs": [{"workflow": "greet", "inputJson": "{\"name\": \"Bob\"}", "id": "01950000-0000-0000-0000-000000000001"}]}`},
+		{"start_runs_bad_batch", "RunService/StartRuns", `{"batch": {"id": "lab 1"}}`},
 		{"start_runs_none", "RunService/StartRuns", `{}`},
 		{"start_runs_bad_field", "RunService/StartRuns", `{"runs": [{"workflow": "greet", "inputJson": "{}"}, {"workflow": "greet", "inputJson": "{\"nome\": \"Bob\"}"}]}`},
 		{"start_runs_bad_id", "RunService/StartRuns", `{"runs": [{"workflow": "greet", "inputJson": "{}", "id": "seventeen"}]}`},

@@ -15,6 +15,11 @@ type BulkEngine interface {
 	// without an id of their own get ids that count up, and so begin in their order,
 	// other things being equal.
 	StartRuns(ctx context.Context, requests []StartRequest) ([]Pending, error)
+	// StartBatch is StartRuns for runs of a batch. Runs that a start attaches to do
+	// not become the batch's, so a call may be repeated with the same ids. An
+	// [InputError] names what is wrong with the batch: batch, or on_end, whose
+	// workflow has to be one that takes a [BatchEnd].
+	StartBatch(ctx context.Context, batch Batch, requests []StartRequest) ([]Pending, error)
 }
 
 // StartMany starts a run of w for each input, all of them in one transaction or
@@ -26,6 +31,28 @@ type BulkEngine interface {
 // that is repeated with the same ID and inputs finds the runs that the first one
 // made. [StartError] tells by its index which input is refused.
 func (w *Workflow[In, Out]) StartMany(ctx context.Context, engine BulkEngine, inputs []In, options Options) ([]*Handle[Out], error) {
+	requests, err := w.requests(inputs, options)
+	if err != nil {
+		return nil, err
+	}
+	pending, err := engine.StartRuns(ctx, requests)
+	return w.handles(pending), err
+}
+
+// StartBatch is [Workflow.StartMany] for a page of a batch.
+//
+//	flow.StartBatch(ctx, engine, workflow.Batch{ID: "import-7", OnEnd: "report", Last: true}, inputs, workflow.Options{})
+func (w *Workflow[In, Out]) StartBatch(ctx context.Context, engine BulkEngine, batch Batch, inputs []In, options Options) ([]*Handle[Out], error) {
+	requests, err := w.requests(inputs, options)
+	if err != nil {
+		return nil, err
+	}
+	pending, err := engine.StartBatch(ctx, batch, requests)
+	return w.handles(pending), err
+}
+
+// requests asks for a run of each input.
+func (w *Workflow[In, Out]) requests(inputs []In, options Options) ([]StartRequest, error) {
 	if options.Key != "" {
 		return nil, fmt.Errorf("start %s: %w", w.name, Invalid("key", "names one run; give the workflow a Key function, which makes one of each input"))
 	}
@@ -41,13 +68,13 @@ func (w *Workflow[In, Out]) StartMany(ctx context.Context, engine BulkEngine, in
 		requests[i] = StartRequest{Workflow: w.name, Input: document, Options: options}
 		requests[i].ID = options.ID.Offset(i)
 	}
-	pending, err := engine.StartRuns(ctx, requests)
-	if err != nil {
-		return nil, err
-	}
+	return requests, nil
+}
+
+func (w *Workflow[In, Out]) handles(pending []Pending) []*Handle[Out] {
 	handles := make([]*Handle[Out], len(pending))
 	for i := range pending {
 		handles[i] = &Handle[Out]{w.name, pending[i]}
 	}
-	return handles, nil
+	return handles
 }

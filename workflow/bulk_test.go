@@ -14,10 +14,15 @@ import (
 type bulkEngine struct {
 	err      error
 	requests []workflow.StartRequest
+	batch    workflow.Batch // of the last call; zero for none
 }
 
-func (e *bulkEngine) StartRuns(_ context.Context, requests []workflow.StartRequest) ([]workflow.Pending, error) {
-	e.requests = requests
+func (e *bulkEngine) StartRuns(ctx context.Context, requests []workflow.StartRequest) ([]workflow.Pending, error) {
+	return e.StartBatch(ctx, workflow.Batch{}, requests)
+}
+
+func (e *bulkEngine) StartBatch(_ context.Context, batch workflow.Batch, requests []workflow.StartRequest) ([]workflow.Pending, error) {
+	e.requests, e.batch = requests, batch
 	if e.err != nil {
 		return nil, e.err
 	}
@@ -76,5 +81,30 @@ func TestStartManyRefusesWhatCannotBe(t *testing.T) {
 	engine.err = workflow.ErrDraining
 	if _, err := measuring.StartMany(t.Context(), engine, nil, workflow.Options{}); !errors.Is(err, workflow.ErrDraining) {
 		t.Errorf("got %v, want the engine's error", err)
+	}
+}
+
+func TestStartBatchAddsItsRunsToABatch(t *testing.T) {
+	t.Parallel()
+	engine := &bulkEngine{}
+	batch := workflow.Batch{ID: "lab-1", OnEnd: "report", Last: true}
+	runs, err := measuring.StartBatch(t.Context(), engine, batch, []measure{{1}, {2}}, workflow.Options{})
+	if err != nil || len(runs) != 2 || len(engine.requests) != 2 || engine.batch != batch {
+		t.Errorf("got %d runs of %+v (%v), want 2 of %+v", len(runs), engine.batch, err, batch)
+	}
+	_, err = measuring.StartBatch(t.Context(), engine, batch, []measure{{1}, {math.NaN()}}, workflow.Options{})
+	if refusal, _ := errors.AsType[*workflow.StartError](err); refusal == nil || refusal.Index != 1 {
+		t.Errorf("got %v, want the second input refused", err)
+	}
+}
+
+func TestEndOfABatchCountsEachRunOnce(t *testing.T) {
+	t.Parallel()
+	end := workflow.BatchEnd{Batch: "lab-1"}
+	for i, state := range []workflow.State{workflow.Completed, workflow.Failed, workflow.Cancelled, workflow.Quarantined} {
+		end.Count(state, i+1)
+	}
+	if want := (workflow.BatchEnd{Batch: "lab-1", Total: 10, Completed: 1, Failed: 2, Cancelled: 3, Quarantined: 4}); end != want {
+		t.Errorf("got %+v, want %+v", end, want)
 	}
 }

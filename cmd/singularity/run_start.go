@@ -22,6 +22,7 @@ func (c *cli) runStart() *cobra.Command {
 		at      string
 		in      time.Duration
 		by      time.Duration
+		batch   = &messages.Batch{}
 		unique  uniqueFlags
 	)
 	command := &cobra.Command{
@@ -37,17 +38,25 @@ With --inputs, start a run for each line of a file, and print how many there are
 Up to 10,000 lines of 12 MiB in all are started in one transaction, all or none;
 those of a longer file by and by. The ids of the runs count up from --id: with the
 same one and the same file, the command may be repeated, and attaches to the runs
-that it started before.`,
+that it started before.
+
+With --batch, the runs are a batch. Once all of them have ended, however they
+did, one run of the workflow of --on-end is started, with how many there were of
+each as its input. The batch is closed behind the last line of the file, and the
+command may be repeated with the same --id and --batch.`,
 		Example: `  singularity run start greet --input '{"name":"Ada"}' --wait
   singularity run start greet --input @input.json --key ada --wait -o json
   singularity run start greet --in 24h --tag reminder
   singularity run start greet --inputs names.jsonl --queue mail
+  singularity run start greet --inputs names.jsonl --batch auto --on-end report
   singularity run start greet --in 1m --unique workflow,input --on-conflict replace`,
 		Args: arguments("NAME"),
 	}
 	flags := command.Flags()
 	flags.StringVar(&input, "input", "{}", "the input: JSON, @ and the name of a file, or - for stdin")
 	flags.StringVar(&inputs, "inputs", "", "a file with an input on each line, as JSON, or - for stdin: starts a run for each")
+	flags.StringVar(&batch.Id, "batch", "", "makes the runs of --inputs a batch of this name, or auto: the id of the first run")
+	flags.StringVar(&batch.OnEnd, "on-end", "", "the workflow of which a run is started once all of --batch have ended")
 	flags.BoolVar(&wait, "wait", false, "wait for the end of the run; prints its output")
 	flags.StringVar(&request.Key, "key", "", "makes the run unique in its workflow (default: what the workflow makes of the input)")
 	flags.StringVar(&request.Queue, "queue", "", "where the run waits for a free slot (default \"default\")")
@@ -79,8 +88,16 @@ that it started before.`,
 			request.Deadline = durationpb.New(by)
 		}
 		request.Workflow = args[0]
+		switch {
+		case batch.GetId() == "" && batch.GetOnEnd() != "":
+			return usagef("--on-end: goes with --batch, which names the runs that it is to wait for")
+		case batch.GetId() != "" && inputs == "":
+			return usagef("--batch: goes with --inputs, which starts its runs")
+		case batch.GetId() == "auto":
+			batch.Id = request.GetId()
+		}
 		if inputs != "" {
-			return c.startMany(ctx, node, inputs, request)
+			return c.startMany(ctx, node, inputs, request, batch)
 		}
 		document, err := c.document(input)
 		if err != nil {

@@ -23,8 +23,9 @@ const pageBytes = 12 << 20
 
 // startMany starts a run for each line of a file, page by page: the runs of a
 // page are started all or none. Their ids count up from that of the template,
-// so that a file that is started again finds the runs of before.
-func (c *cli) startMany(ctx context.Context, node *client, name string, template *messages.StartRunRequest) error {
+// so that a file that is started again finds the runs of before. A batch with an
+// id is theirs, and closed once all are started.
+func (c *cli) startMany(ctx context.Context, node *client, name string, template *messages.StartRunRequest, batch *messages.Batch) error {
 	first, err := workflow.ParseRunID(template.GetId())
 	if err != nil {
 		return err
@@ -48,12 +49,16 @@ func (c *cli) startMany(ctx context.Context, node *client, name string, template
 		if err != nil {
 			return lines.explain(ctx, err, false, len(started), first)
 		}
-		if len(page) == 0 {
-			progress.end(len(started))
-			return c.printStarted(started)
+		request := &messages.StartRunsRequest{Runs: page}
+		if batch.GetId() != "" {
+			batch.Last = len(page) == 0
+			request.Batch = batch
+		}
+		if len(page) == 0 && request.GetBatch() == nil {
+			break
 		}
 		response, lost, err := repeatLost(ctx, c, func() (*messages.StartRunsResponse, error) {
-			return node.runs.StartRuns(ctx, &messages.StartRunsRequest{Runs: page})
+			return node.runs.StartRuns(ctx, request)
 		})
 		if err != nil {
 			return lines.explain(ctx, err, lost && away(err), len(started), first)
@@ -61,8 +66,13 @@ func (c *cli) startMany(ctx context.Context, node *client, name string, template
 		for _, run := range response.GetRuns() {
 			started = append(started, startedRun{run.GetId(), run.GetAttached()})
 		}
+		if len(page) == 0 {
+			break
+		}
 		progress.reached(len(started))
 	}
+	progress.end(len(started))
+	return c.printStarted(started, batch.GetId())
 }
 
 // openInputs opens the file of --inputs, or stdin.
@@ -79,7 +89,7 @@ type startedRun struct {
 	Attached bool   `json:"attached"`
 }
 
-func (c *cli) printStarted(started []startedRun) error {
+func (c *cli) printStarted(started []startedRun, batch string) error {
 	attached := 0
 	for _, run := range started {
 		if run.Attached {
@@ -89,6 +99,9 @@ func (c *cli) printStarted(started []startedRun) error {
 	return c.print(started, func(t *table) {
 		t.row("STARTED", len(started)-attached)
 		t.row("ATTACHED", attached)
+		if batch != "" {
+			t.row("BATCH", batch)
+		}
 		if len(started) > 0 {
 			t.row("FIRST ID", started[0].ID)
 			t.row("LAST ID", started[len(started)-1].ID)

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -50,6 +51,21 @@ func TestFileOfSeveralPagesMayBeStartedAgain(t *testing.T) {
 		if want := fmt.Sprintf("%d runs started\n", count); !strings.HasSuffix(got.stderr, want) {
 			t.Errorf("got stderr %q, want it to end with %q", got.stderr, want)
 		}
+	}
+}
+
+func TestBatchIsClosedBehindTheLastLine(t *testing.T) {
+	t.Parallel()
+	engine := engineWithAll()
+	node := httptest.NewServer(server.Handler(engine, server.Config{}))
+	t.Cleanup(node.Close)
+	got := at(node.URL, "run", "start", "greet", "--inputs", "testdata/names.jsonl", "--batch", "names", "--on-end", "greet").run(t.Context())
+	if got.code != exitDone || !strings.Contains(got.stdout, "BATCH     names") {
+		t.Errorf("got %+v", got)
+	}
+	want := []workflow.Batch{{ID: "names", OnEnd: "greet"}, {ID: "names", OnEnd: "greet", Last: true}}
+	if batches := engine.Batches(); !slices.Equal(batches, want) {
+		t.Errorf("the node was told of %+v, want %+v", batches, want)
 	}
 }
 

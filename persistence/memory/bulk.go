@@ -13,6 +13,10 @@ func (s *Store) InsertAll(ctx context.Context, inserts []persistence.Insert) ([]
 		return nil, err
 	}
 	defer s.mu.Unlock()
+	return s.insertAll(inserts)
+}
+
+func (s *Store) insertAll(inserts []persistence.Insert) ([]persistence.Inserted, error) {
 	if err := persistence.CheckAll(inserts); err != nil {
 		return nil, err
 	}

@@ -57,6 +57,7 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 	}
 	pruned.Messages = s.inbox.prune(at.Add(-policy.Completed))
 	pruned.Takeovers = s.pruneTakeovers(at.Add(-policy.Takeovers))
+	s.pruneBatches(at.Add(-policy.Completed))
 	for _, q := range s.queues {
 		rate := persistence.KeyRate(q.QueueSettings.QueueSettings)
 		maps.DeleteFunc(q.keys, func(_ string, b *persistence.Bucket) bool {
@@ -67,7 +68,7 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 }
 
 func (s *Store) expired(r *run, policy persistence.RetentionPolicy, at time.Time) bool {
-	return r.State.Terminal() && r.FinishedAt.Before(at.Add(-policy.Age(r.State, r.Queue)))
+	return r.State.Terminal() && !s.inOpenBatch(r) && r.FinishedAt.Before(at.Add(-policy.Age(r.State, r.Queue)))
 }
 
 func (s *Store) forget(r *run) {

@@ -83,6 +83,9 @@ func (s *Store) index(r *run) {
 	if r.holdsKey() {
 		s.holders[holding{r.Workflow, r.Key}] = r
 	}
+	if r.Batch != "" && !r.State.Terminal() {
+		s.unended[r.Batch]++
+	}
 	if r.holdsUnique() {
 		s.only[r.unique.key] = r
 	}
@@ -99,6 +102,9 @@ func (s *Store) index(r *run) {
 func (s *Store) unindex(r *run) {
 	if r.holdsKey() {
 		delete(s.holders, holding{r.Workflow, r.Key})
+	}
+	if r.Batch != "" && !r.State.Terminal() {
+		s.unended[r.Batch]--
 	}
 	if r.holdsUnique() {
 		delete(s.only, r.unique.key)

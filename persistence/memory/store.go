@@ -32,6 +32,8 @@ type Store struct {
 	tokens  map[string]persistence.Token
 	ended   map[persistence.BootID]*takeover // boots that were declared dead
 	queues  map[string]*queue                // that operators said anything of
+	batches map[string]*batch
+	unended map[string]int // runs of batches
 
 	schedules map[string]workflow.Schedule
 	slots     map[slotKey]bool // that have their run
@@ -54,6 +56,8 @@ func New() *Store {
 		tokens:  map[string]persistence.Token{},
 		ended:   map[persistence.BootID]*takeover{},
 		queues:  map[string]*queue{},
+		batches: map[string]*batch{},
+		unended: map[string]int{},
 
 		schedules: map[string]workflow.Schedule{},
 		slots:     map[slotKey]bool{},

@@ -16,13 +16,21 @@ import (
 // the runs that were there before. One call at a time goes on, so that what is
 // left of the server and of the readers' connections is for others.
 func (s *Store) InsertAll(ctx context.Context, inserts []persistence.Insert) ([]persistence.Inserted, error) {
+	if len(inserts) == 0 {
+		return nil, nil
+	}
+	return s.insertPage(ctx, nil, inserts)
+}
+
+// insertPage adds runs, and to their batch if there is a page of one.
+func (s *Store) insertPage(ctx context.Context, page *persistence.BatchPage, inserts []persistence.Insert) ([]persistence.Inserted, error) {
 	writes := make([]persistence.Write, len(inserts))
 	for i, insert := range inserts {
 		insert.Owner = ""
 		writes[i] = insert
 	}
 	c, err := sortOut(writes)
-	if err != nil || len(inserts) == 0 {
+	if err != nil {
 		return nil, err
 	}
 	select {
@@ -32,7 +40,7 @@ func (s *Store) InsertAll(ctx context.Context, inserts []persistence.Insert) ([]
 		return nil, ctx.Err()
 	}
 	for try := 1; ; try++ {
-		err := s.insertAll(ctx, c)
+		err := s.insertAll(ctx, page, c)
 		if err == nil {
 			return c.inserted(), nil
 		}
@@ -48,7 +56,7 @@ func (s *Store) InsertAll(ctx context.Context, inserts []persistence.Insert) ([]
 }
 
 // insertAll is one try, in a transaction that is rolled back if a run is refused.
-func (s *Store) insertAll(ctx context.Context, c *commit) error {
+func (s *Store) insertAll(ctx context.Context, page *persistence.BatchPage, c *commit) error {
 	clear(c.verdicts)
 	tx, err := s.readers.Begin(ctx)
 	if err != nil {
@@ -57,12 +65,23 @@ func (s *Store) insertAll(ctx context.Context, c *commit) error {
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
 	defer cancel()
 	defer func() { _ = tx.Rollback(late) }() // after a commit it does nothing
+	var batch persistence.BatchPage
+	if page != nil {
+		if batch, err = lockBatch(ctx, tx, *page); err != nil {
+			return translate(err)
+		}
+	}
 	if err := s.insertWithin(ctx, tx, c); err != nil {
 		return translate(err)
 	}
 	for _, w := range c.inserts {
 		if err := c.verdicts[w.place].Err; err != nil {
 			return &workflow.StartError{Index: w.place, Err: err}
+		}
+	}
+	if page != nil {
+		if err := addToBatch(ctx, tx, *page, batch, persistence.Added(c.inserted())); err != nil {
+			return translate(err)
 		}
 	}
 	switch err := tx.Commit(late); {

@@ -92,6 +92,7 @@ func TestPlansUseIndexesWhateverIsKnownOfTheTables(t *testing.T) {
 		{"whole run", wholeRun}, {"runs", listRuns}, {"steps", listSteps}, {"records", listRecords},
 		{"owned", ownedRuns}, {"ended", selectEnded}, {"backlog", backlogs}, {"expired", oldestOfAll}, {"prune", deleteExpired}, {"prune past", deletePast}, {"prune rest", deleteRest}, {"inbox", readInbox},
 		{"takeovers", listTakeovers}, {"follow", followTakeover}, {"queues", listQueues},
+		{"ripe batches", ripeBatches}, {"count of a batch", countBatch},
 	}, statements...)
 	plans := map[string]string{}
 	for _, knowledge := range []string{`SELECT`, `ANALYZE`, `VACUUM ANALYZE`, fillRuns(50_000), `ANALYZE`, emptyRuns, `ANALYZE`, `VACUUM ANALYZE`} {

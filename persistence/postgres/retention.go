@@ -52,6 +52,9 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 	if err := s.query(ctx, nil, deleteBuckets, pruneAtOnce); err != nil {
 		return pruned, fmt.Errorf("prune the buckets of keys: %w", err)
 	}
+	if err := s.query(ctx, nil, deleteBatches, policy.Completed, pruneAtOnce); err != nil {
+		return pruned, fmt.Errorf("prune batches: %w", err)
+	}
 	return pruned, nil
 }
 
@@ -110,7 +113,7 @@ WITH RECURSIVE kind (state, queue) AS (
 		SELECT run.finished_at
 		FROM singularity.workflow_runs AS run
 		WHERE run.finished_at IS NOT NULL AND run.state = kind.state AND run.queue = kind.queue
-			AND run.workflow <> '` + persistence.RetentionWorkflow + `'
+			AND run.workflow <> '` + persistence.RetentionWorkflow + `' AND ` + countedNoMore + `
 		ORDER BY run.finished_at
 		LIMIT 1
 	)
@@ -137,6 +140,11 @@ SELECT what, name, (extract(epoch FROM now() - at) * 1000000)::bigint
 FROM first
 WHERE at IS NOT NULL`
 
+// countedNoMore leaves out the runs that are counted when their batch ends.
+const countedNoMore = `(batch_id IS NULL OR (
+			SELECT true FROM singularity.batches AS batch WHERE batch.id = batch_id AND batch.finished_at IS NULL LIMIT 1
+		) IS NOT TRUE)`
+
 const ownsNothing = `(SELECT true FROM singularity.workflow_runs AS run WHERE run.state = 'running' AND run.owner = lease.boot LIMIT 1) IS NOT TRUE`
 
 // Rows that somebody else holds are passed over: another node that prunes has
@@ -145,7 +153,7 @@ const deleteExpired = `
 WITH expired AS MATERIALIZED (
 	SELECT id
 	FROM singularity.workflow_runs
-	WHERE finished_at IS NOT NULL AND state = $1 AND queue = $2 AND finished_at < now() - $3::interval
+	WHERE finished_at IS NOT NULL AND state = $1 AND queue = $2 AND finished_at < now() - $3::interval AND ` + countedNoMore + `
 	ORDER BY finished_at
 	LIMIT $4
 	FOR UPDATE SKIP LOCKED

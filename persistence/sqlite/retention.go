@@ -59,6 +59,9 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 	if err := s.pruneBuckets(ctx); err != nil {
 		return pruned, fmt.Errorf("prune the buckets of keys: %w", err)
 	}
+	if err := s.pruneBatches(ctx, ago(policy.Completed)); err != nil {
+		return pruned, fmt.Errorf("prune batches: %w", err)
+	}
 	return pruned, nil
 }
 
@@ -129,7 +132,7 @@ WITH RECURSIVE kind (state, queue) AS (
 		SELECT run.finished_at
 		FROM workflow_runs AS run
 		WHERE run.finished_at IS NOT NULL AND run.state = kind.state AND run.queue = kind.queue
-			AND run.workflow <> '` + persistence.RetentionWorkflow + `'
+			AND run.workflow <> '` + persistence.RetentionWorkflow + `' AND ` + countedNoMore + `
 		ORDER BY run.finished_at
 		LIMIT 1
 	)
@@ -150,6 +153,9 @@ SELECT what, name, at
 FROM first
 WHERE at IS NOT NULL`
 
+// countedNoMore leaves out the runs that are counted when their batch ends.
+const countedNoMore = `NOT EXISTS (SELECT 1 FROM batches WHERE batches.id = batch_id AND batches.finished_at IS NULL)`
+
 const ownsNothing = `boot NOT IN (SELECT owner FROM workflow_runs WHERE state = 'running')`
 
 // Only the row itself tells for sure that a run has ended: it may be retried
@@ -158,7 +164,7 @@ const deleteExpired = `
 DELETE FROM workflow_runs
 WHERE id IN (
 	SELECT id FROM workflow_runs
-	WHERE finished_at IS NOT NULL AND state = ? AND queue = ? AND finished_at < ?
+	WHERE finished_at IS NOT NULL AND state = ? AND queue = ? AND finished_at < ? AND ` + countedNoMore + `
 	ORDER BY finished_at
 	LIMIT ?
 )

@@ -93,6 +93,9 @@ var faults = []fault{
 	{"nobody is replaced", "replace/a run that has not begun makes way and says for which", uniqueEdited(func(unique *persistence.Unique) { unique.OnConflict = workflow.Attach })},
 	{"other input attaches", "unique/another input of the same key conflicts", uniqueEdited(func(unique *persistence.Unique) { unique.By = workflow.ByQueue })},
 
+	{"batches end twice", "batches/one that has ended does not end again", func(store *memory.Store) persistence.Store { return repeating{store} }},
+	{"batches end early", "batches/one ends when none of its runs goes on", func(store *memory.Store) persistence.Store { return impatient{store} }},
+
 	{"facts are lost", "advance/history keeps facts, times and owners", entryEdited(func(entry *persistence.Entry) { entry.Facts = nil })},
 	{"equal facts are one", "advance/history keeps facts, times and owners", entryEdited(func(entry *persistence.Entry) {
 		entry.Facts = slices.CompactFunc(slices.Clone(entry.Facts), func(a, b workflow.Fact) bool { return string(a.Doc) == string(b.Doc) })
@@ -131,6 +134,19 @@ type restless struct{ *memory.Store }
 func (restless) PauseQueue(_ context.Context, name string, _ bool) (persistence.QueueSettings, bool, error) {
 	return persistence.QueueSettings{Name: name}, false, nil
 }
+
+// repeating is a store that always says that a batch has just ended.
+type repeating struct{ *memory.Store }
+
+func (r repeating) EndBatch(ctx context.Context, id string, callback persistence.Callback) (bool, error) {
+	_, err := r.Store.EndBatch(ctx, id, callback)
+	return true, err
+}
+
+// impatient is a store that takes every batch for one that can end.
+type impatient struct{ *memory.Store }
+
+func (impatient) RipeBatches(_ context.Context, ids []string) ([]string, error) { return ids, nil }
 
 // faulty is a store whose commits go wrong.
 type faulty struct {

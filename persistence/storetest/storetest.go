@@ -67,7 +67,8 @@ type story struct {
 
 func stories() []story {
 	return slices.Concat(
-		insertStories, keyStories, uniqueStories, contestStories, bulkStories, claimStories, queueStories, limitedStories, turnStories,
+		insertStories, keyStories, uniqueStories, contestStories, bulkStories, batchOfRunsStories, claimStories, queueStories,
+		limitedStories, turnStories,
 		backlogStories, advanceStories, fenceStories,
 		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories,
 		scheduleStories,

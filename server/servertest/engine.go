@@ -59,6 +59,7 @@ type Engine struct {
 	mu           sync.Mutex
 	runs         []workflow.Run // oldest first
 	starts       []workflow.StartRequest
+	batches      []workflow.Batch
 	sent         []Sent
 	acknowledged []string
 	keyChanges   []string
@@ -132,6 +133,24 @@ func (e *Engine) StartRun(_ context.Context, request workflow.StartRequest) (wor
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.start(request)
+}
+
+// Batches returns what was said of batches.
+func (e *Engine) Batches() []workflow.Batch {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.batches)
+}
+
+// StartBatch implements [server.Engine].
+func (e *Engine) StartBatch(ctx context.Context, batch workflow.Batch, requests []workflow.StartRequest) ([]workflow.Pending, error) {
+	if !workflow.ValidName(batch.ID) {
+		return nil, workflow.Invalidf("batch", "is %q", batch.ID)
+	}
+	e.mu.Lock()
+	e.batches = append(e.batches, batch)
+	e.mu.Unlock()
+	return e.StartRuns(ctx, requests)
 }
 
 // StartRuns implements [server.Engine].

@@ -1,0 +1,21 @@
+-- +goose Up
+
+-- A batch is added to until it is sealed. It ends once, when none of its runs
+-- goes on, with a run of on_end that has the id callback_id.
+ALTER TABLE batches ADD COLUMN sealed_at INTEGER;
+ALTER TABLE batches ADD COLUMN callback_id TEXT;
+
+CREATE INDEX batches_open ON batches (id) WHERE finished_at IS NULL;
+CREATE INDEX batches_ended ON batches (finished_at) WHERE finished_at IS NOT NULL;
+
+-- Whether a batch has ended is a look at one entry. Runs without a batch are not
+-- in it.
+CREATE INDEX workflow_runs_batch_open ON workflow_runs (batch_id)
+    WHERE batch_id IS NOT NULL AND finished_at IS NULL;
+
+-- +goose Down
+DROP INDEX workflow_runs_batch_open;
+DROP INDEX batches_ended;
+DROP INDEX batches_open;
+ALTER TABLE batches DROP COLUMN callback_id;
+ALTER TABLE batches DROP COLUMN sealed_at;

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -20,6 +21,7 @@ type sharedFlags struct {
 	cluster  clusterFlags
 	instance string
 	migrate  bool
+	examples bool // agents
 }
 
 func (c *cli) node() *cobra.Command {
@@ -49,12 +51,13 @@ func (f *sharedFlags) register(set *pflag.FlagSet) {
 	f.database.register(set)
 	set.StringVar(&f.instance, "instance-id", "", "what people know the node by, while it runs unlike all others (default: host:pid)")
 	set.BoolVar(&f.migrate, "migrate", false, "bring the schema up to date first, as singularity migrate up does")
+	set.BoolVar(&f.examples, "example-agents", false, "have the agents echo and scribe, which log their messages")
 	f.cluster.register(set)
 	f.nodeFlags.register(set)
 }
 
 func (f *sharedFlags) home() home {
-	return home{
+	at := home{
 		config: singularity.Config{
 			DatabaseURL:        f.database.url,
 			SessionDatabaseURL: f.database.sessionURL,
@@ -65,6 +68,10 @@ func (f *sharedFlags) home() home {
 		explain: f.explain,
 		cluster: &f.cluster,
 	}
+	if f.examples {
+		at.agents = func(log *slog.Logger) agents { return exampleAgents("", log) }
+	}
+	return at
 }
 
 // explain says which flag an error of Open is about.

@@ -49,9 +49,22 @@ func often(short, long int) int {
 // program is the one in node, built once.
 var program string
 
+// atOnce is how many scenarios are under way at once in the short form: they wait
+// for leases more than they compute.
+const atOnce = "4"
+
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := run(m); err != nil {
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	var err error
+	if !*full && !asked {
+		err = flag.Set("test.parallel", atOnce)
+	}
+	if err == nil {
+		err = run(m)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

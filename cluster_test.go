@@ -19,8 +19,19 @@ import (
 // openMember opens an engine that belongs to a cluster.
 func openMember(t *testing.T, database, instance string, of singularity.Cluster) *singularity.Engine {
 	t.Helper()
-	of.Gossip, of.Actors = "127.0.0.1:0", "127.0.0.1:0"
+	of.Name, of.Gossip, of.Actors = clusterOf(t, database), "127.0.0.1:0", "127.0.0.1:0"
 	return open(t, singularity.Config{DatabaseURL: database, Instance: instance, Cluster: &of})
+}
+
+// clusterOf names the cluster on a database: other tests have engines on this
+// machine, too, at whose ports one may find itself.
+func clusterOf(t *testing.T, database string) string {
+	t.Helper()
+	config, err := pgx.ParseConfig(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config.Database
 }
 
 // answers waits until one engine answers another by its label.

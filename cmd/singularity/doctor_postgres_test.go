@@ -5,13 +5,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"singularity/internal/testpostgres"
 )
 
 // consultOn asks the doctor about a Postgres database.
 func consultOn(t *testing.T, url string, args ...string) (code int, findings map[string]finding, stderr string) {
 	t.Helper()
-	return consult(t, append([]string{"--database-url", url}, args...)...)
+	flags := []string{"--database-url", url}
+	if config, err := pgx.ParseConfig(url); err == nil && config.Database != "" {
+		flags = append(flags, "--cluster", config.Database) // that of startNode
+	}
+	return consult(t, append(flags, args...)...)
 }
 
 func TestDoctorFindsNothingWrongWithADatabase(t *testing.T) {

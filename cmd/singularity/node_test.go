@@ -9,13 +9,28 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"singularity/internal/testpostgres"
 )
 
 // startNode starts a node as a process on a database and waits until it is ready.
+// Other tests have nodes on this machine, too, at whose ports it may find itself:
+// they are of clusters with other names.
 func startNode(t *testing.T, database, instance string, args ...string) process {
 	t.Helper()
+	args = append([]string{"--cluster", clusterOf(t, database)}, args...)
 	return startProcessOf(t, []string{"DATABASE_URL=" + database, "INSTANCE_ID=" + instance}, "node", args...)
+}
+
+// clusterOf names the cluster on a database.
+func clusterOf(t *testing.T, database string) string {
+	t.Helper()
+	config, err := pgx.ParseConfig(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config.Database
 }
 
 // members reads the registry through a node.

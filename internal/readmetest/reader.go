@@ -53,6 +53,7 @@ func newReader(checkout, scratch string, environment []string, settings ...strin
 	r.environment = append(append(plain(environment), settings...),
 		"SINGULARITY_HTTP="+r.addresses[0],
 		"SINGULARITY_ADDRESS=http://"+r.addresses[0],
+		"SINGULARITY_CLUSTER=readme-"+strconv.Itoa(os.Getpid()), // no other on this machine
 	)
 	r.bash, err = startBash(checkout, scratch, r.environment)
 	return r, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -117,7 +118,10 @@ func (c *cluster) launchBy(command []string, url string, args []string, hooks ..
 
 // args are what all nodes of the scenario are told.
 func (c *cluster) args(url string) []string {
-	return []string{"-database-url", url, "-ledger", c.ledger.URL, "-talk=" + strconv.FormatBool(c.talking)}
+	return []string{
+		"-database-url", url, "-ledger", c.ledger.URL, "-talk=" + strconv.FormatBool(c.talking),
+		"-cluster", strings.NewReplacer("http://", "", ":", "-").Replace(c.ledger.URL),
+	}
 }
 
 // remember has clients ask a node.

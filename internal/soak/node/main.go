@@ -35,6 +35,7 @@ func run() error {
 	ledger := flag.String("ledger", "", "URL that takes effects")
 	claims := flag.Bool("claims", false, "also have the queue claims, with one slot")
 	talk := flag.Bool("talk", false, "find the other nodes, and talk to them")
+	name := flag.String("cluster", "", "the name that the nodes have in common, and no others on this machine")
 	host := flag.String("host", "127.0.0.1", "the address that everything listens at, unless it has one of its own")
 	api := flag.String("http", "", "where clients reach the node")
 	gossip := flag.String("gossip", "", "where the others find the node")
@@ -53,6 +54,7 @@ func run() error {
 	config := singularity.Config{DatabaseURL: *database, Queues: queues}
 	if *talk {
 		config.Cluster = &singularity.Cluster{
+			Name:   *name,
 			Gossip: cmp.Or(*gossip, free), Actors: cmp.Or(*actors, free), TLSDir: *tlsDir, GossipKeyFile: *gossipKeys,
 		}
 	}

@@ -42,6 +42,7 @@ type runActor struct {
 	summary    *workflow.Summary
 	carried    workflow.Report    // of finished steps that no commit has stored yet
 	sent       []workflow.Message // in the commit under way
+	deadline   *time.Timer        // nil for none
 	task       *task              // the attempt under way, or the last one
 	worker     *worker            // where it takes place; nil before the first one
 	answer     stepAnswer         // of that attempt
@@ -101,6 +102,9 @@ func (r *runActor) Receive(ctx actor.Context) {
 			r.stored(message.owned)
 		}
 	case *actor.Stopping:
+		if r.deadline != nil {
+			r.deadline.Stop() // it may be far off
+		}
 		r.life.interrupt()
 	case stepAnswered:
 		if message.mark != r.mark || message.token != r.state.token {
@@ -199,7 +203,7 @@ func (r *runActor) activate(activation persistence.Activation) {
 	r.current = current
 	if run.Deadline != nil {
 		r.state.overdue = activation.Left <= 0
-		r.after(activation.Left, deadlineOver{})
+		r.deadline = r.after(activation.Left, deadlineOver{})
 	}
 	r.handle(began{err})
 }
@@ -277,9 +281,9 @@ func (n *Node) abandon(t *task, queue string) {
 	}
 }
 
-func (r *runActor) after(delay time.Duration, e event) {
+func (r *runActor) after(delay time.Duration, e event) *time.Timer {
 	root, self, mark := r.node.system.Root, r.self, r.mark
-	time.AfterFunc(delay, func() { root.Send(self, timed{mark, e}) })
+	return time.AfterFunc(delay, func() { root.Send(self, timed{mark, e}) })
 }
 
 func (r *runActor) append(write persistence.Write) {

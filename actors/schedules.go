@@ -159,7 +159,7 @@ func (s *schedules) learn(m schedulesRead) {
 func (s *schedules) await(schedule workflow.Schedule, now time.Time) {
 	delete(s.slots, schedule.Name)
 	_, err := s.node.catalog.find(schedule.Workflow)
-	if schedule.NextSlot == nil || err != nil || s.node.cfg.Queues[schedule.Queue] == 0 {
+	if schedule.NextSlot == nil || err != nil || s.node.slots(schedule.Queue) == 0 {
 		return
 	}
 	s.slots[schedule.Name] = slot{schedule, time.Now().Add(schedule.NextSlot.Sub(now))}

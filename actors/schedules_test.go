@@ -417,3 +417,18 @@ func TestScheduleActorComesBackAfterACrash(t *testing.T) {
 		wantSlots(t, node, "tick", *made.NextSlot, 1)
 	})
 }
+
+func TestScheduleFiresInAQueueThatAnOperatorMade(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		node := startNode(t, memory.New(), Config{}, workflow.New("flow", add("one")))
+		if _, err := node.SetQueue(t.Context(), "mail", workflow.QueueChange{NodeLimit: new(1)}); err != nil {
+			t.Fatal(err)
+		}
+		spec := everyTen("tick")
+		spec.Queue = "mail"
+		made := putSchedule(t, node, spec)
+		time.Sleep(time.Until(*made.NextSlot) + time.Second)
+		wantSlots(t, node, "tick", *made.NextSlot, 1)
+	})
+}

@@ -91,7 +91,7 @@ func (s *Store) OpenBatches(ctx context.Context) ([]string, error) {
 
 // goesOn finds an unfinished run of a batch.
 const goesOn = `
-SELECT 1 FROM workflow_runs AS run INDEXED BY workflow_runs_batch_open
+SELECT 1 FROM workflow_runs AS run INDEXED BY workflow_runs_batch
 WHERE run.batch_id = batch.id AND run.batch_id IS NOT NULL AND run.finished_at IS NULL`
 
 const ripeBatches = `

@@ -105,7 +105,7 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		{"takeovers", listTakeovers, "SCAN takeovers USING INDEX takeovers_declared", 1, "", false},
 		{"inbox", readInbox, "SEARCH agent_inbox USING INDEX agent_inbox_waiting (agent=? AND seq>?)", 1, "", false},
 		{"acknowledge", finishMessage, "SEARCH agent_inbox USING INDEX", 1, "", false},
-		{"ripe batches", ripeBatches, "SEARCH run USING INDEX workflow_runs_batch_open (batch_id=?)", 1, "SCAN asked VIRTUAL TABLE INDEX 1:", false},
+		{"ripe batches", ripeBatches, "SEARCH run USING COVERING INDEX workflow_runs_batch (batch_id=? AND finished_at=?)", 1, "SCAN asked VIRTUAL TABLE INDEX 1:", false},
 		{"open batches", listOpenBatches, "", 0, "SCAN batches USING INDEX batches_open", false},
 		{"count of a batch", countBatch, "SEARCH workflow_runs USING INDEX workflow_runs_batch (batch_id=?)", 1, "", false},
 		{"expired", oldestOfAll, "SEARCH run USING COVERING INDEX workflow_runs_ended (state=? AND queue>?)", 1, "SCAN workflow_runs USING COVERING INDEX workflow_runs_owned", false},

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 )
 
-//go:embed postgres/*.sql sqlite/*.sql
+//go:embed postgres/*.sql sqlite/*.sql centralcloud/*/*.sql
 var files embed.FS
 
 // Postgres returns the migrations of a database that several nodes share.
@@ -16,6 +16,13 @@ func Postgres() fs.FS { return dialect("postgres") }
 
 // SQLite returns the migrations of an embedded database.
 func SQLite() fs.FS { return dialect("sqlite") }
+
+// CentralCloudPostgres returns the migrations of the hub in Postgres. The first
+// is for databases that do not have pgmq.
+func CentralCloudPostgres() fs.FS { return dialect("centralcloud/postgres") }
+
+// CentralCloudSQLite returns the migrations of the hub in an embedded database.
+func CentralCloudSQLite() fs.FS { return dialect("centralcloud/sqlite") }
 
 func dialect(name string) fs.FS {
 	migrations, err := fs.Sub(files, name)

@@ -36,6 +36,8 @@ type Store interface {
 	Tokens
 	Queues
 	Schedules
+	Records
+	Learnings
 	Close() error
 }
 

@@ -20,6 +20,9 @@ type member struct {
 	alive    bool
 	joinedAt time.Time
 	endedAt  time.Time // zero while it lives
+
+	countedUntil time.Time
+	counted      bool // to the last
 }
 
 func (s *Store) alive(boot persistence.BootID) bool {

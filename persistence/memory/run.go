@@ -33,8 +33,9 @@ type release struct {
 // line is one entry of a run's history.
 type line struct {
 	workflow.StepRun
-	boot    persistence.BootID
-	summary *workflow.Summary
+	boot     persistence.BootID
+	summary  *workflow.Summary
+	storedAt time.Time
 }
 
 // holding is a key in use.

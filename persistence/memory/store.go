@@ -37,6 +37,7 @@ type Store struct {
 
 	schedules map[string]workflow.Schedule
 	slots     map[slotKey]bool // that have their run
+	learnings map[learningKey]persistence.Learning
 }
 
 var _ persistence.Store = (*Store)(nil)
@@ -61,6 +62,7 @@ func New() *Store {
 
 		schedules: map[string]workflow.Schedule{},
 		slots:     map[slotKey]bool{},
+		learnings: map[learningKey]persistence.Learning{},
 	}
 }
 

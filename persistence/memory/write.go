@@ -160,7 +160,7 @@ func (s *Store) advance(w persistence.Advance, at time.Time) persistence.Verdict
 		r.Error, r.Reason = w.Error, w.Reason
 		if w.Entry != nil {
 			r.Crashes = 0
-			s.record(r, w)
+			s.record(r, w, at)
 		}
 		switch w.State {
 		case workflow.Completed, workflow.Failed, workflow.Cancelled:
@@ -206,7 +206,7 @@ func (r *run) landed(w persistence.Advance) bool {
 }
 
 // record adds the entry of w to the history of r.
-func (s *Store) record(r *run, w persistence.Advance) {
+func (s *Store) record(r *run, w persistence.Advance, at time.Time) {
 	entry := w.Entry
 	if entry.Output != nil {
 		r.Output = bytes.Clone(entry.Output)
@@ -217,8 +217,9 @@ func (s *Store) record(r *run, w persistence.Advance) {
 			Outcome: entry.Outcome, Epoch: w.Epoch, State: bytes.Clone(entry.State), Error: entry.Error,
 			StartedAt: stored(entry.StartedAt), FinishedAt: stored(entry.FinishedAt),
 		},
-		boot:    w.Boot,
-		summary: clonePointer(entry.Summary),
+		boot:     w.Boot,
+		summary:  clonePointer(entry.Summary),
+		storedAt: at,
 	}
 	for _, fact := range entry.Facts {
 		added.Facts = append(added.Facts, workflow.Fact{Kind: fact.Kind, Doc: bytes.Clone(fact.Doc), At: stored(fact.At)})

@@ -9,10 +9,10 @@ import (
 )
 
 // A record comes with an entry of the same owner and epoch. It is there
-// already when the write landed before.
+// already, as of then, when the write landed before.
 var insertRecords = &statement{"insert_records", `
-INSERT INTO singularity.step_records (run_id, seq, number, kind, doc, owner, recorded_at)
-SELECT w.run_id, w.seq, w.number, w.kind, w.doc, w.boot, w.recorded_at
+INSERT INTO singularity.step_records (run_id, seq, number, kind, doc, owner, recorded_at, stored_at)
+SELECT w.run_id, w.seq, w.number, w.kind, w.doc, w.boot, w.recorded_at, clock_timestamp()
 FROM unnest(
 	$1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::integer[], $6::text[], $7::text[], $8::timestamptz[]
 ) AS w (run_id, seq, boot, epoch, number, kind, doc, recorded_at)

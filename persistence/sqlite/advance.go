@@ -161,14 +161,14 @@ func (t *tx) enter(w persistence.Advance) (bool, error) {
 }
 
 const insertRecord = `
-INSERT INTO step_records (run_id, seq, number, kind, doc, owner, recorded_at)
-VALUES (?, ?, ?, ?, ?, ?, ?)`
+INSERT INTO step_records (run_id, seq, number, kind, doc, owner, recorded_at, stored_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 
 // attach adds what comes with the entry.
 func (t *tx) attach(w persistence.Advance) error {
 	entry, id, seq, boot := w.Entry, w.Run.String(), w.Seq+1, string(w.Boot)
 	for i, fact := range entry.Facts {
-		if _, err := t.exec(insertRecord, id, seq, i, fact.Kind, string(fact.Doc), boot, fact.At.UnixMicro()); err != nil {
+		if _, err := t.exec(insertRecord, id, seq, i, fact.Kind, string(fact.Doc), boot, fact.At.UnixMicro(), t.at); err != nil {
 			return err
 		}
 	}

@@ -71,7 +71,7 @@ func stories() []story {
 		limitedStories, turnStories,
 		backlogStories, advanceStories, fenceStories,
 		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories,
-		scheduleStories,
+		scheduleStories, recordStories, learningStories,
 		readStories, retentionStories, batchStories, concurrencyStories, restartStories,
 	)
 }

@@ -1,0 +1,48 @@
+package migrations
+
+import (
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+)
+
+// Step is one migration, read from a file such as 001_runs.sql.
+type Step struct {
+	Number   int64
+	Name     string
+	Up, Down string // statements
+}
+
+// Read returns the steps of a folder, in order. Databases tell the statements
+// of a step apart themselves.
+func Read(folder fs.FS) ([]Step, error) {
+	files, err := fs.Glob(folder, "*.sql")
+	if err != nil {
+		return nil, err
+	}
+	steps := make([]Step, len(files))
+	for i, file := range files {
+		if steps[i], err = readStep(folder, file); err != nil {
+			return nil, fmt.Errorf("migration %s: %w", file, err)
+		}
+	}
+	return steps, nil
+}
+
+func readStep(folder fs.FS, file string) (Step, error) {
+	text, err := fs.ReadFile(folder, file)
+	if err != nil {
+		return Step{}, err
+	}
+	digits, name, _ := strings.Cut(strings.TrimSuffix(file, ".sql"), "_")
+	number, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil {
+		return Step{}, fmt.Errorf("its name has no number: %w", err)
+	}
+	up, down, found := strings.Cut(string(text), "-- +goose Down\n")
+	if !found {
+		return Step{}, fmt.Errorf("it has no way down; expected a line -- +goose Down")
+	}
+	return Step{Number: number, Name: name, Up: up, Down: down}, nil
+}

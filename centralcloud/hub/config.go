@@ -34,12 +34,6 @@ type Config struct {
 }
 
 const (
-	// term is how long a lead lasts unless it is prolonged. Nobody leads for as
-	// long after a leader died.
-	term = 15 * time.Second
-	// look is how often a leader looks for messages, and everybody else for a
-	// leader that is gone.
-	look = time.Second
 	// refresh is how often a policy is published that has only other estimates:
 	// nodes stop trying things out when theirs is old.
 	refresh = time.Minute
@@ -48,6 +42,14 @@ const (
 	// forgotten is how old sums of an hour are when they are forgotten.
 	forgotten = 30 * 24 * time.Hour
 )
+
+// look is how often a leader looks for messages, and everybody else for a leader
+// that is gone.
+func (c Config) look() time.Duration { return min(time.Second, c.Every) }
+
+// term is how long a lead lasts unless it is prolonged. For as long, nobody leads
+// after a leader died.
+func (c Config) term() time.Duration { return c.Every + 5*time.Second }
 
 func (c Config) withDefaults() Config {
 	if c.Every == 0 {

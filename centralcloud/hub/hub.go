@@ -10,9 +10,7 @@ import (
 )
 
 // Hub leads, or waits until it may. See the package comment.
-type Hub struct {
-	config Config
-}
+type Hub struct{ config Config }
 
 // New returns a hub that does nothing until it runs.
 func New(config Config) (*Hub, error) {
@@ -22,48 +20,43 @@ func New(config Config) (*Hub, error) {
 	return &Hub{config.withDefaults()}, nil
 }
 
-// Run makes the queue of updates and works until ctx ends, whatever the database
-// does meanwhile. It is to be called once.
+// Run works until ctx ends, whatever the database does meanwhile.
 func (h *Hub) Run(ctx context.Context) {
-	for wait := time.Duration(0); ; wait = look {
+	for ctx.Err() == nil {
+		if err := h.lead(ctx); ctx.Err() == nil && !errors.Is(err, ErrNotLeading) {
+			h.config.Logger.ErrorContext(ctx, "the hub begins again", "error", err)
+		}
 		select {
 		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-		err := h.lead(ctx)
-		switch {
-		case ctx.Err() != nil, errors.Is(err, ErrNotLeading):
-		default:
-			h.config.Logger.ErrorContext(ctx, "the hub starts again", "error", err)
+		case <-time.After(h.config.look()):
 		}
 	}
 }
 
-// lead takes the lead and has it until something fails.
+// lead takes the lead and has it until ctx ends or something fails.
 func (h *Hub) lead(ctx context.Context) error {
-	lead, err := h.config.Store.Lead(ctx, h.config.Name, term)
+	lead, err := h.config.Store.Lead(ctx, h.config.Name, h.config.term())
 	if err != nil {
 		return err
 	}
 	defer h.resign(ctx, lead)
-	for _, queue := range []string{centralcloud.UpdatesQueue, centralcloud.DeadUpdatesQueue} {
+	for _, queue := range []string{centralcloud.UpQueue, centralcloud.DeadUp, centralcloud.DeadDown} {
 		if err := h.config.Store.CreateQueue(ctx, queue); err != nil {
 			return err
 		}
 	}
-	tenure, err := h.begin(ctx, lead)
+	t, err := begin(ctx, h.config, lead)
 	if err != nil {
 		return err
 	}
-	h.config.Logger.InfoContext(ctx, "this hub leads", "epoch", lead.Epoch, "policy", tenure.policy.Version, "cells", tenure.policy.Cells())
-	return tenure.run(ctx)
+	h.config.Logger.InfoContext(ctx, "this hub leads", "lead", lead.Epoch, "policy", t.policy.Version, "instances", len(t.instances))
+	return t.run(ctx)
 }
 
 // resign lets the next leader begin at once. When it fails, that one waits for
 // the end of the term.
 func (h *Hub) resign(ctx context.Context, lead Lead) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), look)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if err := h.config.Store.Resign(ctx, lead); err != nil && !errors.Is(err, ErrNotLeading) {
 		h.config.Logger.WarnContext(ctx, "the next hub leads only when the term of this one is over", "error", err)

@@ -1,42 +1,50 @@
 package hub
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
-	"time"
 
 	"singularity/centralcloud"
 )
 
-// heard notes who sent an update, and sends a policy to who has an old one.
-func (t *tenure) heard(ctx context.Context, update centralcloud.Update, at time.Time) error {
-	before, known := t.instances[update.InstanceID]
-	instance := Instance{
-		ID: update.InstanceID, Queue: centralcloud.LearningsQueue(update.InstanceID), HeardAt: at,
-		Arms: update.Arms, Version: max(update.PolicyVersion, before.Version),
-	}
-	if before.HeardAt.After(at) {
-		instance.HeardAt = before.HeardAt
-	}
-	if update.BootID != before.Boot || !t.listens(before) {
-		instance.Version = update.PolicyVersion // what was sent to it before may be gone
-	}
-	if !known {
-		t.Logger.InfoContext(ctx, "an instance reports", "instance", instance.ID, "arms", len(instance.Arms))
-	}
-	if instance.Version < t.policy.Version {
-		if err := t.Store.SendPolicy(ctx, t.policy, instance); err != nil {
-			return err
+// listening are the queues of all instances that read them.
+func (t *tenure) listening() []string {
+	var queues []string
+	for _, id := range slices.Sorted(maps.Keys(t.instances)) {
+		if !t.away[id] {
+			queues = append(queues, t.instances[id].Queue)
 		}
-		instance.Version = t.policy.Version
 	}
-	t.instances[instance.ID] = instance
-	return nil
+	return queues
 }
 
-// listens reports whether an instance was heard of lately.
-func (t *tenure) listens(instance Instance) bool {
-	return t.lead.At.Sub(instance.HeardAt) < t.Away
+// lookAfter finds out who reads its queue: an instance that has nothing to
+// report says nothing, but a message that lies for long is one that nobody
+// reads. Who is away gets no more messages, and a snapshot when it is back.
+func (t *tenure) lookAfter(ctx context.Context) error {
+	for _, id := range slices.Sorted(maps.Keys(t.instances)) {
+		instance := t.instances[id]
+		metrics, err := t.Store.QueueMetrics(ctx, instance.Queue)
+		gone := errors.Is(err, centralcloud.ErrNoQueue) || metrics.Oldest > t.Gone
+		if err != nil && !gone {
+			return err
+		}
+		if gone && t.lead.At.Sub(instance.HeardAt) > t.Away {
+			if err := t.Store.DropInstance(ctx, t.lead, instance); err != nil {
+				return err
+			}
+			delete(t.instances, id)
+			delete(t.away, id)
+			t.Logger.InfoContext(ctx, "an instance is gone", "instance", id, "heard_at", instance.HeardAt)
+			continue
+		}
+		away := metrics.Oldest > t.Away
+		if away != t.away[id] {
+			t.Logger.InfoContext(ctx, "an instance reads its queue, or does not", "instance", id, "reads", !away)
+		}
+		t.away[id] = away
+	}
+	return nil
 }

@@ -10,45 +10,53 @@ import (
 )
 
 // Store is the database of hubs: the queues, and what hubs remember. What takes
-// a [Lead] does nothing and returns an error that wraps [ErrNotLeading] when
-// another one has begun since. Times are of the clock of the database.
+// a [Lead] does nothing and returns an error that wraps [ErrNotLeading] once
+// another one has begun. Times are of the clock of the database.
 type Store interface {
 	centralcloud.Queue
+	Reader
 
-	// Lead makes holder, which nobody else is called, the leader for a term from
-	// now, or prolongs its lead. Its error wraps [ErrNotLeading] while somebody
-	// else has a lead.
+	// Lead makes holder the leader for a term from now, or prolongs its lead.
+	// Nobody else may have that name. Its error wraps [ErrNotLeading] while
+	// somebody else has a lead.
 	Lead(ctx context.Context, holder string, term time.Duration) (Lead, error)
 	// Resign ends a lead before its term.
 	Resign(ctx context.Context, lead Lead) error
 
-	// Count keeps the rows and the sender of an update, each row unless a
-	// revision as high is there, and deletes the message, all or nothing. It
-	// reports whether the message was there.
-	Count(ctx context.Context, lead Lead, queue string, message int64, update centralcloud.Update) (counted bool, err error)
-	// Rows gives each row to a function. Those that were compacted belong to no
-	// instance, and their epoch is an hour.
+	// Count deletes a message of [centralcloud.UpQueue] and keeps what it said:
+	// each row, unless as high a revision of it is there, and each sample. It does
+	// all of that or nothing, and reports whether the message was there.
+	Count(ctx context.Context, lead Lead, message int64, report Report) (counted bool, err error)
+	// Rows gives each row to a function. Those of hours belong to no instance, and
+	// have the hour for their epoch.
 	Rows(ctx context.Context, each func(centralcloud.Row) error) error
-	// Compact sums up the rows of epochs before a time by the hour, and forgets
-	// those of hours before another one. It returns how many rows it took.
-	Compact(ctx context.Context, lead Lead, before, forget time.Time) (rows int, err error)
+	// Compact sums up the rows of a whole hour that begins before a time, and
+	// returns how many there were; 0 when there is none to do.
+	Compact(ctx context.Context, lead Lead, before time.Time) (rows int, err error)
+	// Forget deletes sums of hours, samples and policies from before a time. The
+	// newest policy stays.
+	Forget(ctx context.Context, lead Lead, before time.Time) error
 
-	// Instances lists those that sent updates.
+	// Instances lists those that reported.
 	Instances(ctx context.Context) ([]Instance, error)
-	// DropInstance forgets an instance, and drops its queue.
+	// DropInstance forgets an instance and drops its queue.
 	DropInstance(ctx context.Context, lead Lead, instance Instance) error
 
-	// Prices returns what SetPrices stored.
+	// Prices returns what SetPrices stored last.
 	Prices(ctx context.Context) (learner.Prices, error)
-	// SetPrices stores all prices, in the place of those that were stored.
+	// SetPrices stores a table in the place of the one that was stored.
 	SetPrices(ctx context.Context, lead Lead, prices learner.Prices) error
 
-	// Publish stores a policy, which must have the next version, and sends it to
-	// the queues of instances, all or nothing.
-	Publish(ctx context.Context, lead Lead, policy centralcloud.Policy, to []Instance) error
-	// Policy returns the policy of a version, or the newest one for 0, and
-	// [ErrNoPolicy] where there is none.
-	Policy(ctx context.Context, version int64) (centralcloud.Policy, error)
+	// Publish stores a policy and sends a message to queues, all or nothing. A
+	// queue that is gone gets nothing.
+	Publish(ctx context.Context, lead Lead, policy *centralcloud.Policy, message centralcloud.Draft, queues []string) error
+}
+
+// Reader reads what leaders have made.
+type Reader interface {
+	// Policy returns the policy of a version, or the newest one for 0. Its error
+	// wraps [ErrNoPolicy] where there is none.
+	Policy(ctx context.Context, version int64) (*centralcloud.Policy, error)
 }
 
 var (
@@ -64,11 +72,17 @@ type Lead struct {
 	At    time.Time // when it was given or prolonged
 }
 
-// Instance is a node that sends updates.
+// Report is what a message said.
+type Report struct {
+	From    Instance
+	Rows    []centralcloud.Row
+	Samples []centralcloud.Sample
+}
+
+// Instance is a node that reports.
 type Instance struct {
 	ID      string // its label
-	Queue   string // that it reads
-	HeardAt time.Time
-	Arms    []centralcloud.Arm // that it can call
-	Version int64              // of the policy that it had, or that was sent to it since
+	Boot    string
+	Queue   string    // that it reads
+	HeardAt time.Time // when it sent its last message
 }

@@ -2,7 +2,7 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,16 +17,21 @@ type tenure struct {
 	lead      Lead
 	prices    learner.Prices
 	ledger    *learner.Ledger
-	policy    centralcloud.Policy // that was published last
+	policy    *centralcloud.Policy // that was published last; without rows when none was
 	instances map[string]Instance
+	away      map[string]bool // the ids of those that do not read their queues
 
-	learned   bool      // the ledger has what the policy has not
-	compacted time.Time // when rows were compacted last
+	news   bool      // the policy may not know all of the ledger
+	tidied time.Time // when old things were put away
+	lost   error     // the lead
 }
 
 // begin reads what earlier leaders stored.
-func (h *Hub) begin(ctx context.Context, lead Lead) (*tenure, error) {
-	t := &tenure{Config: h.config, lead: lead, ledger: learner.NewLedger(), instances: map[string]Instance{}}
+func begin(ctx context.Context, config Config, lead Lead) (*tenure, error) {
+	t := &tenure{
+		Config: config, lead: lead, ledger: learner.NewLedger(),
+		instances: map[string]Instance{}, away: map[string]bool{}, news: true,
+	}
 	if err := t.reprice(ctx); err != nil {
 		return nil, err
 	}
@@ -44,21 +49,22 @@ func (h *Hub) begin(ctx context.Context, lead Lead) (*tenure, error) {
 	for _, instance := range instances {
 		t.instances[instance.ID] = instance
 	}
-	t.policy, err = newest(ctx, t.Store)
-	if err != nil {
-		return nil, err
+	t.ledger.Forget(lead.At)
+	t.policy, err = t.Store.Policy(ctx, 0)
+	if errors.Is(err, ErrNoPolicy) {
+		t.policy, err = &centralcloud.Policy{}, nil
 	}
-	t.learned = true // maybe, by a leader that died before it said so
-	return t, nil
+	return t, err
 }
 
-// reprice stores the prices of the configuration that the store has not.
+// reprice has the prices of the configuration hold from now on.
 func (t *tenure) reprice(ctx context.Context) error {
 	stored, err := t.Store.Prices(ctx)
 	if err != nil {
 		return err
 	}
-	if t.prices = stored.With(t.lead.At, t.Prices...); t.prices.Equal(stored) {
+	t.prices = stored.With(t.lead.At, t.Prices...)
+	if t.prices.Equal(stored) {
 		return nil
 	}
 	return t.Store.SetPrices(ctx, t.lead, t.prices)
@@ -66,14 +72,14 @@ func (t *tenure) reprice(ctx context.Context) error {
 
 // run works until ctx ends or something fails.
 func (t *tenure) run(ctx context.Context) error {
-	ticks := time.NewTicker(look)
-	defer ticks.Stop()
+	looks := time.NewTicker(t.look())
+	defer looks.Stop()
 	for next := time.Now(); ; {
 		if err := t.readUpdates(ctx); err != nil {
 			return err
 		}
-		if !time.Now().Before(next) {
-			next = time.Now().Add(t.Every)
+		if now := time.Now(); !now.Before(next) {
+			next = now.Add(t.Every)
 			if err := t.tick(ctx); err != nil {
 				return err
 			}
@@ -81,106 +87,47 @@ func (t *tenure) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticks.C:
+		case <-looks.C:
 		}
 	}
 }
 
-// tick prolongs the lead, makes a policy and tidies up.
+// tick prolongs the lead, makes a policy and puts old things away.
 func (t *tenure) tick(ctx context.Context) error {
-	lead, err := t.Store.Lead(ctx, t.Name, term)
+	lead, err := t.Store.Lead(ctx, t.Name, t.term())
 	if err != nil {
 		return err
 	}
 	if lead.Epoch != t.lead.Epoch {
-		return fmt.Errorf("%w, since epoch %d", ErrNotLeading, t.lead.Epoch)
+		return fmt.Errorf("%w since lead %d", ErrNotLeading, t.lead.Epoch)
 	}
 	t.lead = lead
-	if err := t.publish(ctx); err != nil {
+	if err := t.learn(ctx); err != nil {
 		return err
 	}
 	return t.tidy(ctx)
 }
 
-// readUpdates counts what nodes have sent.
-func (t *tenure) readUpdates(ctx context.Context) error {
-	updates := centralcloud.Consumer{
-		Receiver: t.Store, Queue: centralcloud.UpdatesQueue, Dead: centralcloud.DeadUpdatesQueue,
-		Lease: 2 * term, Batch: 100, Attempts: centralcloud.MaxReads,
+// tidy puts old things away, from time to time.
+func (t *tenure) tidy(ctx context.Context) error {
+	now := t.lead.At
+	if now.Sub(t.tidied) < refresh {
+		return nil
+	}
+	t.tidied = now
+	if err := t.lookAfter(ctx); err != nil {
+		return err
 	}
 	for {
-		round, err := updates.Round(ctx, t.count)
+		rows, err := t.Store.Compact(ctx, t.lead, now.Add(-2*late))
 		if err != nil {
 			return err
 		}
-		if round.Buried > 0 {
-			t.Logger.WarnContext(ctx, "updates that make no sense were put aside", "count", round.Buried, "queue", centralcloud.DeadUpdatesQueue)
+		if rows == 0 {
+			break
 		}
-		if round.Read() < updates.Batch {
-			return nil
-		}
-	}
-}
-
-// count works on one update. What fails for a reason that lies not in the update
-// ends the tenure, by the next statement at the latest.
-func (t *tenure) count(ctx context.Context, message centralcloud.Message) error {
-	var update centralcloud.Update
-	if err := json.Unmarshal(message.Body, &update); err != nil {
-		return fmt.Errorf("%w: %w", centralcloud.ErrBadMessage, err)
-	}
-	if err := update.Validate(); err != nil {
-		return fmt.Errorf("%w: %w", centralcloud.ErrBadMessage, err)
-	}
-	update.Rows = t.inTime(update.Rows)
-	counted, err := t.Store.Count(ctx, t.lead, centralcloud.UpdatesQueue, message.ID, update)
-	if err != nil || !counted {
-		return err
-	}
-	for _, row := range update.Rows {
-		t.learned = t.ledger.Add(row) || t.learned
-	}
-	return t.heard(ctx, update, message.EnqueuedAt)
-}
-
-// inTime leaves out rows that are so late that their earlier revisions may be
-// compacted.
-func (t *tenure) inTime(rows []centralcloud.Row) []centralcloud.Row {
-	oldest := t.lead.At.Add(-late).Unix()
-	kept := rows[:0]
-	for _, row := range rows {
-		if row.Epoch >= oldest {
-			kept = append(kept, row)
-		}
-	}
-	return kept
-}
-
-// tidy compacts old rows and drops the queues of nodes that are gone, once an
-// hour.
-func (t *tenure) tidy(ctx context.Context) error {
-	now := t.lead.At
-	if now.Sub(t.compacted) < time.Hour {
-		return nil
-	}
-	rows, err := t.Store.Compact(ctx, t.lead, now.Add(-2*late).Truncate(time.Hour), now.Add(-forgotten))
-	if err != nil {
-		return err
+		t.Logger.InfoContext(ctx, "summed up the rows of an hour", "rows", rows)
 	}
 	t.ledger.Forget(now)
-	for id, instance := range t.instances {
-		if now.Sub(instance.HeardAt) < t.Gone {
-			continue
-		}
-		if err := t.Store.DropInstance(ctx, t.lead, instance); err != nil {
-			return err
-		}
-		delete(t.instances, id)
-		t.Logger.InfoContext(ctx, "an instance is gone", "instance", id, "heard_at", instance.HeardAt)
-	}
-	if rows > 0 {
-		t.Logger.InfoContext(ctx, "summed up old rows", "rows", rows)
-	}
-	t.compacted = now
-	return nil
+	return t.Store.Forget(ctx, t.lead, now.Add(-forgotten))
 }

@@ -1,0 +1,64 @@
+package hub
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"singularity/centralcloud"
+	"singularity/centralcloud/learner"
+)
+
+// learn makes a policy, and publishes it when it chooses otherwise than the last
+// one, or when that gets old.
+func (t *tenure) learn(ctx context.Context) error {
+	old := t.lead.At.Sub(t.policy.MadeAt) >= refresh
+	if !t.news && !old {
+		return nil
+	}
+	next := learner.Learn(t.ledger, t.prices, t.Learner, t.lead.At)
+	t.news = false
+	if !old && sameChoices(t.policy, next) {
+		return nil
+	}
+	next.Version = t.policy.Version + 1
+	learning, err := centralcloud.TeachPolicy(next)
+	if err != nil {
+		return err
+	}
+	message, err := learning.Encode()
+	if err != nil {
+		return err
+	}
+	queues := t.listening()
+	if err := t.Store.Publish(ctx, t.lead, next, message, queues); err != nil {
+		return err
+	}
+	t.Logger.DebugContext(ctx, "published a policy", "version", next.Version, "rows", len(next.Rows), "instances", len(queues))
+	t.policy = next
+	return nil
+}
+
+// sameWeight is by how much weights may differ that are as good as equal.
+const sameWeight = 0.01
+
+// sameChoices reports whether nodes would do the same by two policies, but for
+// some calls in a hundred.
+func sameChoices(a, b *centralcloud.Policy) bool {
+	return slices.EqualFunc(a.Rows, b.Rows, func(a, b centralcloud.PolicyRow) bool {
+		if a.TaskType != b.TaskType || a.Bucket != b.Bucket || !slices.Equal(a.Fallback, b.Fallback) {
+			return false
+		}
+		weights := map[centralcloud.Arm]float64{}
+		for _, arm := range a.Arms {
+			weights[arm.Arm] = arm.Weight
+		}
+		for _, arm := range b.Arms {
+			before, there := weights[arm.Arm]
+			if !there || math.Abs(before-arm.Weight) > sameWeight {
+				return false
+			}
+		}
+		return len(a.Arms) == len(b.Arms)
+	})
+}

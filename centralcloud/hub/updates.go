@@ -1,0 +1,126 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"singularity/centralcloud"
+)
+
+// readUpdates counts what nodes have sent.
+func (t *tenure) readUpdates(ctx context.Context) error {
+	consumer := centralcloud.Consumer{
+		Receiver: t.Store, Queue: centralcloud.UpQueue, Dead: centralcloud.DeadUp, Lease: t.term(), Batch: 100,
+	}
+	for {
+		round, err := consumer.Round(ctx, t.work)
+		if err := errors.Join(err, t.lost); err != nil {
+			return err
+		}
+		if round.Buried > 0 {
+			t.Logger.WarnContext(ctx, "put messages aside that make no sense", "count", round.Buried, "queue", centralcloud.DeadUp)
+		}
+		if round.Read() < consumer.Batch {
+			return nil
+		}
+	}
+}
+
+// work works on one message.
+func (t *tenure) work(ctx context.Context, message centralcloud.Message) error {
+	var kind struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(message.Body, &kind); err != nil {
+		return fmt.Errorf("%w: %w", centralcloud.ErrBadMessage, err)
+	}
+	var err error
+	switch kind.Type {
+	case centralcloud.TypeResults:
+		err = t.count(ctx, message)
+	case centralcloud.TypeHello:
+		err = t.greet(ctx, message)
+	default:
+		err = fmt.Errorf("%w: its type is %q; expected %s or %s", centralcloud.ErrBadMessage, kind.Type, centralcloud.TypeResults, centralcloud.TypeHello)
+	}
+	if errors.Is(err, ErrNotLeading) {
+		t.lost = err
+	}
+	return err
+}
+
+// count adds the rows of an update.
+func (t *tenure) count(ctx context.Context, message centralcloud.Message) error {
+	update, err := centralcloud.DecodeUpdate(message.Body)
+	if err != nil {
+		return fmt.Errorf("%w: %w", centralcloud.ErrBadMessage, err)
+	}
+	report := Report{
+		From: t.instanceOf(update.Instance, centralcloud.DownQueue(update.ID), message.EnqueuedAt),
+		Rows: t.inTime(update.Counters), Samples: update.Samples,
+	}
+	counted, err := t.Store.Count(ctx, t.lead, message.ID, report)
+	if err != nil || !counted {
+		return err
+	}
+	for _, row := range report.Rows {
+		t.news = t.ledger.Add(row) || t.news
+	}
+	t.instances[report.From.ID] = report.From
+	return nil
+}
+
+// inTime leaves out rows that are so late that earlier revisions of them may be
+// summed up already.
+func (t *tenure) inTime(rows []centralcloud.Row) []centralcloud.Row {
+	oldest := t.lead.At.Add(-late).Unix()
+	var kept []centralcloud.Row
+	for _, row := range rows {
+		if row.Epoch >= oldest {
+			kept = append(kept, row)
+		}
+	}
+	return kept
+}
+
+// greet sends what there is to know to a node that has not all of it.
+func (t *tenure) greet(ctx context.Context, message centralcloud.Message) error {
+	hello, err := centralcloud.DecodeHello(message.Body)
+	if err != nil {
+		return fmt.Errorf("%w: %w", centralcloud.ErrBadMessage, err)
+	}
+	from := t.instanceOf(hello.Instance, hello.Queue, message.EnqueuedAt)
+	if t.policy.Version > hello.Versions[centralcloud.TypeModelRouting] {
+		routing, err := centralcloud.TeachPolicy(t.policy)
+		if err != nil {
+			return err
+		}
+		snapshot, err := centralcloud.EncodeSnapshot(t.lead.At, routing)
+		if err != nil {
+			return err
+		}
+		// Sent again, if this process dies before the message is deleted: a node
+		// ignores what it knows.
+		if _, err := t.Store.Send(ctx, from.Queue, snapshot); err != nil && !errors.Is(err, centralcloud.ErrNoQueue) {
+			return err
+		}
+	}
+	if counted, err := t.Store.Count(ctx, t.lead, message.ID, Report{From: from}); err != nil || !counted {
+		return err
+	}
+	t.Logger.InfoContext(ctx, "an instance listens", "instance", from.ID, "queue", from.Queue)
+	t.instances[from.ID] = from
+	delete(t.away, from.ID)
+	return nil
+}
+
+// instanceOf is who sent a message, or what is known of it since.
+func (t *tenure) instanceOf(sender centralcloud.Instance, queue string, at time.Time) Instance {
+	if known := t.instances[sender.ID]; known.HeardAt.After(at) {
+		return known
+	}
+	return Instance{ID: sender.ID, Boot: sender.Boot, Queue: queue, HeardAt: at}
+}

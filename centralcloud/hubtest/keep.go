@@ -1,0 +1,104 @@
+package hubtest
+
+import (
+	"errors"
+	"reflect"
+	"time"
+
+	"singularity/centralcloud"
+	"singularity/centralcloud/hub"
+	"singularity/centralcloud/learner"
+)
+
+// policy is one that can be told from those of other versions.
+func policy(version int64) *centralcloud.Policy {
+	return &centralcloud.Policy{
+		Version: version, MadeAt: time.Unix(1_700_000_000+version, 0).UTC(), Mode: centralcloud.Reference,
+		Rows: []centralcloud.PolicyRow{{TaskType: "*", Bucket: -1, Arms: []centralcloud.PolicyArm{{
+			Arm: centralcloud.Arm{Provider: "p", Model: "m"}, Weight: 1, Why: "it is the <only> one",
+		}}}},
+	}
+}
+
+func publish(f *fixture, lead hub.Lead, version int64, queues ...string) error {
+	learning, err := centralcloud.TeachPolicy(policy(version))
+	if err != nil {
+		return err
+	}
+	message, err := learning.Encode()
+	if err != nil {
+		return err
+	}
+	return f.Publish(f.Context(), lead, policy(version), message, queues)
+}
+
+var keepStories = []story{
+	{"each version of the policy is kept", func(f *fixture) {
+		if _, err := f.Policy(f.Context(), 0); !errors.Is(err, hub.ErrNoPolicy) {
+			f.Errorf("the newest of no policies: %v, want %v", err, hub.ErrNoPolicy)
+		}
+		lead := f.leadAs("a")
+		for version := range int64(3) {
+			f.must(publish(f, lead, version+1))
+		}
+		if err := publish(f, lead, 3); err == nil {
+			f.Error("a version was published twice")
+		}
+		for asked, want := range map[int64]int64{0: 3, 1: 1, 2: 2, 3: 3} {
+			got, err := f.Policy(f.Context(), asked)
+			f.must(err)
+			if !reflect.DeepEqual(got, policy(want)) {
+				f.Errorf("policy %d is %+v, want %+v", asked, got, policy(want))
+			}
+		}
+		if _, err := f.Policy(f.Context(), 9); !errors.Is(err, hub.ErrNoPolicy) {
+			f.Errorf("policy 9: %v, want %v", err, hub.ErrNoPolicy)
+		}
+		f.must(f.Forget(f.Context(), lead, policy(9).MadeAt))
+		if got, err := f.Policy(f.Context(), 0); err != nil || got.Version != 3 {
+			f.Errorf("after all is forgotten, the newest is %+v, %v; want version 3", got, err)
+		}
+		if _, err := f.Policy(f.Context(), 1); !errors.Is(err, hub.ErrNoPolicy) {
+			f.Errorf("a policy that is forgotten: %v, want %v", err, hub.ErrNoPolicy)
+		}
+	}},
+	{"a policy goes into all queues that are there, with the policy or not at all", func(f *fixture) {
+		lead := f.leadAs("a")
+		there := []string{"instance_learning_a", "instance_learning_b"}
+		for _, queue := range there {
+			f.must(f.CreateQueue(f.Context(), queue))
+		}
+		f.must(publish(f, lead, 1, append(there, "instance_learning_gone")...))
+		if err := publish(f, lead, 1, there...); err == nil {
+			f.Error("a version was published twice")
+		}
+		for _, queue := range there {
+			messages, err := f.Read(f.Context(), queue, time.Minute, 10)
+			f.must(err)
+			if len(messages) != 1 {
+				f.Errorf("queue %s has %d messages, want 1", queue, len(messages))
+				continue
+			}
+			lessons, err := centralcloud.DecodeLearning(messages[0].Body)
+			f.must(err)
+			if len(lessons) != 1 || lessons[0].Type != centralcloud.TypeModelRouting || lessons[0].Version != 1 {
+				f.Errorf("queue %s teaches %+v", queue, lessons)
+			}
+		}
+	}},
+	{"prices keep their history", func(f *fixture) {
+		lead := f.leadAs("a")
+		arm := centralcloud.Arm{Provider: "p", Model: "m"}
+		prices := learner.Prices{}.
+			With(time.Unix(100, 0), learner.Price{Arm: arm, In: 1, Out: 2}).
+			With(time.Unix(200, 0), learner.Price{Arm: arm, In: 3, Out: 4}, learner.Price{Arm: centralcloud.Arm{Provider: "p", Model: "n"}, In: 5, Out: 6})
+		for range 2 {
+			f.must(f.SetPrices(f.Context(), lead, prices))
+			stored, err := f.Prices(f.Context())
+			f.must(err)
+			if !stored.Equal(prices) {
+				f.Errorf("prices are %+v, want %+v", stored.History(), prices.History())
+			}
+		}
+	}},
+}

@@ -1,0 +1,76 @@
+package pgmq
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"singularity/centralcloud"
+	"singularity/centralcloud/hub"
+)
+
+const oldestHour = `
+SELECT coalesce(min(epoch), $1) / 3600 * 3600
+FROM centralcloud.counters
+WHERE epoch < $1`
+
+const takeHour = `
+DELETE FROM centralcloud.counters
+WHERE epoch >= $1 AND epoch < $1 + 3600
+RETURNING instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters`
+
+const insertHour = `
+INSERT INTO centralcloud.hours (hour, task_type, complexity_bucket, provider, model, counters)
+VALUES ($1, $2, $3, $4, $5, $6)`
+
+// Compact implements [hub.Store].
+func (s *Store) Compact(ctx context.Context, lead hub.Lead, before time.Time) (rows int, err error) {
+	err = s.leading(ctx, "compact counters", lead, func(tx pgx.Tx) error {
+		var hour int64
+		if err := tx.QueryRow(ctx, oldestHour, before.Unix()).Scan(&hour); err != nil || hour+3600 > before.Unix() {
+			return err
+		}
+		sums := hub.NewHour(hour)
+		err := readRows(ctx, tx, func(row centralcloud.Row) error {
+			rows++
+			sums.Add(row)
+			return nil
+		}, takeHour, hour)
+		if err != nil {
+			return err
+		}
+		for _, sum := range sums.Rows() {
+			document, err := json.Marshal(sum.Counters)
+			if err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, insertHour, hour, sum.TaskType, sum.Bucket, sum.Provider, sum.Model, string(document)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return rows, err
+}
+
+const (
+	forgetHours    = `DELETE FROM centralcloud.hours WHERE hour < $1`
+	forgetSamples  = `DELETE FROM centralcloud.samples WHERE at < $1`
+	forgetPolicies = `DELETE FROM centralcloud.policies WHERE made_at < $1 AND version < (SELECT max(version) FROM centralcloud.policies)`
+)
+
+// Forget implements [hub.Store].
+func (s *Store) Forget(ctx context.Context, lead hub.Lead, before time.Time) error {
+	return s.leading(ctx, "forget what is old", lead, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, forgetHours, before.Unix()); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, forgetSamples, before); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, forgetPolicies, before)
+		return err
+	})
+}

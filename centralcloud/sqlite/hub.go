@@ -1,0 +1,153 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"singularity/centralcloud"
+	"singularity/centralcloud/hub"
+	"singularity/centralcloud/learner"
+)
+
+const selectInstances = `
+SELECT instance_id, boot_id, queue, heard_at
+FROM instances
+ORDER BY instance_id`
+
+// Instances implements [hub.Store].
+func (s *Store) Instances(ctx context.Context) (instances []hub.Instance, err error) {
+	err = s.transact(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, selectInstances)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var i hub.Instance
+			var heard int64
+			if err := rows.Scan(&i.ID, &i.Boot, &i.Queue, &heard); err != nil {
+				return err
+			}
+			i.HeardAt = time.UnixMicro(heard).UTC()
+			instances = append(instances, i)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list instances: %w", err)
+	}
+	return instances, nil
+}
+
+const deleteInstance = `DELETE FROM instances WHERE instance_id = ?`
+
+// DropInstance implements [hub.Store].
+func (s *Store) DropInstance(ctx context.Context, lead hub.Lead, instance hub.Instance) error {
+	return s.leading(ctx, "drop instance "+instance.ID, lead, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, dropQueue, instance.Queue); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, deleteInstance, instance.ID)
+		return err
+	})
+}
+
+const selectPrices = `
+SELECT provider, model, since, picousd_in, picousd_out
+FROM prices
+ORDER BY since`
+
+// Prices implements [hub.Store].
+func (s *Store) Prices(ctx context.Context) (prices learner.Prices, err error) {
+	err = s.transact(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, selectPrices)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var p learner.Price
+			if err := rows.Scan(&p.Provider, &p.Model, &p.Since, &p.In, &p.Out); err != nil {
+				return err
+			}
+			prices = prices.With(time.Unix(p.Since, 0), p)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return learner.Prices{}, fmt.Errorf("read prices: %w", err)
+	}
+	return prices, nil
+}
+
+const (
+	deletePrices = `DELETE FROM prices`
+	insertPrice  = `
+INSERT INTO prices (provider, model, since, picousd_in, picousd_out)
+VALUES (?, ?, ?, ?, ?)`
+)
+
+// SetPrices implements [hub.Store].
+func (s *Store) SetPrices(ctx context.Context, lead hub.Lead, prices learner.Prices) error {
+	return s.leading(ctx, "store prices", lead, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, deletePrices); err != nil {
+			return err
+		}
+		for _, p := range prices.History() {
+			if _, err := tx.ExecContext(ctx, insertPrice, p.Provider, p.Model, p.Since, p.In, p.Out); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+const insertPolicy = `
+INSERT INTO policies (version, epoch, made_at, document)
+VALUES (?, ?, ?, ?)`
+
+// Publish implements [hub.Store].
+func (s *Store) Publish(ctx context.Context, lead hub.Lead, policy *centralcloud.Policy, message centralcloud.Draft, queues []string) error {
+	document, err := policy.Encode()
+	if err != nil {
+		return fmt.Errorf("publish policy %d: %w", policy.Version, err)
+	}
+	return s.leading(ctx, fmt.Sprintf("publish policy %d", policy.Version), lead, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, insertPolicy, policy.Version, lead.Epoch, policy.MadeAt.UnixMicro(), string(document))
+		if err != nil {
+			return err
+		}
+		for _, queue := range queues {
+			if _, err := In(tx).Send(ctx, queue, message); err != nil && !errors.Is(err, centralcloud.ErrNoQueue) {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+const selectPolicy = `
+SELECT document
+FROM policies
+WHERE version = ?1 OR ?1 = 0
+ORDER BY version DESC
+LIMIT 1`
+
+// Policy implements [hub.Reader].
+func (s *Store) Policy(ctx context.Context, version int64) (*centralcloud.Policy, error) {
+	var document string
+	err := s.transact(ctx, func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, selectPolicy, version).Scan(&document)
+		if errors.Is(err, sql.ErrNoRows) {
+			return hub.ErrNoPolicy
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read policy %d: %w", version, err)
+	}
+	return centralcloud.DecodePolicy([]byte(document))
+}

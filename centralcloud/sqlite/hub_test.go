@@ -1,0 +1,13 @@
+package sqlite_test
+
+import (
+	"testing"
+
+	"singularity/centralcloud/hub"
+	"singularity/centralcloud/hubtest"
+)
+
+func TestHubKeepsToTheSuite(t *testing.T) {
+	t.Parallel()
+	hubtest.Run(t, func(t testing.TB) hub.Store { return open(t, t.TempDir()) })
+}

@@ -464,6 +464,9 @@ func (r *runActor) leave(e leave) {
 	if e.state.Terminal() {
 		r.node.stirBatch(run)
 	}
+	if e.state == workflow.Completed || e.state == workflow.Failed {
+		r.node.results.ended(run, r.summary)
+	}
 	switch {
 	case !e.state.Terminal():
 		r.life.over(nil)

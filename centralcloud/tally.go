@@ -1,0 +1,135 @@
+package centralcloud
+
+import (
+	"cmp"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// SampleSize is how many failures, and how many successes, of one key go along
+// with its counters.
+const SampleSize = 64
+
+// Sample is one call in full. The same one may be sent more than once.
+type Sample struct {
+	ID   string    `json:"id"` // run/sequence/number
+	Boot string    `json:"boot_id"`
+	At   time.Time `json:"at"` // when it was stored, on the clock of the store
+	Call
+}
+
+// Tally counts the calls of one boot. The same calls make the same rows and
+// samples, in whatever order they come.
+type Tally struct {
+	instance, boot string
+	cells          map[Key]*cell
+	unreadable     int
+	unreadableErr  error
+}
+
+// cell is what is counted of one key.
+type cell struct {
+	Row
+	failures, successes []rankedSample
+}
+
+// rankedSample has a rank that is as good as drawn by lot, and the same each time.
+type rankedSample struct {
+	rank uint64
+	Sample
+}
+
+// NewTally returns an empty tally for a boot of an instance.
+func NewTally(instance, boot string) *Tally {
+	return &Tally{instance: instance, boot: boot, cells: map[Key]*cell{}}
+}
+
+// Add counts the record of a call: its id, when it was stored, and its document.
+// One that cannot be read counts as unreadable.
+func (t *Tally) Add(id string, at time.Time, doc []byte) {
+	call, err := DecodeCall(doc)
+	if err != nil {
+		t.unreadable++
+		t.unreadableErr = cmp.Or(t.unreadableErr, err)
+		return
+	}
+	key := Key{
+		Instance: t.instance, Boot: t.boot, Epoch: EpochOf(at.Unix()), TaskType: call.TaskType, Bucket: call.Bucket, Arm: call.Arm,
+	}
+	c := t.cells[key]
+	if c == nil {
+		c = &cell{Row: Row{Key: key}}
+		t.cells[key] = c
+	}
+	c.Revision++
+	c.Merge(call.Counters())
+	sample := rankedSample{rankOf(id), Sample{ID: id, Boot: t.boot, At: at, Call: call}}
+	if call.ErrorClass == "" {
+		c.successes = keepLowest(c.successes, sample)
+	} else {
+		c.failures = keepLowest(c.failures, sample)
+	}
+}
+
+func rankOf(id string) uint64 {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(id)) // never fails
+	return hash.Sum64()
+}
+
+// keepLowest adds a sample to those of the lowest ranks, in their order.
+func keepLowest(samples []rankedSample, sample rankedSample) []rankedSample {
+	at, _ := slices.BinarySearchFunc(samples, sample, func(a, b rankedSample) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.ID, b.ID))
+	})
+	if at == SampleSize {
+		return samples
+	}
+	samples = slices.Insert(samples, at, sample)
+	return samples[:min(len(samples), SampleSize)]
+}
+
+// Unreadable counts the records that were none of a call, and says what was wrong
+// with the first.
+func (t *Tally) Unreadable() (int, error) { return t.unreadable, t.unreadableErr }
+
+// Changed returns the rows that have more calls than was sent of them, with their
+// samples, in the order of their keys.
+func (t *Tally) Changed(sent Revisions) ([]Row, []Sample) {
+	var rows []Row
+	var samples []Sample
+	for _, key := range slices.SortedFunc(maps.Keys(t.cells), compareKeys) {
+		c := t.cells[key]
+		if c.Revision <= sent[key] {
+			continue
+		}
+		rows = append(rows, c.Row)
+		for _, ranked := range slices.Concat(c.failures, c.successes) {
+			samples = append(samples, ranked.Sample)
+		}
+	}
+	return rows, samples
+}
+
+func compareKeys(a, b Key) int {
+	return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), strings.Compare(a.TaskType, b.TaskType), cmp.Compare(a.Bucket, b.Bucket),
+		a.Arm.Compare(b.Arm))
+}
+
+// Revisions are those that were sent.
+type Revisions map[Key]int64
+
+// Sent notes rows that were sent.
+func (r Revisions) Sent(rows []Row) {
+	for _, row := range rows {
+		r[row.Key] = max(r[row.Key], row.Revision)
+	}
+}
+
+// Forget drops those of epochs that ended before a time.
+func (r Revisions) Forget(before time.Time) {
+	maps.DeleteFunc(r, func(key Key, _ int64) bool { return key.Epoch+EpochSeconds <= before.Unix() })
+}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"singularity/centralcloud"
@@ -273,8 +272,8 @@ func TestRecordsThatAreNoCallsAreLeftOut(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		var log strings.Builder
-		odd := workflow.New("odd", noting(persistence.CountedKind, "no object"), noting(persistence.CountedKind, map[string]int{}),
-			noting("other", call("big", "")), noting(persistence.CountedKind, call("big", "")))
+		odd := workflow.New("odd", recording(persistence.CountedKind, "no object"), recording(persistence.CountedKind, map[string]int{}),
+			recording("other", call("big", "")), recording(persistence.CountedKind, call("big", "")))
 		h := newHub()
 		node := startNode(t, memory.New(), Config{CentralCloud: CentralCloud{Queue: h}, Logger: textLog(&log)}, odd)
 		finish(t, start(t, node, odd))
@@ -349,8 +348,8 @@ func TestIntervalsBelowZeroAreRefused(t *testing.T) {
 	}
 }
 
-// noting is a step that records something.
-func noting(kind string, doc any) workflow.Step[count] {
+// recording is a step that records something.
+func recording(kind string, doc any) workflow.Step[count] {
 	name, _ := json.Marshal([]any{kind, doc})
 	return workflow.Do(string(name), func(ctx context.Context, _ *count) error {
 		workflow.Record(ctx, kind, doc)

@@ -71,6 +71,17 @@ BEGIN
 END
 $$;
 
+-- It asks the catalog, since to_regclass may not know yet what another session
+-- did while this one waited for the lock of the queue.
+CREATE FUNCTION pgmq._has_table(table_name text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF table_name IS NULL THEN
+        RAISE EXCEPTION 'queue name is null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    RETURN EXISTS (SELECT FROM pg_class AS c WHERE c.relnamespace = 'pgmq'::regnamespace AND c.relname = $1);
+END
+$$;
+
 CREATE FUNCTION pgmq.acquire_queue_lock(queue_name text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('pgmq'), hashtext(lower(queue_name)));
@@ -86,9 +97,9 @@ DECLARE
 BEGIN
     PERFORM pgmq.validate_queue_name(queue_name);
     PERFORM pgmq.acquire_queue_lock(queue_name);
-    IF to_regclass(format('pgmq.%I', queue)) IS NULL THEN
+    IF NOT pgmq._has_table(queue) THEN
         EXECUTE format($ddl$
-            CREATE %2$s TABLE pgmq.%1$I (
+            CREATE %2$s TABLE IF NOT EXISTS pgmq.%1$I (
                 msg_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
                 read_ct      integer     DEFAULT 0     NOT NULL,
                 enqueued_at  timestamptz DEFAULT now() NOT NULL,
@@ -97,9 +108,9 @@ BEGIN
                 message      jsonb,
                 headers      jsonb
             )$ddl$, queue, CASE WHEN unlogged THEN 'UNLOGGED' ELSE '' END);
-        EXECUTE format('CREATE INDEX %I ON pgmq.%I (vt)', queue || '_vt_idx', queue);
+        EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON pgmq.%I (vt)', queue || '_vt_idx', queue);
         EXECUTE format($ddl$
-            CREATE TABLE pgmq.%1$I (
+            CREATE TABLE IF NOT EXISTS pgmq.%1$I (
                 msg_id       bigint PRIMARY KEY,
                 read_ct      integer     DEFAULT 0     NOT NULL,
                 enqueued_at  timestamptz DEFAULT now() NOT NULL,
@@ -109,7 +120,7 @@ BEGIN
                 message      jsonb,
                 headers      jsonb
             )$ddl$, archive);
-        EXECUTE format('CREATE INDEX %I ON pgmq.%I (archived_at)', 'archived_at_idx_' || queue_name, archive);
+        EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON pgmq.%I (archived_at)', 'archived_at_idx_' || queue_name, archive);
     END IF;
     INSERT INTO pgmq.meta (queue_name, is_partitioned, is_unlogged)
     VALUES ($1, false, unlogged)
@@ -152,7 +163,7 @@ DECLARE
     archive text := pgmq.format_table_name(queue_name, 'a');
 BEGIN
     PERFORM pgmq.acquire_queue_lock(queue_name);
-    IF to_regclass(format('pgmq.%I', queue)) IS NULL THEN
+    IF NOT pgmq._has_table(queue) THEN
         RAISE NOTICE 'pgmq queue "%" does not exist', queue_name;
         RETURN false;
     END IF;
@@ -477,8 +488,8 @@ DECLARE
     queue text := pgmq.format_table_name(queue_name, 'q');
 BEGIN
     IF EXISTS (
-        SELECT FROM pg_trigger
-        WHERE tgname = 'trigger_notify_queue_insert_listeners' AND tgrelid = to_regclass(format('pgmq.%I', queue))
+        SELECT FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
+        WHERE t.tgname = 'trigger_notify_queue_insert_listeners' AND c.relname = queue AND c.relnamespace = 'pgmq'::regnamespace
     ) THEN
         EXECUTE format('DROP TRIGGER trigger_notify_queue_insert_listeners ON pgmq.%I', queue);
     END IF;

@@ -68,6 +68,7 @@ type PolicyArm struct {
 	NonInferior  float64    `json:"p_noninferior"` // the probability of being about as good as the reference
 	Best         float64    `json:"p_best"`        // the probability of being the most successful of all
 	Availability float64    `json:"availability"`
+	Barred       bool       `json:"barred,omitempty"` // by a guardrail, or because it is down: any weight is there to notice when it is back
 	Why          string     `json:"why"`
 }
 

@@ -1,0 +1,165 @@
+package learner
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"singularity/centralcloud"
+)
+
+const (
+	// staleShare is what calls from before a change still count.
+	staleShare = 0.05
+	// Alarms need this many standard deviations in windows of so many epochs,
+	// with at least so many judged calls.
+	alarm      = 4.2
+	fewest     = 25
+	short      = 4
+	long       = 10
+	watchedFor = 6 * hour // changes are remembered for as long
+)
+
+// shift is a change in how well an arm does.
+type shift struct {
+	at       int64 // the first second after it
+	from, to float64
+	n        int64
+	evidence float64
+}
+
+// moments sums up judged calls at one task.
+type moments struct{ n, sum, squares float64 }
+
+func (m *moments) add(s *span, weight float64) {
+	m.n += float64(float64(s.judged) * weight)
+	m.sum += float64(float64(s.quality) * weight / 1e6)
+	m.squares += float64(float64(s.squares) * weight / 1e6)
+}
+
+// detectShifts goes through the epochs of the last hours as if they came in
+// now, so that the changes found do not depend on when rows arrived.
+func (p *picture) detectShifts() {
+	p.shifts = make([][]shift, len(p.arms))
+	from := centralcloud.EpochOf(p.now) - watchedFor
+	for a, cells := range p.cells {
+		p.shifts[a] = p.watch(cells, from)
+	}
+}
+
+// observation is what an epoch adds to a task.
+type observation struct {
+	task int
+	span *span
+}
+
+func (p *picture) watch(cells []*cell, from int64) []shift {
+	count := int((centralcloud.EpochOf(p.now+skew)-from)/centralcloud.EpochSeconds) + 1
+	byEpoch := make([][]observation, count)
+	for _, c := range cells {
+		t, _ := slices.BinarySearch(p.tasks, c.task)
+		spans := c.epochs.between(from, p.now+skew)
+		for i := range spans {
+			if s := &spans[i]; s.judged > 0 {
+				e := (s.start - from) / centralcloud.EpochSeconds
+				byEpoch[e] = append(byEpoch[e], observation{t, s})
+			}
+		}
+	}
+
+	var shifts []shift
+	all := make([]moments, len(p.tasks))
+	windows := [...]*window{newWindow(short, len(p.tasks)), newWindow(long, len(p.tasks))}
+	for e, observations := range byEpoch {
+		for _, o := range observations {
+			all[o.task].add(o.span, 1)
+		}
+		var found shift
+		var changed *window
+		for _, w := range windows {
+			w.slide(byEpoch, e)
+			if len(observations) == 0 || w.n < fewest {
+				continue
+			}
+			if s := w.compare(all); math.Abs(s.evidence) > max(alarm, math.Abs(found.evidence)) {
+				found, changed = s, w
+			}
+		}
+		if changed == nil {
+			continue
+		}
+		found.at = from + int64(max(0, e-changed.epochs+1))*centralcloud.EpochSeconds
+		shifts = append(shifts, found)
+		for t := range all {
+			now := changed.tasks[t]
+			all[t].n = now.n + float64(staleShare*(all[t].n-now.n))
+			all[t].sum = now.sum + float64(staleShare*(all[t].sum-now.sum))
+			all[t].squares = now.squares + float64(staleShare*(all[t].squares-now.squares))
+		}
+	}
+	return shifts
+}
+
+// window is the last epochs of an arm, by task.
+type window struct {
+	epochs int
+	n      int64
+	tasks  []moments
+}
+
+func newWindow(epochs, tasks int) *window {
+	return &window{epochs: epochs, tasks: make([]moments, tasks)}
+}
+
+func (w *window) slide(byEpoch [][]observation, to int) {
+	for _, o := range byEpoch[to] {
+		w.n += o.span.judged
+		w.tasks[o.task].add(o.span, 1)
+	}
+	if gone := to - w.epochs; gone >= 0 {
+		for _, o := range byEpoch[gone] {
+			w.n -= o.span.judged
+			w.tasks[o.task].add(o.span, -1)
+		}
+	}
+}
+
+// compare holds the window against all that is older, task by task, so that
+// another mix of tasks is no change: the statistic of Cochran, Mantel and
+// Haenszel.
+func (w *window) compare(all []moments) shift {
+	var surprise, variance, before, after, n float64
+	for t, now := range w.tasks {
+		old := all[t].n - now.n
+		if now.n <= 0 || old < 1 {
+			continue
+		}
+		total := all[t].n
+		mean := all[t].sum / total
+		spread := max(0, all[t].squares/total-square(mean))
+		surprise += now.sum - float64(now.n*mean)
+		variance += float64(now.n*old*spread) / (total - 1)
+		before += float64(now.n * (all[t].sum - now.sum) / old)
+		after += now.sum
+		n += now.n
+	}
+	if n < fewest || variance < 1 {
+		return shift{}
+	}
+	return shift{from: before / n, to: after / n, n: w.n, evidence: surprise / math.Sqrt(variance)}
+}
+
+// driftEvents lists what changed, for people.
+func (p *picture) driftEvents(prices Prices) []centralcloud.DriftEvent {
+	events := prices.changes(p.now-watchedFor, p.now)
+	for a, shifts := range p.shifts {
+		for _, s := range shifts {
+			events = append(events, centralcloud.DriftEvent{
+				Arm: p.arms[a].Arm, Kind: centralcloud.QualityDrift, At: time.Unix(s.at, 0).UTC(),
+				From: rounded(s.from, 3), To: rounded(s.to, 3), N: s.n, Evidence: rounded(s.evidence, 2),
+			})
+		}
+	}
+	slices.SortStableFunc(events, func(x, y centralcloud.DriftEvent) int { return x.At.Compare(y.At) })
+	return events
+}

@@ -1,0 +1,196 @@
+package learner
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"maps"
+	"math"
+	"slices"
+
+	"singularity/centralcloud"
+)
+
+const (
+	buckets = 3
+	// lastingEvidence is how many judged calls of an arm at a task do not fade
+	// with age: where little is called, old calls are better than none.
+	lastingEvidence = 50
+	// skew is how far ahead of the hub a node's clock may be.
+	skew = 600
+)
+
+// evidence is what the counters say of one arm at one kind of task, with older
+// calls counting less.
+type evidence struct {
+	judged  float64
+	quality float64
+	calls   float64
+	in, out float64 // tokens
+
+	raw int64 // judged calls, all alike
+}
+
+func (e *evidence) add(s *span, weight float64) {
+	e.judged += float64(float64(s.judged) * weight)
+	e.quality += float64(float64(s.quality) * weight)
+	e.calls += float64(float64(s.calls) * weight)
+	e.in += float64(float64(s.tokensIn) * weight)
+	e.out += float64(float64(s.tokensOut) * weight)
+	e.raw += s.judged
+}
+
+func (e *evidence) merge(other evidence) {
+	e.judged += other.judged
+	e.quality += other.quality
+	e.calls += other.calls
+	e.in += other.in
+	e.out += other.out
+	e.raw += other.raw
+}
+
+// picture is what a ledger shows at one moment.
+type picture struct {
+	config Config
+	now    int64
+	arms   []Price
+	tasks  []string
+	cells  [][]*cell // by arm, in the order of their keys
+	shifts [][]shift // by arm
+
+	byBucket []evidence // by arm, task and bucket
+	byTask   []evidence // by arm and task: the sum of the buckets
+	health   []health   // by arm
+	suspects []centralcloud.Quarantine
+}
+
+func (l *Ledger) picture(prices Prices, config Config, now int64) *picture {
+	p := &picture{config: config, now: now, arms: prices.arms(now)}
+	p.quarantine(l)
+	p.collect(l)
+	p.detectShifts()
+	p.weigh()
+	p.examine()
+	return p
+}
+
+// collect sorts the cells of arms that have a price.
+func (p *picture) collect(l *Ledger) {
+	p.cells = make([][]*cell, len(p.arms))
+	index := make(map[centralcloud.Arm]int, len(p.arms))
+	for a, arm := range p.arms {
+		index[arm.Arm] = a
+	}
+	tasks := map[string]bool{}
+	for key, c := range l.cells {
+		if a, priced := index[key.arm]; priced && key.bucket >= 0 && key.bucket < buckets {
+			p.cells[a] = append(p.cells[a], c)
+			tasks[key.task] = true
+		}
+	}
+	for _, cells := range p.cells {
+		slices.SortFunc(cells, func(x, y *cell) int { return cmp.Or(cmp.Compare(x.task, y.task), cmp.Compare(x.bucket, y.bucket)) })
+	}
+	p.tasks = slices.Sorted(maps.Keys(tasks))
+}
+
+// at is the index of an arm at a task.
+func (p *picture) at(arm, task int) int { return arm*len(p.tasks) + task }
+
+// weigh sums up the evidence, by its age and by what changed since.
+func (p *picture) weigh() {
+	p.byTask = make([]evidence, len(p.arms)*len(p.tasks))
+	p.byBucket = make([]evidence, len(p.byTask)*buckets)
+	// Epochs are told apart for two to three hours, then hours are enough.
+	apart := p.now - floorMod(p.now, hour) - 2*hour
+	for a, cells := range p.cells {
+		epochs := p.ages(a, apart)
+		for _, c := range cells {
+			t, _ := slices.BinarySearch(p.tasks, c.task)
+			sum := &p.byBucket[p.at(a, t)*buckets+c.bucket]
+			for _, s := range c.hours.between(p.now-forgotten, apart) {
+				sum.add(&s, p.weight(a, s.start+hour/2))
+			}
+			recent := c.epochs.between(apart, p.now+skew)
+			for i := range recent {
+				sum.add(&recent[i], epochs[(recent[i].start-apart)/centralcloud.EpochSeconds])
+			}
+		}
+	}
+	for i := range p.byTask {
+		for k := range buckets {
+			p.byTask[i].merge(p.byBucket[i*buckets+k])
+		}
+		p.keepLasting(i)
+	}
+}
+
+// ages are the weights of all epochs from a time on.
+func (p *picture) ages(arm int, from int64) []float64 {
+	weights := make([]float64, (p.now+skew-from)/centralcloud.EpochSeconds+1)
+	for i := range weights {
+		weights[i] = p.weight(arm, from+int64(i)*centralcloud.EpochSeconds+centralcloud.EpochSeconds/2)
+	}
+	return weights
+}
+
+// weight is how much a call at a time counts.
+func (p *picture) weight(arm int, at int64) float64 {
+	age := float64(max(0, p.now-at))
+	weight := exp2(-min(age/p.config.HalfLife.Seconds(), 100))
+	for _, s := range p.shifts[arm] {
+		if at < s.at {
+			weight = float64(weight * staleShare)
+		}
+	}
+	return weight
+}
+
+// keepLasting raises evidence that faded by age to what lasts, unless the arm
+// is known to have changed.
+func (p *picture) keepLasting(i int) {
+	total := &p.byTask[i]
+	lasting := min(float64(total.raw), lastingEvidence)
+	if len(p.shifts[i/len(p.tasks)]) > 0 || total.judged <= 0 || total.judged >= lasting {
+		return
+	}
+	factor := lasting / total.judged
+	for k := range buckets {
+		p.byBucket[i*buckets+k].scale(factor)
+	}
+	total.scale(factor)
+}
+
+func (e *evidence) scale(factor float64) {
+	e.judged = float64(e.judged * factor)
+	e.quality = float64(e.quality * factor)
+}
+
+// successes is the quality in whole successes.
+func (e *evidence) successes() float64 { return e.quality / 1e6 }
+
+// hash names the evidence and the prices.
+func (p *picture) hash() string {
+	sum := sha256.New()
+	var word [8]byte
+	write := func(bits uint64) {
+		binary.BigEndian.PutUint64(word[:], bits)
+		sum.Write(word[:])
+	}
+	for a, arm := range p.arms {
+		sum.Write([]byte(arm.String()))
+		write(uint64(arm.In))
+		write(uint64(arm.Out))
+		write(math.Float64bits(p.health[a].availability))
+	}
+	for _, task := range p.tasks {
+		sum.Write([]byte(task))
+	}
+	for _, e := range p.byBucket {
+		for _, x := range [...]float64{e.judged, e.quality, e.calls, e.in, e.out} {
+			write(math.Float64bits(x))
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
+}

@@ -1,0 +1,155 @@
+package learner
+
+import (
+	"slices"
+	"time"
+
+	"singularity/centralcloud"
+)
+
+// Learn makes the policy for a moment. It is a pure function of the rows in the
+// ledger, the prices, the configuration and the time, and leaves the version of
+// the policy to who publishes it. The configuration must be valid, see
+// [Config.Validate]. Calls of Learn on one ledger must not overlap.
+func Learn(ledger *Ledger, prices Prices, config Config, now time.Time) *centralcloud.Policy {
+	config = config.withDefaults()
+	p := ledger.picture(prices, config, now.Unix())
+	policy := &centralcloud.Policy{
+		MadeAt:    time.Unix(p.now, 0).UTC(),
+		StateHash: p.hash(), ConfigHash: config.hash(),
+		Mode: config.Mode, Reference: config.Reference, Delta: config.Delta, CostWeight: config.CostWeight,
+		DriftEvents: p.driftEvents(prices), Quarantined: p.suspects,
+	}
+	rows := p.rows(p.estimate(), p.consumptions())
+	if config.Mode == centralcloud.Budget {
+		policy.Budget = p.account(ledger, rows)
+		for _, r := range rows {
+			r.contest.weight *= policy.Budget.W / config.CostWeight
+		}
+	}
+	for _, r := range rows {
+		policy.Rows = append(policy.Rows, p.publish(r))
+	}
+	return policy
+}
+
+// row is a row of the policy in the making.
+type row struct {
+	task    int // -1 for any
+	bucket  int // or [centralcloud.AnyBucket]
+	rules   Rules
+	judged  float64 // share of the answers
+	called  bool
+	contest contest
+}
+
+// rows lists what the policy has a row for: tasks of any kind, each task, and
+// its buckets where they make a difference.
+func (p *picture) rows(e estimates, c consumptions) []*row {
+	reference := slices.IndexFunc(p.arms, func(arm Price) bool { return arm.Arm == p.config.Reference })
+	weight := p.config.CostWeight / p.referenceCost(c, reference)
+	draws := make([]*draws, len(p.arms))
+	for a, arm := range p.arms {
+		draws[a] = drawsOf(arm.Arm)
+	}
+	build := func(task, bucket int, candidates []candidate) *row {
+		r := &row{task: task, bucket: bucket, rules: p.config.rules(p.taskName(task)), contest: contest{
+			candidates: candidates, draws: draws, reference: reference,
+			mode: p.config.Mode, temper: p.config.Temper, delta: p.config.Delta, weight: weight,
+		}}
+		r.judged, r.called = p.coverage(task)
+		p.bar(candidates, r.rules, reference)
+		return r
+	}
+
+	rows := []*row{build(-1, centralcloud.AnyBucket, p.anyCandidates(e, c))}
+	for t := range p.tasks {
+		rows = append(rows, build(t, centralcloud.AnyBucket, p.candidates(e.byTask, 1, t, 0, c)))
+		for k := 0; e.graded && k < buckets; k++ {
+			rows = append(rows, build(t, k, p.candidates(e.byBucket, buckets, t, k, c)))
+		}
+	}
+	return rows
+}
+
+func (p *picture) taskName(task int) string {
+	if task < 0 {
+		return centralcloud.AnyTask
+	}
+	return p.tasks[task]
+}
+
+func (p *picture) task(name string) int {
+	t, _ := slices.BinarySearch(p.tasks, name)
+	return t
+}
+
+// candidates are the arms at a task; beliefs has so many parts of each task.
+func (p *picture) candidates(beliefs []belief, parts, task, part int, c consumptions) []candidate {
+	candidates := make([]candidate, len(p.arms))
+	for a, price := range p.arms {
+		i := p.at(a, task)
+		candidates[a] = candidate{
+			arm: a, belief: beliefs[i*parts+part], tokens: c.byTask[i], cost: c.byTask[i].cost(price),
+			evidence: p.byTask[i], latency: p.latency(a, p.tasks[task]), health: p.health[a],
+		}
+		if parts > 1 {
+			candidates[a].evidence = p.byBucket[i*parts+part]
+		}
+	}
+	return candidates
+}
+
+// anyCandidates are the arms at a task of which nothing is known.
+func (p *picture) anyCandidates(e estimates, c consumptions) []candidate {
+	candidates := make([]candidate, len(p.arms))
+	for a, price := range p.arms {
+		candidates[a] = candidate{arm: a, belief: e.unknown[a], tokens: c.unknown[a], cost: c.unknown[a].cost(price), health: p.health[a]}
+		for t := range p.tasks {
+			candidates[a].evidence.merge(p.byTask[p.at(a, t)])
+		}
+	}
+	return candidates
+}
+
+func (p *picture) latency(arm int, task string) centralcloud.Sketch {
+	var sum centralcloud.Counters
+	for _, c := range p.cells[arm] {
+		if c.task == task {
+			sum.Merge(centralcloud.Counters{Latency: c.recentLatency(p.now)})
+		}
+	}
+	return sum.Latency
+}
+
+// referenceCost is what a call of the reference costs, over the calls as they
+// come in.
+func (p *picture) referenceCost(c consumptions, reference int) float64 {
+	price := p.arms[reference]
+	var sum, calls float64
+	for t, n := range c.calls {
+		sum += float64(n * c.byTask[p.at(reference, t)].cost(price))
+		calls += n
+	}
+	if calls == 0 {
+		return max(1, c.unknown[reference].cost(price))
+	}
+	return max(1, sum/calls)
+}
+
+// coverage is which share of the answers was judged, and whether there were any.
+func (p *picture) coverage(task int) (judged float64, called bool) {
+	var n, all float64
+	for a := range p.arms {
+		for t := range p.tasks {
+			if e := &p.byTask[p.at(a, t)]; task < 0 || t == task {
+				n += min(e.calls, e.judged)
+				all += e.calls
+			}
+		}
+	}
+	if all == 0 {
+		return 0, false
+	}
+	return n / all, true
+}

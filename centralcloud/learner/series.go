@@ -1,0 +1,85 @@
+package learner
+
+import (
+	"cmp"
+	"slices"
+
+	"singularity/centralcloud"
+)
+
+// span is what the learner needs of the [centralcloud.Counters] of a time.
+type span struct {
+	start     int64
+	calls     int64
+	judged    int64
+	quality   int64
+	squares   int64
+	tokensIn  int64
+	tokensOut int64
+	failed    int64 // calls without an answer
+	cost      int64 // in the series of spending only
+}
+
+func spanOf(c centralcloud.Counters) span {
+	return span{
+		calls: c.Calls, judged: c.Judged, quality: c.Quality, squares: c.Squares,
+		tokensIn: c.TokensIn, tokensOut: c.TokensOut, failed: c.Unavailable(),
+	}
+}
+
+func (s span) plus(other span) span {
+	s.calls += other.calls
+	s.judged += other.judged
+	s.quality += other.quality
+	s.squares += other.squares
+	s.tokensIn += other.tokensIn
+	s.tokensOut += other.tokensOut
+	s.failed += other.failed
+	s.cost += other.cost
+	return s
+}
+
+func (s span) times(sign int64) span {
+	return span{
+		calls: sign * s.calls, judged: sign * s.judged, quality: sign * s.quality, squares: sign * s.squares,
+		tokensIn: sign * s.tokensIn, tokensOut: sign * s.tokensOut, failed: sign * s.failed, cost: sign * s.cost,
+	}
+}
+
+func (s span) minus(other span) span { return s.plus(other.times(-1)) }
+
+// series is spans in the order of their starts.
+type series []span
+
+func (s *series) add(start int64, change span) {
+	i, found := s.search(start)
+	if !found {
+		*s = slices.Insert(*s, i, span{start: start})
+	}
+	(*s)[i] = (*s)[i].plus(change)
+}
+
+func (s series) search(start int64) (int, bool) {
+	return slices.BinarySearchFunc(s, start, func(e span, start int64) int { return cmp.Compare(e.start, start) })
+}
+
+// between returns the spans that start from one time until before another.
+func (s series) between(from, until int64) series {
+	first, _ := s.search(from)
+	last, _ := s.search(until)
+	return s[first:max(first, last)]
+}
+
+func (s series) sum() span {
+	var sum span
+	for i := range s {
+		sum = sum.plus(s[i])
+	}
+	return sum
+}
+
+func (s *series) forget(before int64) {
+	if i, _ := s.search(before); i > 0 {
+		*s = slices.Clone((*s)[i:])
+	}
+}

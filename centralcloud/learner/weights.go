@@ -1,0 +1,114 @@
+package learner
+
+import "slices"
+
+const (
+	// Shares below this are noise.
+	leastShare = 0.01
+	// settledAt is how many judged calls make a kind of task well known.
+	settledAt = 200
+)
+
+// weights turns shares of draws into probabilities: they settle on a favourite
+// where enough is known, and keep a little for all that are allowed.
+func (c *contest) weights(shares []float64, config Config, critical bool) []float64 {
+	weights := slices.Clone(shares)
+	for i, share := range weights {
+		if share < leastShare {
+			weights[i] = 0
+		}
+	}
+	if !normalise(weights) {
+		weights[c.lastResort()] = 1
+	}
+	favourite := maxIndex(weights)
+	if critical {
+		return only(favourite, len(weights))
+	}
+	var judged float64
+	for i := range c.candidates {
+		judged += c.candidates[i].evidence.judged
+	}
+	if others := 1 - weights[favourite]; judged >= settledAt && others > config.MaxExploration {
+		for i := range weights {
+			weights[i] *= config.MaxExploration / others
+		}
+		weights[favourite] = 1 - config.MaxExploration
+	}
+	c.explore(weights, config.Exploration)
+	return weights
+}
+
+// explore spreads a share over all candidates that no guardrail bars. Those
+// that are down get a probe.
+func (c *contest) explore(weights []float64, exploration float64) {
+	var allowed float64
+	for i := range c.candidates {
+		if c.candidates[i].barred == "" {
+			allowed++
+		}
+	}
+	if exploration == 0 || allowed < 2 {
+		return
+	}
+	for i := range c.candidates {
+		weights[i] = float64(weights[i] * (1 - exploration))
+		switch {
+		case c.candidates[i].barred != "":
+		case c.candidates[i].health.down:
+			weights[i] = max(weights[i], probe)
+		default:
+			weights[i] += exploration / allowed
+		}
+	}
+	normalise(weights)
+}
+
+// lastResort is whom to ask when no candidate is usable: the reference, or if
+// that is down the best of those that are up, and the reference after all.
+func (c *contest) lastResort() int {
+	resort := c.reference
+	if !c.candidates[resort].health.down {
+		return resort
+	}
+	for i := range c.candidates {
+		if c.candidates[i].health.down {
+			continue
+		}
+		if c.candidates[resort].health.down || c.candidates[i].belief.mean > c.candidates[resort].belief.mean {
+			resort = i
+		}
+	}
+	return resort
+}
+
+// normalise makes the weights sum up to 1, unless all of them are 0.
+func normalise(weights []float64) bool {
+	var sum float64
+	for _, w := range weights {
+		sum += w
+	}
+	if sum <= 0 {
+		return false
+	}
+	for i := range weights {
+		weights[i] /= sum
+	}
+	return true
+}
+
+func maxIndex(values []float64) int {
+	best := 0
+	for i, x := range values {
+		if x > values[best] {
+			best = i
+		}
+	}
+	return best
+}
+
+func only(index, size int) []float64 {
+	weights := make([]float64, size)
+	weights[index] = 1
+	return weights
+}

@@ -64,20 +64,16 @@ func (r *results) orphan() {
 	r.orphaned.Store(true)
 }
 
-// ended notes a run that ended here.
-func (r *results) ended(run workflow.Run, summary *workflow.Summary) {
-	if r == nil || summary == nil {
+// ended notes a run that ended here, after it was here for a time.
+func (r *results) ended(state workflow.State, elapsed time.Duration, summary *workflow.Summary) {
+	if summary == nil {
 		return
 	}
-	job := centralcloud.Job{
-		Success: run.State == workflow.Completed, CostCents: summary.CostCents, Tokens: summary.Tokens,
-		Model: summary.Model, Patterns: summary.Patterns,
-	}
-	if run.StartedAt != nil {
-		job.Elapsed = max(0, time.Since(*run.StartedAt))
-	}
 	r.mu.Lock()
-	r.jobs.Add(job)
+	r.jobs.Add(centralcloud.Job{
+		Success: state == workflow.Completed, Elapsed: elapsed, CostCents: summary.CostCents, Tokens: summary.Tokens,
+		Model: summary.Model, Patterns: summary.Patterns,
+	})
 	r.some = true
 	r.mu.Unlock()
 	r.note()

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -272,8 +271,8 @@ func TestRecordsThatAreNoCallsAreLeftOut(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		var log strings.Builder
-		odd := workflow.New("odd", recording(persistence.CountedKind, "no object"), recording(persistence.CountedKind, map[string]int{}),
-			recording("other", call("big", "")), recording(persistence.CountedKind, call("big", "")))
+		odd := workflow.New("odd", recording("text", persistence.CountedKind, "no object"), recording("empty", persistence.CountedKind, map[string]int{}),
+			recording("other", "other", call("big", "")), recording("call", persistence.CountedKind, call("big", "")))
 		h := newHub()
 		node := startNode(t, memory.New(), Config{CentralCloud: CentralCloud{Queue: h}, Logger: textLog(&log)}, odd)
 		finish(t, start(t, node, odd))
@@ -349,9 +348,8 @@ func TestIntervalsBelowZeroAreRefused(t *testing.T) {
 }
 
 // recording is a step that records something.
-func recording(kind string, doc any) workflow.Step[count] {
-	name, _ := json.Marshal([]any{kind, doc})
-	return workflow.Do(string(name), func(ctx context.Context, _ *count) error {
+func recording(name, kind string, doc any) workflow.Step[count] {
+	return workflow.Do(name, func(ctx context.Context, _ *count) error {
 		workflow.Record(ctx, kind, doc)
 		return nil
 	})

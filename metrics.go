@@ -91,6 +91,11 @@ func (c collector) Describe(descs chan<- *prometheus.Desc) {
 			descs <- m.desc
 		}
 	}
+	if c.node.Stats().CentralCloud != nil {
+		for _, m := range centralCloudMetrics {
+			descs <- m.desc
+		}
+	}
 }
 
 // Collect implements [prometheus.Collector].
@@ -107,6 +112,11 @@ func (c collector) Collect(found chan<- prometheus.Metric) {
 		cluster := c.peers.stats()
 		for _, m := range clusterMetrics {
 			found <- m.read(cluster)
+		}
+	}
+	if hub := stats.CentralCloud; hub != nil {
+		for _, m := range centralCloudMetrics {
+			found <- m.read(*hub)
 		}
 	}
 }

@@ -65,6 +65,9 @@ type Config struct {
 	// Retention says how long ended runs are kept, by state and queue. Defaults to
 	// 24h for completed and cancelled ones, 7 days for failed and quarantined ones.
 	Retention persistence.RetentionPolicy
+	// CentralCloud is the hub that learns from what all engines do. Without a queue
+	// in it, the engine has none.
+	CentralCloud CentralCloud
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 	// Version of the program, for the registry of processes.
@@ -131,6 +134,7 @@ func start(ctx context.Context, store persistence.Store, cfg Config, definitions
 		Retention:    cfg.Retention,
 		Journal:      actors.JournalConfig{Writers: cfg.JournalWriters},
 		Capabilities: cfg.Capabilities,
+		CentralCloud: cfg.CentralCloud,
 		Logger:       cfg.Logger,
 	}
 	node, others, err := newNode(store, config, cfg.Cluster)

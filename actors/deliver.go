@@ -39,6 +39,8 @@ func (n *Node) answer(ctx context.Context, letter *messages.Letter) (any, error)
 		return n.answerDispatcher(ctx, letter)
 	case letter.GetTarget() == "registry":
 		return n.answerRegistry(ctx, letter)
+	case letter.GetTarget() == syncActorName, letter.GetTarget() == learningsActorName:
+		return n.answerHub(ctx, letter)
 	case letter.GetTarget() == supervisorTarget:
 		return n.answerSupervisor(ctx, letter)
 	default:
@@ -46,7 +48,7 @@ func (n *Node) answer(ctx context.Context, letter *messages.Letter) (any, error)
 	}
 }
 
-var errNoSuchActor = fmt.Errorf("%w: expected run/<id>, agent/<name>, dispatcher or registry", workflow.ErrActorNotFound)
+var errNoSuchActor = fmt.Errorf("%w: expected run/<id>, agent/<name>, dispatcher, registry, sync or learnings", workflow.ErrActorNotFound)
 
 // pong answers a ping.
 type pong struct {

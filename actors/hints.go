@@ -40,6 +40,7 @@ func (n *Node) Hear(from persistence.BootID, hint *messages.Hint) {
 		n.agents.moved(event.AgentMoved.GetAgent(), event.AgentMoved.GetEpoch())
 	case *messages.Hint_BootEnded:
 		n.tellDispatcher(lookNow{})
+		n.results.orphan()
 		n.tellBatches(batchesStirred{}) // it may have ended the last run of one, and not looked
 	}
 }

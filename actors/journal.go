@@ -35,6 +35,8 @@ type Journal struct {
 	writes atomic.Int64
 	fenced atomic.Int64
 	outage atomic.Pointer[outage]
+
+	onLanded func(persistence.Write) // hears of each write that has landed; nil for nobody
 }
 
 // JournalConfig tunes a [Journal].
@@ -239,6 +241,9 @@ func (j *Journal) landed(batch []entry, verdicts []persistence.Verdict) {
 		switch {
 		case verdicts[i].Err == nil:
 			j.writes.Add(1)
+			if j.onLanded != nil {
+				j.onLanded(batch[i].write)
+			}
 		case errors.Is(verdicts[i].Err, persistence.ErrFenced):
 			j.fenced.Add(1)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"singularity/centralcloud"
 	"singularity/persistence"
 	"singularity/supervisor"
 	"singularity/workflow"
@@ -40,6 +41,8 @@ type Config struct {
 	// Peers are the other nodes of the store. Defaults to nobody: then the sweeps
 	// find what others leave behind.
 	Peers Peers
+	// CentralCloud is the hub that learns from all nodes. Defaults to none.
+	CentralCloud CentralCloud
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -60,6 +63,7 @@ func (c Config) withDefaults() Config {
 		c.Peers = nobody{}
 	}
 	c.Retention = c.Retention.WithDefaults()
+	c.CentralCloud = c.CentralCloud.withDefaults()
 	return c
 }
 
@@ -73,7 +77,7 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("queue %q is no name: expected letters, digits and any of _-. after the first", name))
 		}
 	}
-	errs = append(errs, c.Retention.Validate())
+	errs = append(errs, c.Retention.Validate(), c.CentralCloud.validate())
 	if c.Journal.Writers < 0 {
 		errs = append(errs, fmt.Errorf("%d writers of the journal is a negative number", c.Journal.Writers))
 	}
@@ -101,6 +105,8 @@ type Node struct {
 	catalog  *catalog
 	agents   *directory
 	queues   *queueSettings
+	results  *results // nil without a hub
+	learned  atomic.Pointer[centralcloud.Learned]
 
 	system         *actor.ActorSystem
 	tree           *supervisor.Tree
@@ -114,6 +120,7 @@ type Node struct {
 	takeovers      takeoverCounts
 	lostSlots      atomic.Int64
 	pruned         atomic.Int64 // runs that were deleted here
+	learningCounts learningCounts
 	retentionWaits atomic.Int64 // nanoseconds that a run which prunes has waited for a slot, as last seen
 
 	// stepContext is above the contexts of all steps; it ends after the last
@@ -171,6 +178,11 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 	}
 	n.standing = newStanding(n.newBoot())
 	n.agents = newDirectory(n)
+	n.learned.Store(&centralcloud.Learned{})
+	if cfg.CentralCloud.Queue != nil {
+		n.results = newResults()
+		n.journal.onLanded = n.results.landed
+	}
 	n.stepContext, n.endSteps = context.WithCancel(context.Background())
 	return n, n.catalog.register(n.pruning())
 }
@@ -192,6 +204,9 @@ func (n *Node) Start(ctx context.Context) error {
 	err = n.renewFirst(ctx, boot)
 	if err == nil {
 		err = n.refreshQueues(ctx)
+	}
+	if err == nil && n.results != nil {
+		err = n.loadLearned(ctx)
 	}
 	if err == nil {
 		err = n.startActors(ctx)
@@ -264,6 +279,11 @@ func (n *Node) startActors(ctx context.Context) error {
 		{Name: "schedules", PID: "schedules", Props: func(int) *actor.Props { return newSchedulesProps(n) }},
 		{Name: "retention", PID: "retention", Props: func(int) *actor.Props { return newRetentionProps(n) }},
 	}
+	if n.results != nil {
+		children = append(children,
+			supervisor.Child{Name: syncActorName, PID: syncActorName, Props: func(int) *actor.Props { return newSyncProps(n) }},
+			supervisor.Child{Name: learningsActorName, PID: learningsActorName, Props: func(int) *actor.Props { return newLearningsProps(n) }})
+	}
 	if n.shared != nil {
 		// First to start and last to stop: the lease outlives the last step.
 		session := supervisor.Child{Name: "session", PID: "session", Props: newSessionProps(n, n.shared)}
@@ -321,11 +341,13 @@ func (n *Node) stop(ctx context.Context) error {
 	n.draining.Store(true)
 	close(n.stopping)
 	n.announceLeave(ctx)
-	if !n.drain(ctx, false) {
+	drained := n.drain(ctx, false)
+	if !drained {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace+2*time.Second)
 		defer cancel()
-		n.drain(late, true)
+		drained = n.drain(late, true)
 	}
+	n.lastResults(context.WithoutCancel(ctx), drained)
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	err := errors.Join(n.tree.Stop(last), n.leave(last))

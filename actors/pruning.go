@@ -62,6 +62,9 @@ func (n *Node) retentionPolicy() persistence.RetentionPolicy {
 		}
 		policy.Queues[name] = ages
 	}
+	if n.results != nil {
+		policy = policy.AtLeast(n.cfg.CentralCloud.keptForCounting())
+	}
 	return policy
 }
 

@@ -46,6 +46,7 @@ type runActor struct {
 	task       *task              // the attempt under way, or the last one
 	worker     *worker            // where it takes place; nil before the first one
 	answer     stepAnswer         // of that attempt
+	begun      time.Time          // here; noted only for a hub
 }
 
 // Messages that the actor gets beside the events of run_state.go.
@@ -89,6 +90,9 @@ func (r *runActor) Receive(ctx actor.Context) {
 	switch message := ctx.Message().(type) {
 	case *actor.Started:
 		r.self = ctx.Self()
+		if r.node.results != nil {
+			r.begun = time.Now()
+		}
 		switch {
 		case r.restarted:
 			r.recover()
@@ -463,6 +467,9 @@ func (r *runActor) leave(e leave) {
 	}
 	if e.state.Terminal() {
 		r.node.stirBatch(run)
+	}
+	if r.node.results != nil && (e.state == workflow.Completed || e.state == workflow.Failed) {
+		r.node.results.ended(e.state, time.Since(r.begun), r.summary)
 	}
 	switch {
 	case !e.state.Terminal():

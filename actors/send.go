@@ -34,6 +34,8 @@ const (
 //	agent/<name>  ping, message {"message_id", "source", "type", "payload"}
 //	dispatcher    ping, sweep, start {"workflow", "input", "id", "queue", "key", "priority"}
 //	registry      ping, members
+//	sync          ping, flush: send results to the hub now
+//	learnings     ping, flush: read now what the hub teaches
 //
 // An actor is found wherever it lives. A PID that nothing answers to is
 // workflow.ErrActorNotFound, a type that the actor does not take a

@@ -80,7 +80,7 @@ func TestSendThatCannotBeAnswered(t *testing.T) {
 			{nobody, "cancel", "", is(workflow.ErrRunNotFound), ""},
 			{"agent/stranger", "ping", "", is(workflow.ErrActorNotFound), "agent stranger is not here"},
 			{"agent/stranger", "message", "", is(workflow.ErrActorNotFound), "never registered"},
-			{"journal", "ping", "", is(workflow.ErrActorNotFound), "expected run/<id>, agent/<name>, dispatcher or registry"},
+			{"journal", "ping", "", is(workflow.ErrActorNotFound), "expected run/<id>, agent/<name>, dispatcher, registry, sync or learnings"},
 			{"", "ping", "", is(workflow.ErrActorNotFound), ""},
 			{"run/", "ping", "", is(workflow.ErrActorNotFound), ""},
 			{"elsewhere/" + ended, "ping", "", is(workflow.ErrActorNotFound), ""},

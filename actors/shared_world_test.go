@@ -337,6 +337,41 @@ func (l *link) EndBatch(ctx context.Context, id string, callback persistence.Cal
 	return ended, errors.Join(err, l.called("end batch answered"))
 }
 
+func (l *link) ReadRecords(ctx context.Context, boot persistence.BootID, from time.Time, each func(persistence.Record) error) (persistence.Stretch, error) {
+	if err := l.called("read records"); err != nil {
+		return persistence.Stretch{}, err
+	}
+	return l.Store.ReadRecords(ctx, boot, from, each)
+}
+
+func (l *link) NoteCounted(ctx context.Context, boot persistence.BootID, until time.Time, last bool) error {
+	if err := l.called("note counted"); err != nil {
+		return err
+	}
+	return l.Store.NoteCounted(ctx, boot, until, last)
+}
+
+func (l *link) Uncounted(ctx context.Context) ([]persistence.UncountedBoot, error) {
+	if err := l.called("uncounted"); err != nil {
+		return nil, err
+	}
+	return l.Store.Uncounted(ctx)
+}
+
+func (l *link) KeepLearnings(ctx context.Context, learnings []persistence.Learning) error {
+	if err := l.called("keep learnings"); err != nil {
+		return err
+	}
+	return l.Store.KeepLearnings(ctx, learnings)
+}
+
+func (l *link) Learnings(ctx context.Context) ([]persistence.Learning, error) {
+	if err := l.called("learnings"); err != nil {
+		return nil, err
+	}
+	return l.Store.Learnings(ctx)
+}
+
 func (l *link) Listen(listener persistence.Listener) { l.listener = listener }
 
 func (l *link) QueueSettings(ctx context.Context) ([]persistence.QueueSettings, error) {
@@ -409,6 +444,7 @@ type cluster struct {
 	*database
 	links []*link
 	nodes []*Node
+	hub   *hub // nil for none
 	network
 }
 
@@ -427,6 +463,9 @@ func (c *cluster) add(peers Peers, definitions ...workflow.Definition) *Node {
 	c.Helper()
 	l := c.link()
 	cfg := Config{Instance: string(rune('a' + len(c.nodes))), Queues: map[string]int{"default": 2}, Peers: peers}
+	if c.hub != nil {
+		cfg.CentralCloud.Queue = c.hub
+	}
 	node := startNode(c, l, cfg, definitions...)
 	c.links, c.nodes = append(c.links, l), append(c.nodes, node)
 	return node

@@ -11,13 +11,14 @@ import (
 // Stats is what a node did since it was made, and how it stands.
 type Stats struct {
 	JournalStats
-	Takeovers map[persistence.Ground]TakeoverStats // of nodes that this one declared dead
-	Runs      int64                                // in memory
-	LostSlots int64                                // to steps that ignore their cancelled context
-	Pruned    int64                                // runs that were deleted because they had been kept long enough
-	Outage    bool                                 // the store takes no writes
-	Leased    bool                                 // the node may begin runs and steps
-	Draining  bool
+	Takeovers    map[persistence.Ground]TakeoverStats // of nodes that this one declared dead
+	Runs         int64                                // in memory
+	LostSlots    int64                                // to steps that ignore their cancelled context
+	Pruned       int64                                // runs that were deleted because they had been kept long enough
+	Outage       bool                                 // the store takes no writes
+	Leased       bool                                 // the node may begin runs and steps
+	Draining     bool
+	CentralCloud *CentralCloudStats // nil without a hub
 	// RetentionWaits is for how long the run that deletes has waited for a slot,
 	// as of the last look.
 	RetentionWaits time.Duration
@@ -34,6 +35,7 @@ func (n *Node) Stats() Stats {
 		Outage:       n.journal.Outage() != nil,
 		Leased:       n.standing.good(),
 		Draining:     n.draining.Load(),
+		CentralCloud: n.centralCloudStats(),
 
 		RetentionWaits: time.Duration(n.retentionWaits.Load()),
 	}

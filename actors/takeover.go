@@ -62,6 +62,7 @@ func (s *session) takeOver(dead persistence.BootID) {
 			root.Send(self, tookOver{dead: dead}) // somebody else may have released its runs
 		}
 		if ended != "" {
+			s.node.results.orphan()
 			s.node.tellBootEnded(ended)
 			s.node.tellDispatcher(lookNow{}) // agents of it may live here from now on
 			s.node.tellBatches(batchesStirred{})
@@ -125,6 +126,7 @@ func (n *Node) releaseOrphans(ctx context.Context, released func(persistence.Rea
 			return err
 		}
 		released(some)
+		n.results.orphan()
 		n.log.Info("took back the runs of dead processes", "released", some.Released, "quarantined", some.Quarantined)
 	}
 }

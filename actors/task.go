@@ -91,6 +91,9 @@ func (r *runActor) startTask(e runStep) {
 			root.Send(self, stepAnswered{mark, e.token, answer})
 			if verdict, committed := tx.end(answer.settle, t.dropped); committed {
 				w.release()
+				if len(answer.report.Facts) > 0 {
+					node.results.record()
+				}
 				root.Send(self, journalled{mark, verdict})
 			}
 		}()

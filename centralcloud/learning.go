@@ -138,11 +138,13 @@ func readPolicy(document []byte) (*Policy, error) {
 		return nil, errors.New("routing_rules are missing")
 	}
 	policy, err := DecodePolicy(document)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if policy.Rows == nil {
+	case policy.Rows == nil:
 		return nil, errors.New("routing_rules have no rows")
+	case policy.Version < 0:
+		return nil, fmt.Errorf("routing_rules have version %d; expected one above 0", policy.Version)
 	}
 	for _, row := range policy.Rows {
 		for _, arm := range row.Arms {

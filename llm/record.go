@@ -15,6 +15,10 @@ const CallKind = "model_call"
 // prices, benchmarks and learned routing are made from. Counts and costs that
 // nobody knows are null.
 type ModelCall struct {
+	Workflow string `json:"workflow,omitempty"` // in whose step it was made
+	Step     string `json:"step,omitempty"`
+	Attempt  int    `json:"attempt,omitempty"` // at the step, from 1
+
 	Provider string `json:"provider"`
 	Model    string `json:"model"`
 	TaskType string `json:"task_type"`
@@ -36,6 +40,8 @@ type ModelCall struct {
 // report completes the record of a call, adds it to the attempt that ctx
 // belongs to, and sums the run up by it.
 func (c *ModelCall) report(ctx context.Context, usage Usage, latency time.Duration, err error) {
+	attempt := workflow.FromContext(ctx)
+	c.Workflow, c.Step, c.Attempt = attempt.Workflow, attempt.Step, attempt.Number
 	c.Latency = latency.Microseconds()
 	c.ErrorClass = ClassOf(err)
 	summary := workflow.Summary{Model: c.Model, ErrorClass: string(c.ErrorClass)}

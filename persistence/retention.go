@@ -107,6 +107,26 @@ func (p RetentionPolicy) Shortest() time.Duration {
 	return shortest
 }
 
+// AtLeast is the policy with no age of runs below a bound.
+func (p RetentionPolicy) AtLeast(bound time.Duration) RetentionPolicy {
+	p.RetentionAges = p.atLeast(bound)
+	queues := make(map[string]RetentionAges, len(p.Queues))
+	for name, ages := range p.Queues {
+		queues[name] = ages.atLeast(bound)
+	}
+	p.Queues = queues
+	return p
+}
+
+func (a RetentionAges) atLeast(bound time.Duration) RetentionAges {
+	for _, age := range []*time.Duration{&a.Completed, &a.Cancelled, &a.Failed, &a.Quarantined} {
+		if *age != 0 { // which is as elsewhere
+			*age = max(*age, bound)
+		}
+	}
+	return a
+}
+
 // Validate names the ages that are negative.
 func (p RetentionPolicy) Validate() error {
 	errs := []error{p.validate("")}

@@ -63,7 +63,33 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// Connect is as Open, but asks the database nothing. It is for those who start
+// whether or not the hub's database can be reached, or has been migrated: until
+// then the calls of the store fail.
+func Connect(ctx context.Context, cfg Config) (*Store, error) {
+	s, err := (*Store)(nil), cfg.validate()
+	if err == nil {
+		s, err = connect(ctx, cfg.withDefaults())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to the hub's database: %w", err)
+	}
+	return s, nil
+}
+
 func open(ctx context.Context, cfg Config) (*Store, error) {
+	s, err := connect(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(ctx, s.pool); err != nil {
+		s.pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func connect(ctx context.Context, cfg Config) (*Store, error) {
 	config, err := pgxpool.ParseConfig(cfg.URL)
 	if err != nil {
 		return nil, err
@@ -72,10 +98,6 @@ func open(ctx context.Context, cfg Config) (*Store, error) {
 	config.MaxConns, config.MinConns = int32(cfg.Connections), 0
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
-		return nil, err
-	}
-	if err := check(ctx, pool); err != nil {
-		pool.Close()
 		return nil, err
 	}
 	return &Store{Queue: Queue{pool}, pool: pool}, nil

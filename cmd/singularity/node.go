@@ -19,6 +19,7 @@ type sharedFlags struct {
 	nodeFlags
 	database databaseFlags
 	cluster  clusterFlags
+	hub      hubFlags
 	instance string
 	migrate  bool
 	examples bool // agents
@@ -53,6 +54,7 @@ func (f *sharedFlags) register(set *pflag.FlagSet) {
 	set.BoolVar(&f.migrate, "migrate", false, "bring the schema up to date first, as singularity migrate up does")
 	set.BoolVar(&f.examples, "example-agents", false, "have the agents echo and scribe, which log their messages")
 	f.cluster.register(set)
+	f.hub.register(set)
 	f.nodeFlags.register(set)
 }
 
@@ -67,6 +69,7 @@ func (f *sharedFlags) home() home {
 		about:   f.database.about(),
 		explain: f.explain,
 		cluster: &f.cluster,
+		hub:     &f.hub,
 	}
 	if f.examples {
 		at.agents = func(log *slog.Logger) agents { return exampleAgents("", log) }

@@ -24,7 +24,9 @@ messages:
   run/ID        ping, query, cancel
   agent/NAME    ping, message
   dispatcher    ping, sweep, start
-  registry      ping, members`,
+  registry      ping, members
+  sync          ping, flush: send results to the hub now
+  learnings     ping, flush: read now what the hub has learned`,
 		Example: `  singularity send run/01981f5e-0a7b-7c3d-9e21-5b6f0c8d4a10 query
   singularity send agent/echo message --payload '{"message_id":"m1","source":"me","type":"note","payload":"hello"}'
   singularity send one/dispatcher ping`,

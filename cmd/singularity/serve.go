@@ -47,6 +47,7 @@ type home struct {
 	about   string                    // for people
 	explain func(error) error         // says which flag an error of Open is about
 	cluster *clusterFlags             // nil where nobody else is
+	hub     *hubFlags                 // nil where there can be none
 	agents  func(*slog.Logger) agents // that live there, beside those that attach
 }
 
@@ -67,6 +68,12 @@ func (c *cli) runNode(ctx context.Context, flags nodeFlags, home home) error {
 	if home.cluster != nil {
 		home.config.Cluster = home.cluster.config(flags.http.tlsDir, endpoint.url)
 	}
+	hub, disconnect, err := home.hub.connect(ctx)
+	if err != nil {
+		return errors.Join(err, endpoint.Close())
+	}
+	defer disconnect()
+	home.config.CentralCloud = hub
 	engine, err := openNode(ctx, flags, home, models, log)
 	if err != nil {
 		return errors.Join(err, endpoint.Close())

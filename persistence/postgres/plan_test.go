@@ -92,6 +92,7 @@ func TestPlansUseIndexesWhateverIsKnownOfTheTables(t *testing.T) {
 		{"whole run", wholeRun}, {"runs", listRuns}, {"steps", listSteps}, {"records", listRecords},
 		{"owned", ownedRuns}, {"ended", selectEnded}, {"backlog", backlogs}, {"expired", oldestOfAll}, {"prune", deleteExpired}, {"prune past", deletePast}, {"prune rest", deleteRest}, {"inbox", readInbox},
 		{"takeovers", listTakeovers}, {"follow", followTakeover}, {"queues", listQueues},
+		{"first record", firstRecord}, {"counted records", readRecords},
 		{"ripe batches", ripeBatches}, {"count of a batch", countBatch},
 	}, statements...)
 	plans := map[string]string{}

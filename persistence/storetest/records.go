@@ -27,7 +27,7 @@ func calls(fence persistence.Fence, n int) persistence.Advance {
 	w.Entry.Facts = []workflow.Fact{{Kind: "other", Doc: []byte(`{}`), At: time.Now()}}
 	for i := range n {
 		w.Entry.Facts = append(w.Entry.Facts, workflow.Fact{
-			Kind: persistence.CountedKind, Doc: []byte(fmt.Sprintf(`{"n":%d}`, i)), At: time.Now().Add(-time.Hour),
+			Kind: persistence.CountedKind, Doc: fmt.Appendf(nil, `{"n":%d}`, i), At: time.Now().Add(-time.Hour),
 		})
 	}
 	return w

@@ -1,0 +1,101 @@
+package actors
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"singularity/centralcloud"
+	"singularity/messages"
+	"singularity/workflow"
+)
+
+// CentralCloud is how a node takes part in what all nodes learn.
+type CentralCloud struct {
+	// Queue is the way to the hub. Without one, the node counts nothing, sends
+	// nothing and learns nothing.
+	Queue centralcloud.Queue
+	// ResultsEvery is how often results are sent, when there are any. Defaults to
+	// 30s.
+	ResultsEvery time.Duration
+	// LearningsEvery is how often the queue from the hub is read. Defaults to 10s.
+	LearningsEvery time.Duration
+}
+
+func (c CentralCloud) withDefaults() CentralCloud {
+	c.ResultsEvery = cmp.Or(c.ResultsEvery, 30*time.Second)
+	c.LearningsEvery = cmp.Or(c.LearningsEvery, 10*time.Second)
+	return c
+}
+
+func (c CentralCloud) validate() error {
+	var errs []error
+	for what, every := range map[string]time.Duration{"results are sent": c.ResultsEvery, "learnings are read": c.LearningsEvery} {
+		if every < 0 {
+			errs = append(errs, fmt.Errorf("%s every %s; expected a duration, or 0 for the default", what, every))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// keptForCounting is how long runs are kept at least, so that their records are
+// sent while they are all there.
+func (c CentralCloud) keptForCounting() time.Duration { return 5*time.Minute + 2*c.ResultsEvery }
+
+// hubPatience bounds one exchange with the hub's queues.
+const hubPatience = 30 * time.Second
+
+// hubBackoff is how long to wait after so many failures in a row for the next try
+// of something that is due every so often.
+func hubBackoff(failures int, every time.Duration) time.Duration {
+	if failures == 0 {
+		return every
+	}
+	longest := max(every, time.Minute)
+	delay := min(time.Second<<min(failures-1, 10), longest)
+	return delay/2 + rand.N(delay)
+}
+
+// Learned is what the hub has taught this node, and what it knew when it started.
+// Without a hub it is nothing.
+func (n *Node) Learned() *centralcloud.Learned { return n.learned.Load() }
+
+var errNoHub = fmt.Errorf("%w: this node has no hub; start it with --centralcloud-database-url", workflow.ErrActorNotFound)
+
+// answerHub answers a letter to sync or learnings.
+func (n *Node) answerHub(ctx context.Context, letter *messages.Letter) (any, error) {
+	target := letter.GetTarget()
+	if n.results == nil {
+		return nil, errNoHub
+	}
+	switch letter.GetType() {
+	case "ping":
+		reply := make(chan struct{}, 1)
+		n.system.Root.Send(n.pid(target), pingActor{reply})
+		if _, err := await(ctx, reply); err != nil {
+			return nil, err
+		}
+		return pong{target, n.cfg.Instance}, nil
+	case "flush":
+		if target == syncActorName {
+			return n.flushResults(ctx, false)
+		}
+		return n.flushLearnings(ctx)
+	default:
+		return nil, unknownType(letter, "ping", "flush")
+	}
+}
+
+// flushed is the answer to a flush.
+type flushed[T any] struct {
+	done T
+	err  error
+}
+
+// unreachableHub says what a flush could not do.
+func unreachableHub(err error) error {
+	return fmt.Errorf("%w: the queues of the hub: %w; it is tried again", workflow.ErrUnavailable, err)
+}

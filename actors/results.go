@@ -1,0 +1,129 @@
+package actors
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"singularity/centralcloud"
+	"singularity/persistence"
+	"singularity/workflow"
+)
+
+// results notes what a node has to tell the hub, so that it asks the store for
+// nothing as long as there is nothing. It is safe for concurrent use; a nil one
+// notes nothing.
+type results struct {
+	recorded atomic.Bool  // records were stored since they were read last
+	orphaned atomic.Bool  // boots may have ended whose records nobody counted
+	since    atomic.Int64 // when the first of what is not sent was noted, in Unix nanoseconds; 0 for nothing
+	sentAt   atomic.Int64 // when something was sent last, likewise
+	sent     atomic.Int64 // messages
+	failures atomic.Int64
+
+	mu     sync.Mutex
+	jobs   centralcloud.Jobs
+	some   bool // jobs
+	period time.Time
+}
+
+func newResults() *results {
+	r := &results{period: time.Now()}
+	r.orphaned.Store(true) // of processes before this one
+	return r
+}
+
+// landed hears of each write that the journal has stored.
+func (r *results) landed(write persistence.Write) {
+	advance, ok := write.(persistence.Advance)
+	if !ok || advance.Entry == nil {
+		return
+	}
+	for _, fact := range advance.Entry.Facts {
+		if fact.Kind == persistence.CountedKind {
+			r.record()
+			return
+		}
+	}
+}
+
+// record notes that the boot may have stored records.
+func (r *results) record() {
+	if r == nil {
+		return
+	}
+	r.note()
+	r.recorded.Store(true)
+}
+
+// orphan notes that a boot has ended, and that its runs were released.
+func (r *results) orphan() {
+	if r == nil {
+		return
+	}
+	r.orphaned.Store(true)
+}
+
+// ended notes a run that ended here, after it was here for a time.
+func (r *results) ended(state workflow.State, elapsed time.Duration, summary *workflow.Summary) {
+	if summary == nil {
+		return
+	}
+	r.mu.Lock()
+	r.jobs.Add(centralcloud.Job{
+		Success: state == workflow.Completed, Elapsed: elapsed, CostCents: summary.CostCents, Tokens: summary.Tokens,
+		Model: summary.Model, Patterns: summary.Patterns,
+	})
+	r.some = true
+	r.mu.Unlock()
+	r.note()
+}
+
+func (r *results) note() { r.since.CompareAndSwap(0, time.Now().UnixNano()) }
+
+// pending reports whether there is anything to do.
+func (r *results) pending() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.some || r.recorded.Load() || r.orphaned.Load()
+}
+
+// takenResults is what one message is to tell.
+type takenResults struct {
+	recorded, orphaned bool
+	since              int64
+	jobs               centralcloud.Jobs
+	some               bool
+	period             time.Duration
+}
+
+// take takes what was noted, for whoever sends it. What is noted from now on is
+// for the next time.
+func (r *results) take() takenResults {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	taken := takenResults{
+		since: r.since.Swap(0), recorded: r.recorded.Swap(false), orphaned: r.orphaned.Swap(false),
+		jobs: r.jobs, some: r.some, period: time.Since(r.period),
+	}
+	r.jobs, r.some, r.period = centralcloud.Jobs{}, false, time.Now()
+	return taken
+}
+
+// giveBack notes again what could not be sent.
+func (r *results) giveBack(taken takenResults) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if taken.recorded {
+		r.recorded.Store(true)
+	}
+	if taken.orphaned {
+		r.orphaned.Store(true)
+	}
+	if taken.since != 0 {
+		r.since.Store(taken.since)
+	}
+	r.jobs.Merge(taken.jobs)
+	r.some = r.some || taken.some
+	r.period = r.period.Add(-taken.period)
+}

@@ -1,0 +1,132 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"singularity/centralcloud"
+	"singularity/persistence"
+)
+
+// messagesAtOnce is how many messages are sent by one call.
+const messagesAtOnce = 8
+
+// uplink sends results to the hub. It counts anew what the store has of the last
+// epochs, so that whatever became of an earlier try, the numbers are right. One
+// goroutine at a time uses it.
+type uplink struct {
+	node  *Node
+	queue centralcloud.Queue
+	sent  centralcloud.Revisions // of epochs that may still change
+}
+
+// sentResults is what was sent.
+type sentResults struct {
+	Messages int `json:"messages"`
+	Counters int `json:"counters"` // rows of them
+	Samples  int `json:"samples"`
+	Boots    int `json:"boots"` // whose records were read
+}
+
+// send sends what the node has noted. With last set the boot will record no more.
+func (u *uplink) send(ctx context.Context, last bool) (sum sentResults, err error) {
+	taken := u.node.results.take()
+	defer func() {
+		if err != nil {
+			u.node.results.giveBack(taken)
+		}
+	}()
+	own := u.node.standing.boot()
+	switch {
+	case taken.recorded || last:
+		err = u.count(ctx, persistence.UncountedBoot{Boot: own.ID, Instance: own.Instance}, last, &taken, &sum)
+	case taken.some:
+		err = u.post(ctx, own.ID, own.Instance, &taken, nil, nil, &sum)
+	}
+	if err != nil || !taken.orphaned {
+		return sum, err
+	}
+	ended, err := u.node.store.Uncounted(ctx)
+	for _, boot := range ended {
+		if err == nil {
+			err = u.count(ctx, boot, true, &taken, &sum)
+		}
+	}
+	return sum, err
+}
+
+// count sends the counters of a boot, stretch by stretch.
+func (u *uplink) count(ctx context.Context, boot persistence.UncountedBoot, last bool, taken *takenResults, sum *sentResults) error {
+	store := u.node.store
+	sum.Boots++
+	for from := (time.Time{}); ; {
+		tally := centralcloud.NewTally(boot.Instance, string(boot.Boot))
+		stretch, err := store.ReadRecords(ctx, boot.Boot, from, func(record persistence.Record) error {
+			tally.Add(fmt.Sprintf("%s/%d/%d", record.Run, record.Seq, record.Number), record.StoredAt, record.Doc)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if n, cause := tally.Unreadable(); n > 0 {
+			u.node.log.Warn("records are not counted for the hub, since they are no model calls", "records", n, "boot", boot.Boot, "first", cause)
+		}
+		rows, samples := tally.Changed(u.sent)
+		if err := u.post(ctx, boot.Boot, boot.Instance, taken, rows, samples, sum); err != nil {
+			return err
+		}
+		u.sent.Sent(rows)
+		u.sent.Forget(stretch.Settled)
+		if final := last && !stretch.More; final || len(rows) > 0 {
+			if err := store.NoteCounted(ctx, boot.Boot, stretch.Settled, final); err != nil {
+				return err
+			}
+		}
+		if !stretch.More {
+			return nil
+		}
+		from = stretch.Until
+	}
+}
+
+// post sends rows and samples, and the jobs that were taken and not sent yet.
+func (u *uplink) post(ctx context.Context, boot persistence.BootID, instance string, taken *takenResults,
+	rows []centralcloud.Row, samples []centralcloud.Sample, sum *sentResults,
+) error {
+	from := u.node.introduction(boot, instance)
+	drafts, err := centralcloud.EncodeUpdates(from, taken.jobs.Summary(taken.period), rows, samples)
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(drafts, messagesAtOnce) {
+		if err := u.sendBatch(ctx, some); err != nil {
+			return fmt.Errorf("send results: %w", err)
+		}
+		sum.Messages += len(some)
+		taken.jobs, taken.some = centralcloud.Jobs{}, false
+	}
+	sum.Counters += len(rows)
+	sum.Samples += len(samples)
+	return nil
+}
+
+// sendBatch makes the queue if the hub never did.
+func (u *uplink) sendBatch(ctx context.Context, drafts []centralcloud.Draft) error {
+	_, err := u.queue.SendBatch(ctx, centralcloud.UpQueue, drafts)
+	if !errors.Is(err, centralcloud.ErrNoQueue) {
+		return err
+	}
+	if err := u.queue.CreateQueue(ctx, centralcloud.UpQueue); err != nil {
+		return err
+	}
+	_, err = u.queue.SendBatch(ctx, centralcloud.UpQueue, drafts)
+	return err
+}
+
+// introduction says of whom a message is.
+func (n *Node) introduction(boot persistence.BootID, instance string) centralcloud.Instance {
+	return centralcloud.Instance{ID: instance, Boot: string(boot), Version: n.cfg.Version, Timestamp: time.Now().UTC()}
+}

@@ -407,6 +407,16 @@ BEGIN
 END
 $$;
 
+-- Not in pgmq: without it the call of a client that sends its parameters
+-- untyped, as pgmq-js does, fits all of the above and so none.
+CREATE FUNCTION pgmq.set_vt(queue_name text, msg_id text, vt text) RETURNS SETOF pgmq.message_record LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY
+        SELECT r.msg_id, r.read_ct, r.enqueued_at, r.last_read_at, r.vt, r.message, r.headers
+        FROM pgmq.set_vt($1, $2::bigint, $3::integer) AS r;
+END
+$$;
+
 CREATE FUNCTION pgmq."delete"(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY EXECUTE format('DELETE FROM pgmq.%I WHERE msg_id = ANY ($1) RETURNING msg_id', pgmq.format_table_name(queue_name, 'q'))

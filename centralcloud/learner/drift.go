@@ -149,9 +149,13 @@ func (w *window) add(o observation, sign int64) {
 // Haenszel.
 func (w *window) compare(all []moments) shift {
 	var surprise, variance, before, after, n float64
-	for t, now := range w.tasks {
+	for t := range w.tasks {
+		now := &w.tasks[t]
+		if now.n <= 0 {
+			continue
+		}
 		old := all[t].n - now.n
-		if now.n <= 0 || old < 1 {
+		if old < 1 {
 			continue
 		}
 		total := all[t].n

@@ -16,6 +16,8 @@ const (
 	// lastingEvidence is how many judged calls of an arm at a task do not fade
 	// with age: where little is called, old calls are better than none.
 	lastingEvidence = 50
+	// staleEvidence is how many calls from before a change count at most.
+	staleEvidence = 10
 	// skew is how far ahead of the hub a node's clock may be.
 	skew = 600
 )
@@ -126,24 +128,60 @@ func (p *picture) weigh() {
 			if p.kinds[i] == nil {
 				continue
 			}
+			parts := p.byBucket[i*buckets : (i+1)*buckets]
+			var stale [buckets]evidence
 			for b := range buckets {
-				sum := &p.byBucket[i*buckets+b]
-				p.weighCell(a, &p.kinds[i].cells[b], sum, apart, ages)
-				p.byTask[i].merge(*sum)
+				p.weighCell(a, &p.kinds[i].cells[b], &parts[b], &stale[b], apart, ages)
 			}
-			p.keepLasting(i)
+			addStale(parts, stale)
+			keepLasting(parts, len(p.shifts[a]) > 0)
+			for _, part := range parts {
+				p.byTask[i].merge(part)
+			}
 		}
 	}
 }
 
-func (p *picture) weighCell(arm int, c *cell, sum *evidence, apart int64, ages []float64) {
+// weighCell adds what a cell holds: what came since the last change of the arm,
+// and apart from it what is older.
+func (p *picture) weighCell(arm int, c *cell, fresh, stale *evidence, apart int64, ages []float64) {
+	changed := int64(math.MinInt64)
+	if shifts := p.shifts[arm]; len(shifts) > 0 {
+		changed = shifts[len(shifts)-1].at
+	}
+	add := func(s *span, length int64, weight float64) {
+		if s.start+length/2 < changed {
+			stale.add(s, weight)
+		} else {
+			fresh.add(s, weight)
+		}
+	}
 	hours := c.hours.between(p.now-forgotten, apart)
 	for i := range hours {
-		sum.add(&hours[i], p.weight(arm, hours[i].start+hour/2))
+		add(&hours[i], hour, p.weight(arm, hours[i].start+hour/2))
 	}
 	epochs := c.epochs.between(apart, p.now+skew)
 	for i := range epochs {
-		sum.add(&epochs[i], ages[(epochs[i].start-apart)/centralcloud.EpochSeconds])
+		add(&epochs[i], centralcloud.EpochSeconds, ages[(epochs[i].start-apart)/centralcloud.EpochSeconds])
+	}
+}
+
+// addStale adds what is from before a change, up to a few calls in all: however
+// long it was, it must not outweigh what came after.
+func addStale(parts []evidence, stale [buckets]evidence) {
+	var all evidence
+	for _, s := range stale {
+		all.merge(s)
+	}
+	if all.raw == 0 {
+		return
+	}
+	judged := min(1, staleEvidence/max(1, all.judged))
+	calls := min(1, staleEvidence/max(1, all.calls))
+	for b, s := range stale {
+		s.scale(judged)
+		s.calls, s.in, s.out = float64(s.calls*calls), float64(s.in*calls), float64(s.out*calls)
+		parts[b].merge(s)
 	}
 }
 
@@ -170,17 +208,18 @@ func (p *picture) weight(arm int, at int64) float64 {
 
 // keepLasting raises evidence that faded by age to what lasts, unless the arm
 // is known to have changed.
-func (p *picture) keepLasting(i int) {
-	total := &p.byTask[i]
-	lasting := min(float64(total.raw), lastingEvidence)
-	if len(p.shifts[i/len(p.tasks)]) > 0 || total.judged <= 0 || total.judged >= lasting {
+func keepLasting(parts []evidence, changed bool) {
+	var all evidence
+	for _, part := range parts {
+		all.merge(part)
+	}
+	lasting := min(float64(all.raw), lastingEvidence)
+	if changed || all.judged <= 0 || all.judged >= lasting {
 		return
 	}
-	factor := lasting / total.judged
-	for k := range buckets {
-		p.byBucket[i*buckets+k].scale(factor)
+	for b := range parts {
+		parts[b].scale(lasting / all.judged)
 	}
-	total.scale(factor)
 }
 
 func (e *evidence) scale(factor float64) {

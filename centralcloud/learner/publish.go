@@ -98,10 +98,14 @@ func (p *picture) fallback(c *contest, weights []float64) []centralcloud.Arm {
 			order = append(order, i)
 		}
 	}
+	worth := make([]float64, len(c.candidates))
+	for i := range c.candidates {
+		worth[i] = c.value(i, c.candidates[i].belief.success())
+	}
 	slices.SortStableFunc(order, func(a, b int) int {
 		return cmp.Or(
 			cmp.Compare(max(leastShare, weights[b]), max(leastShare, weights[a])),
-			cmp.Compare(c.value(b, c.candidates[b].belief.success()), c.value(a, c.candidates[a].belief.success())))
+			cmp.Compare(worth[b], worth[a]))
 	})
 	arms := make([]centralcloud.Arm, len(order))
 	for i, candidate := range order {

@@ -1,10 +1,6 @@
 package learner
 
-import (
-	"slices"
-
-	"singularity/centralcloud"
-)
+import "singularity/centralcloud"
 
 const (
 	// Availability looks at the last minutes only, with a short half-life.
@@ -27,16 +23,18 @@ type health struct {
 func (p *picture) examine() {
 	p.health = make([]health, len(p.arms))
 	from := centralcloud.EpochOf(p.now - outageWindow)
-	for a, cells := range p.cells {
-		p.health[a] = p.healthOf(cells, from)
+	for a := range p.arms {
+		p.health[a] = p.healthOf(a, from)
 	}
 }
 
-func (p *picture) healthOf(cells []*cell, from int64) health {
+func (p *picture) healthOf(arm int, from int64) health {
 	type tally struct{ answered, failed int64 }
 	tallies := make([]tally, (centralcloud.EpochOf(p.now+skew)-from)/centralcloud.EpochSeconds+1)
-	for _, c := range cells {
-		for _, s := range c.epochs.between(from, p.now+skew) {
+	for _, c := range p.cells(arm) {
+		spans := c.epochs.between(from, p.now+skew)
+		for i := range spans {
+			s := &spans[i]
 			sum := &tallies[(s.start-from)/centralcloud.EpochSeconds]
 			sum.answered += s.calls
 			sum.failed += s.failed
@@ -46,7 +44,7 @@ func (p *picture) healthOf(cells []*cell, from int64) health {
 	var down bool
 	// A few answers are taken for granted, so that one failure is no outage.
 	answered, failed := 3.0, 0.0
-	for i, t := range slices.All(tallies) {
+	for i, t := range tallies {
 		switch {
 		case t.failed >= 3 && t.failed > t.answered:
 			down = true

@@ -52,12 +52,10 @@ func (p *picture) account(l *Ledger, rows []*row) *centralcloud.BudgetAccount {
 // hourlyCalls estimates the calls of an hour, by task.
 func (p *picture) hourlyCalls() []float64 {
 	calls := make([]float64, len(p.tasks))
-	for a, cells := range p.cells {
-		for _, c := range cells {
-			t := p.task(c.task)
+	for a := range p.arms {
+		for t, c := range p.cells(a) {
 			calls[t] += float64(c.epochs.between(p.now-rateWindow, p.now+skew).sum().calls) * hour / rateWindow
 		}
-		_ = a
 	}
 	return calls
 }
@@ -88,14 +86,13 @@ func (p *picture) spending(rows []*row, perHour []float64, times float64) float6
 }
 
 func (p *picture) activeInstances(l *Ledger) int {
-	active := 0
-	for _, from := range l.instances {
-		for _, tally := range from.tallies {
-			if len(tally.between(p.now-rateWindow, p.now+skew)) > 0 {
-				active++
-				break
+	active := map[*instance]bool{}
+	for _, k := range l.kinds {
+		for _, t := range k.tallies {
+			if len(t.series.between(p.now-rateWindow, p.now+skew)) > 0 {
+				active[t.instance] = true
 			}
 		}
 	}
-	return active
+	return len(active)
 }

@@ -39,6 +39,9 @@ type Config struct {
 	// MaxExploration bounds what arms other than the favourite get in all, for
 	// tasks with at least 200 judged calls. Defaults to 0.1.
 	MaxExploration float64 `json:"max_exploration"`
+	// MaxMove is how much weight a row may move from one policy to the next,
+	// see [Next]. Defaults to 0.2.
+	MaxMove float64 `json:"max_move"`
 
 	Rules Rules `json:"rules"` // for all tasks
 	// Tasks are rules for single task types. What they set takes the place of
@@ -98,6 +101,7 @@ func (c Config) withDefaults() Config {
 	c.Temper = orDefault(c.Temper, 0.7)
 	c.Exploration = max(0, orDefault(c.Exploration, 0.01))
 	c.MaxExploration = orDefault(c.MaxExploration, 0.1)
+	c.MaxMove = orDefault(c.MaxMove, 0.2)
 	return c
 }
 
@@ -134,6 +138,7 @@ func (c Config) Validate(prices Prices, now time.Time) error {
 	share("delta", c.Delta)
 	share("exploration", c.Exploration)
 	share("max_exploration", c.MaxExploration)
+	share("max_move", c.MaxMove)
 	if !(c.CostWeight >= 0) || !(c.Temper > 0) || c.HalfLife <= 0 {
 		report("cost_weight, temper, half_life: are %v, %v, %v; expected positive numbers", c.CostWeight, c.Temper, c.HalfLife)
 	}

@@ -37,13 +37,20 @@ func (m *moments) add(s *span, weight float64) {
 	m.squares += float64(float64(s.squares) * weight / 1e6)
 }
 
+// fade makes all but the newest of the calls count as stale ones.
+func (m *moments) fade(newest moments) {
+	m.n = newest.n + float64(staleShare*(m.n-newest.n))
+	m.sum = newest.sum + float64(staleShare*(m.sum-newest.sum))
+	m.squares = newest.squares + float64(staleShare*(m.squares-newest.squares))
+}
+
 // detectShifts goes through the epochs of the last hours as if they came in
 // now, so that the changes found do not depend on when rows arrived.
 func (p *picture) detectShifts() {
 	p.shifts = make([][]shift, len(p.arms))
 	from := centralcloud.EpochOf(p.now) - watchedFor
-	for a, cells := range p.cells {
-		p.shifts[a] = p.watch(cells, from)
+	for a := range p.arms {
+		p.shifts[a] = p.watch(p.observations(a, from), from)
 	}
 }
 
@@ -53,11 +60,10 @@ type observation struct {
 	span *span
 }
 
-func (p *picture) watch(cells []*cell, from int64) []shift {
-	count := int((centralcloud.EpochOf(p.now+skew)-from)/centralcloud.EpochSeconds) + 1
-	byEpoch := make([][]observation, count)
-	for _, c := range cells {
-		t, _ := slices.BinarySearch(p.tasks, c.task)
+// observations are those of an arm, by epoch from a time on.
+func (p *picture) observations(arm int, from int64) [][]observation {
+	byEpoch := make([][]observation, (centralcloud.EpochOf(p.now+skew)-from)/centralcloud.EpochSeconds+1)
+	for t, c := range p.cells(arm) {
 		spans := c.epochs.between(from, p.now+skew)
 		for i := range spans {
 			if s := &spans[i]; s.judged > 0 {
@@ -66,7 +72,10 @@ func (p *picture) watch(cells []*cell, from int64) []shift {
 			}
 		}
 	}
+	return byEpoch
+}
 
+func (p *picture) watch(byEpoch [][]observation, from int64) []shift {
 	var shifts []shift
 	all := make([]moments, len(p.tasks))
 	windows := [...]*window{newWindow(short, len(p.tasks)), newWindow(long, len(p.tasks))}
@@ -74,30 +83,38 @@ func (p *picture) watch(cells []*cell, from int64) []shift {
 		for _, o := range observations {
 			all[o.task].add(o.span, 1)
 		}
-		var found shift
-		var changed *window
+		alarmed := false
 		for _, w := range windows {
 			w.slide(byEpoch, e)
-			if len(observations) == 0 || w.n < fewest {
-				continue
-			}
-			if s := w.compare(all); math.Abs(s.evidence) > max(alarm, math.Abs(found.evidence)) {
-				found, changed = s, w
-			}
+			alarmed = alarmed || w.n >= fewest && len(observations) > 0 && math.Abs(w.compare(all).evidence) > alarm
 		}
-		if changed == nil {
+		if !alarmed {
 			continue
 		}
-		found.at = from + int64(max(0, e-changed.epochs+1))*centralcloud.EpochSeconds
+		since, found := p.onset(byEpoch, e, all)
+		found.at = from + int64(max(0, e-since.epochs+1))*centralcloud.EpochSeconds
 		shifts = append(shifts, found)
 		for t := range all {
-			now := changed.tasks[t]
-			all[t].n = now.n + float64(staleShare*(all[t].n-now.n))
-			all[t].sum = now.sum + float64(staleShare*(all[t].sum-now.sum))
-			all[t].squares = now.squares + float64(staleShare*(all[t].squares-now.squares))
+			all[t].fade(since.tasks[t])
 		}
 	}
 	return shifts
+}
+
+// onset finds when a change began that was noticed in an epoch: the window in
+// which it shows best.
+func (p *picture) onset(byEpoch [][]observation, noticed int, all []moments) (best *window, found shift) {
+	w := newWindow(0, len(p.tasks))
+	for e := noticed; e >= max(0, noticed-2*long); e-- {
+		w.epochs++
+		for _, o := range byEpoch[e] {
+			w.add(o, 1)
+		}
+		if s := w.compare(all); math.Abs(s.evidence) > math.Abs(found.evidence) {
+			best, found = &window{w.epochs, w.n, slices.Clone(w.tasks)}, s
+		}
+	}
+	return best, found
 }
 
 // window is the last epochs of an arm, by task.
@@ -113,15 +130,18 @@ func newWindow(epochs, tasks int) *window {
 
 func (w *window) slide(byEpoch [][]observation, to int) {
 	for _, o := range byEpoch[to] {
-		w.n += o.span.judged
-		w.tasks[o.task].add(o.span, 1)
+		w.add(o, 1)
 	}
 	if gone := to - w.epochs; gone >= 0 {
 		for _, o := range byEpoch[gone] {
-			w.n -= o.span.judged
-			w.tasks[o.task].add(o.span, -1)
+			w.add(o, -1)
 		}
 	}
+}
+
+func (w *window) add(o observation, sign int64) {
+	w.n += sign * o.span.judged
+	w.tasks[o.task].add(o.span, float64(sign))
 }
 
 // compare holds the window against all that is older, task by task, so that
@@ -129,9 +149,13 @@ func (w *window) slide(byEpoch [][]observation, to int) {
 // Haenszel.
 func (w *window) compare(all []moments) shift {
 	var surprise, variance, before, after, n float64
-	for t, now := range w.tasks {
+	for t := range w.tasks {
+		now := &w.tasks[t]
+		if now.n <= 0 {
+			continue
+		}
 		old := all[t].n - now.n
-		if now.n <= 0 || old < 1 {
+		if old < 1 {
 			continue
 		}
 		total := all[t].n

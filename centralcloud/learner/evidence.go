@@ -1,10 +1,10 @@
 package learner
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -13,10 +13,11 @@ import (
 )
 
 const (
-	buckets = 3
 	// lastingEvidence is how many judged calls of an arm at a task do not fade
 	// with age: where little is called, old calls are better than none.
 	lastingEvidence = 50
+	// staleEvidence is how many calls from before a change count at most.
+	staleEvidence = 10
 	// skew is how far ahead of the hub a node's clock may be.
 	skew = 600
 )
@@ -52,22 +53,22 @@ func (e *evidence) merge(other evidence) {
 
 // picture is what a ledger shows at one moment.
 type picture struct {
-	config Config
-	now    int64
-	arms   []Price
-	tasks  []string
-	cells  [][]*cell // by arm, in the order of their keys
-	shifts [][]shift // by arm
+	config   Config
+	now      int64
+	arms     []Price
+	tasks    []string
+	kinds    []*kind                   // by arm and task; nil where there were no calls
+	shifts   [][]shift                 // by arm
+	suspects []centralcloud.Quarantine // instances that are left out
 
 	byBucket []evidence // by arm, task and bucket
 	byTask   []evidence // by arm and task: the sum of the buckets
 	health   []health   // by arm
-	suspects []centralcloud.Quarantine
 }
 
 func (l *Ledger) picture(prices Prices, config Config, now int64) *picture {
 	p := &picture{config: config, now: now, arms: prices.arms(now)}
-	p.quarantine(l)
+	p.suspects = l.quarantine(now)
 	p.collect(l)
 	p.detectShifts()
 	p.weigh()
@@ -75,28 +76,44 @@ func (l *Ledger) picture(prices Prices, config Config, now int64) *picture {
 	return p
 }
 
-// collect sorts the cells of arms that have a price.
+// collect lists the tasks, and the kinds of arms that have a price.
 func (p *picture) collect(l *Ledger) {
-	p.cells = make([][]*cell, len(p.arms))
-	index := make(map[centralcloud.Arm]int, len(p.arms))
-	for a, arm := range p.arms {
-		index[arm.Arm] = a
-	}
-	tasks := map[string]bool{}
-	for key, c := range l.cells {
-		if a, priced := index[key.arm]; priced && key.bucket >= 0 && key.bucket < buckets {
-			p.cells[a] = append(p.cells[a], c)
-			tasks[key.task] = true
+	index := map[string]int{}
+	for _, arm := range p.arms {
+		for _, k := range l.arms[arm.Arm] {
+			index[k.task] = 0
 		}
 	}
-	for _, cells := range p.cells {
-		slices.SortFunc(cells, func(x, y *cell) int { return cmp.Or(cmp.Compare(x.task, y.task), cmp.Compare(x.bucket, y.bucket)) })
+	p.tasks = slices.Sorted(maps.Keys(index))
+	for t, task := range p.tasks {
+		index[task] = t
 	}
-	p.tasks = slices.Sorted(maps.Keys(tasks))
+	p.kinds = make([]*kind, len(p.arms)*len(p.tasks))
+	for a, arm := range p.arms {
+		for _, k := range l.arms[arm.Arm] {
+			p.kinds[p.at(a, index[k.task])] = k
+		}
+	}
 }
 
 // at is the index of an arm at a task.
 func (p *picture) at(arm, task int) int { return arm*len(p.tasks) + task }
+
+// cells goes through what there is of an arm: the tasks and their cells.
+func (p *picture) cells(arm int) iter.Seq2[int, *cell] {
+	return func(yield func(int, *cell) bool) {
+		for t, k := range p.kinds[arm*len(p.tasks) : (arm+1)*len(p.tasks)] {
+			if k == nil {
+				continue
+			}
+			for b := range k.cells {
+				if c := &k.cells[b]; len(c.hours) > 0 && !yield(t, c) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // weigh sums up the evidence, by its age and by what changed since.
 func (p *picture) weigh() {
@@ -104,25 +121,67 @@ func (p *picture) weigh() {
 	p.byBucket = make([]evidence, len(p.byTask)*buckets)
 	// Epochs are told apart for two to three hours, then hours are enough.
 	apart := p.now - floorMod(p.now, hour) - 2*hour
-	for a, cells := range p.cells {
-		epochs := p.ages(a, apart)
-		for _, c := range cells {
-			t, _ := slices.BinarySearch(p.tasks, c.task)
-			sum := &p.byBucket[p.at(a, t)*buckets+c.bucket]
-			for _, s := range c.hours.between(p.now-forgotten, apart) {
-				sum.add(&s, p.weight(a, s.start+hour/2))
+	for a := range p.arms {
+		ages := p.ages(a, apart)
+		for t := range p.tasks {
+			i := p.at(a, t)
+			if p.kinds[i] == nil {
+				continue
 			}
-			recent := c.epochs.between(apart, p.now+skew)
-			for i := range recent {
-				sum.add(&recent[i], epochs[(recent[i].start-apart)/centralcloud.EpochSeconds])
+			parts := p.byBucket[i*buckets : (i+1)*buckets]
+			var stale [buckets]evidence
+			for b := range buckets {
+				p.weighCell(a, &p.kinds[i].cells[b], &parts[b], &stale[b], apart, ages)
+			}
+			addStale(parts, stale)
+			keepLasting(parts, len(p.shifts[a]) > 0)
+			for _, part := range parts {
+				p.byTask[i].merge(part)
 			}
 		}
 	}
-	for i := range p.byTask {
-		for k := range buckets {
-			p.byTask[i].merge(p.byBucket[i*buckets+k])
+}
+
+// weighCell adds what a cell holds: what came since the last change of the arm,
+// and apart from it what is older.
+func (p *picture) weighCell(arm int, c *cell, fresh, stale *evidence, apart int64, ages []float64) {
+	changed := int64(math.MinInt64)
+	if shifts := p.shifts[arm]; len(shifts) > 0 {
+		changed = shifts[len(shifts)-1].at
+	}
+	add := func(s *span, length int64, weight float64) {
+		if s.start+length/2 < changed {
+			stale.add(s, weight)
+		} else {
+			fresh.add(s, weight)
 		}
-		p.keepLasting(i)
+	}
+	hours := c.hours.between(p.now-forgotten, apart)
+	for i := range hours {
+		add(&hours[i], hour, p.weight(arm, hours[i].start+hour/2))
+	}
+	epochs := c.epochs.between(apart, p.now+skew)
+	for i := range epochs {
+		add(&epochs[i], centralcloud.EpochSeconds, ages[(epochs[i].start-apart)/centralcloud.EpochSeconds])
+	}
+}
+
+// addStale adds what is from before a change, up to a few calls in all: however
+// long it was, it must not outweigh what came after.
+func addStale(parts []evidence, stale [buckets]evidence) {
+	var all evidence
+	for _, s := range stale {
+		all.merge(s)
+	}
+	if all.raw == 0 {
+		return
+	}
+	judged := min(1, staleEvidence/max(1, all.judged))
+	calls := min(1, staleEvidence/max(1, all.calls))
+	for b, s := range stale {
+		s.scale(judged)
+		s.calls, s.in, s.out = float64(s.calls*calls), float64(s.in*calls), float64(s.out*calls)
+		parts[b].merge(s)
 	}
 }
 
@@ -149,17 +208,18 @@ func (p *picture) weight(arm int, at int64) float64 {
 
 // keepLasting raises evidence that faded by age to what lasts, unless the arm
 // is known to have changed.
-func (p *picture) keepLasting(i int) {
-	total := &p.byTask[i]
-	lasting := min(float64(total.raw), lastingEvidence)
-	if len(p.shifts[i/len(p.tasks)]) > 0 || total.judged <= 0 || total.judged >= lasting {
+func keepLasting(parts []evidence, changed bool) {
+	var all evidence
+	for _, part := range parts {
+		all.merge(part)
+	}
+	lasting := min(float64(all.raw), lastingEvidence)
+	if changed || all.judged <= 0 || all.judged >= lasting {
 		return
 	}
-	factor := lasting / total.judged
-	for k := range buckets {
-		p.byBucket[i*buckets+k].scale(factor)
+	for b := range parts {
+		parts[b].scale(lasting / all.judged)
 	}
-	total.scale(factor)
 }
 
 func (e *evidence) scale(factor float64) {

@@ -7,40 +7,55 @@ import (
 	"singularity/centralcloud"
 )
 
-// hourlyLatency is how long the answers of an hour took.
+// latency is how long the answers of one kind took, by hour.
+type latency struct {
+	hours []hourlyLatency
+
+	// The sum over this hour and the last, as long as it holds.
+	recent centralcloud.Sketch
+	at     int64 // its hour; 0 when it does not hold
+}
+
 type hourlyLatency struct {
 	start  int64
 	sketch centralcloud.Counters // of which only Latency is used
 }
 
-func (c *cell) addLatency(epoch int64, sketch centralcloud.Sketch, sign int64) {
+func (l *latency) add(epoch int64, sketch centralcloud.Sketch, sign int64) {
 	if len(sketch) == 0 {
 		return
 	}
+	l.at = 0
 	start := epoch - floorMod(epoch, hour)
-	i, found := slices.BinarySearchFunc(c.latency, start, func(l hourlyLatency, start int64) int { return cmp.Compare(l.start, start) })
+	i, found := slices.BinarySearchFunc(l.hours, start, func(h hourlyLatency, start int64) int { return cmp.Compare(h.start, start) })
 	if !found {
-		c.latency = slices.Insert(c.latency, i, hourlyLatency{start: start})
+		l.hours = slices.Insert(l.hours, i, hourlyLatency{start: start})
 	}
 	change := centralcloud.Counters{Latency: sketch}
 	if sign < 0 {
-		c.latency[i].sketch.Remove(change)
+		l.hours[i].sketch.Remove(change)
 	} else {
-		c.latency[i].sketch.Merge(change)
+		l.hours[i].sketch.Merge(change)
 	}
 }
 
-func (c *cell) forgetLatency(before int64) {
-	c.latency = slices.DeleteFunc(c.latency, func(l hourlyLatency) bool { return l.start+hour <= before })
+func (l *latency) forget(before int64) {
+	l.hours = slices.DeleteFunc(l.hours, func(h hourlyLatency) bool { return h.start+hour <= before })
+	l.at = 0
 }
 
-// recentLatency is how long the answers of this hour and the last took.
-func (c *cell) recentLatency(now int64) centralcloud.Sketch {
+// lately is how long the answers of this hour and the last took.
+func (l *latency) lately(now int64) centralcloud.Sketch {
+	present := now - floorMod(now, hour)
+	if l.at == present && present != 0 {
+		return l.recent
+	}
 	var sum centralcloud.Counters
-	for i := range c.latency {
-		if start := c.latency[i].start; start <= now && start > now-2*hour {
-			sum.Merge(c.latency[i].sketch)
+	for i := range l.hours {
+		if start := l.hours[i].start; start == present || start == present-hour {
+			sum.Merge(l.hours[i].sketch)
 		}
 	}
-	return sum.Latency
+	l.recent, l.at = sum.Latency, present
+	return l.recent
 }

@@ -38,8 +38,7 @@ type row struct {
 	task    int // -1 for any
 	bucket  int // or [centralcloud.AnyBucket]
 	rules   Rules
-	judged  float64 // share of the answers
-	called  bool
+	judged  coverage
 	contest contest
 }
 
@@ -52,21 +51,21 @@ func (p *picture) rows(e estimates, c consumptions) []*row {
 	for a, arm := range p.arms {
 		draws[a] = drawsOf(arm.Arm)
 	}
-	build := func(task, bucket int, candidates []candidate) *row {
-		r := &row{task: task, bucket: bucket, rules: p.config.rules(p.taskName(task)), contest: contest{
+	all, byTask := p.coverages()
+	build := func(task, bucket int, judged coverage, candidates []candidate) *row {
+		r := &row{task: task, bucket: bucket, judged: judged, rules: p.config.rules(p.taskName(task)), contest: contest{
 			candidates: candidates, draws: draws, reference: reference,
 			mode: p.config.Mode, temper: p.config.Temper, delta: p.config.Delta, weight: weight,
 		}}
-		r.judged, r.called = p.coverage(task)
 		p.bar(candidates, r.rules, reference)
 		return r
 	}
 
-	rows := []*row{build(-1, centralcloud.AnyBucket, p.anyCandidates(e, c))}
+	rows := []*row{build(-1, centralcloud.AnyBucket, all, p.anyCandidates(e, c))}
 	for t := range p.tasks {
-		rows = append(rows, build(t, centralcloud.AnyBucket, p.candidates(e.byTask, 1, t, 0, c)))
+		rows = append(rows, build(t, centralcloud.AnyBucket, byTask[t], p.candidates(e.byTask, 1, t, 0, c)))
 		for k := 0; e.graded && k < buckets; k++ {
-			rows = append(rows, build(t, k, p.candidates(e.byBucket, buckets, t, k, c)))
+			rows = append(rows, build(t, k, byTask[t], p.candidates(e.byBucket, buckets, t, k, c)))
 		}
 	}
 	return rows
@@ -79,11 +78,6 @@ func (p *picture) taskName(task int) string {
 	return p.tasks[task]
 }
 
-func (p *picture) task(name string) int {
-	t, _ := slices.BinarySearch(p.tasks, name)
-	return t
-}
-
 // candidates are the arms at a task; beliefs has so many parts of each task.
 func (p *picture) candidates(beliefs []belief, parts, task, part int, c consumptions) []candidate {
 	candidates := make([]candidate, len(p.arms))
@@ -91,7 +85,7 @@ func (p *picture) candidates(beliefs []belief, parts, task, part int, c consumpt
 		i := p.at(a, task)
 		candidates[a] = candidate{
 			arm: a, belief: beliefs[i*parts+part], tokens: c.byTask[i], cost: c.byTask[i].cost(price),
-			evidence: p.byTask[i], latency: p.latency(a, p.tasks[task]), health: p.health[a],
+			evidence: p.byTask[i], latency: p.latency(a, task), health: p.health[a],
 		}
 		if parts > 1 {
 			candidates[a].evidence = p.byBucket[i*parts+part]
@@ -112,14 +106,12 @@ func (p *picture) anyCandidates(e estimates, c consumptions) []candidate {
 	return candidates
 }
 
-func (p *picture) latency(arm int, task string) centralcloud.Sketch {
-	var sum centralcloud.Counters
-	for _, c := range p.cells[arm] {
-		if c.task == task {
-			sum.Merge(centralcloud.Counters{Latency: c.recentLatency(p.now)})
-		}
+// latency is how long the answers of an arm at a task took lately.
+func (p *picture) latency(arm, task int) centralcloud.Sketch {
+	if k := p.kinds[p.at(arm, task)]; k != nil {
+		return k.latency.lately(p.now)
 	}
-	return sum.Latency
+	return nil
 }
 
 // referenceCost is what a call of the reference costs, over the calls as they
@@ -137,19 +129,32 @@ func (p *picture) referenceCost(c consumptions, reference int) float64 {
 	return max(1, sum/calls)
 }
 
-// coverage is which share of the answers was judged, and whether there were any.
-func (p *picture) coverage(task int) (judged float64, called bool) {
-	var n, all float64
+// coverage is how many of the answers at a task were judged.
+type coverage struct{ judged, answered float64 }
+
+// coverages returns the coverage of all tasks together, and of each.
+func (p *picture) coverages() (all coverage, byTask []coverage) {
+	byTask = make([]coverage, len(p.tasks))
 	for a := range p.arms {
 		for t := range p.tasks {
-			if e := &p.byTask[p.at(a, t)]; task < 0 || t == task {
-				n += min(e.calls, e.judged)
-				all += e.calls
-			}
+			e := &p.byTask[p.at(a, t)]
+			byTask[t].judged += min(e.calls, e.judged)
+			byTask[t].answered += e.calls
 		}
 	}
-	if all == 0 {
-		return 0, false
+	for _, c := range byTask {
+		all.judged += c.judged
+		all.answered += c.answered
 	}
-	return n / all, true
+	return all, byTask
 }
+
+func (c coverage) share() float64 {
+	if c.answered == 0 {
+		return 0
+	}
+	return c.judged / c.answered
+}
+
+// blind reports that there are answers, but nobody says how good they are.
+func (c coverage) blind() bool { return c.answered > 0 && c.judged == 0 }

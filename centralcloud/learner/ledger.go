@@ -1,6 +1,8 @@
 package learner
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -12,7 +14,8 @@ import (
 // is not safe for concurrent use.
 type Ledger struct {
 	rows      map[rowKey]entry
-	cells     map[cellKey]*cell
+	kinds     map[kindKey]*kind
+	arms      map[centralcloud.Arm][]*kind // by task
 	instances map[string]*instance
 	spending  series
 	floor     int64 // rows of earlier epochs come too late
@@ -20,9 +23,11 @@ type Ledger struct {
 
 // rowKey is a [centralcloud.Key] in short.
 type rowKey struct {
-	instance, boot string
-	epoch          int64
-	cell           *cell
+	instance *instance
+	boot     string
+	epoch    int64
+	kind     *kind
+	bucket   int
 }
 
 // entry is the latest revision of a row, so that the next one can replace it.
@@ -33,28 +38,40 @@ type entry struct {
 	latency  centralcloud.Sketch
 }
 
-type cellKey struct {
-	arm    centralcloud.Arm
-	task   string
-	bucket int
+type kindKey struct {
+	arm  centralcloud.Arm
+	task string
 }
 
-// cell is what is known of one arm at one kind of task.
+// kind is what is known of one arm at one kind of task.
+type kind struct {
+	kindKey
+	cells   [buckets]cell
+	latency latency
+	tallies []tally
+}
+
+// cell is the part of a kind in one bucket.
 type cell struct {
-	cellKey
-	epochs  series // of the last day
-	hours   series
-	latency []hourlyLatency
+	epochs series // of the last day
+	hours  series
 }
 
-// instance is what one instance reported by arm and task, for comparison with
-// the others.
+// instance is one whose rows arrived.
 type instance struct {
-	tallies  map[cellKey]*series // bucket 0 stands for all
-	excluded bool                // its rows are not in the cells
+	name     string
+	excluded bool // its rows are not in the cells
+}
+
+// tally is what one instance reported, for comparison with the others.
+type tally struct {
+	instance *instance
+	series   series
 }
 
 const (
+	buckets = 3
+
 	hour = 3600
 	// remembered is how long epochs are kept apart, and how late a row may be.
 	remembered = 24 * hour
@@ -68,20 +85,22 @@ const (
 func NewLedger() *Ledger {
 	return &Ledger{
 		rows:      map[rowKey]entry{},
-		cells:     map[cellKey]*cell{},
+		kinds:     map[kindKey]*kind{},
+		arms:      map[centralcloud.Arm][]*kind{},
 		instances: map[string]*instance{},
 	}
 }
 
 // Add counts a row, in place of its earlier revision. It reports whether that
 // changed anything: it does not when this revision or a later one is counted
-// already, or when the row is so late that it is not known any more whether it is.
+// already, when the row is so late that it is not known any more whether it is,
+// or when its bucket does not exist.
 func (l *Ledger) Add(row centralcloud.Row) bool {
-	if row.Epoch < l.floor {
+	if row.Epoch < l.floor || row.Bucket < 0 || row.Bucket >= buckets {
 		return false
 	}
-	c := l.cell(cellKey{row.Arm, row.TaskType, row.Bucket})
-	key := rowKey{row.Instance, row.Boot, row.Epoch, c}
+	k, from := l.kind(kindKey{row.Arm, row.TaskType}), l.instance(row.Instance)
+	key := rowKey{from, row.Boot, row.Epoch, k, row.Bucket}
 	stored := l.rows[key]
 	if row.Revision <= stored.revision {
 		return false
@@ -90,36 +109,43 @@ func (l *Ledger) Add(row centralcloud.Row) bool {
 	l.rows[key] = counted
 
 	change := counted.span.minus(stored.span)
-	from := l.instance(row.Instance)
-	from.tally(cellKey{arm: row.Arm, task: row.TaskType}).add(row.Epoch-floorMod(row.Epoch, tallySpan), change)
+	k.tally(from).add(row.Epoch-floorMod(row.Epoch, tallySpan), change)
 	l.spending.add(row.Epoch, span{cost: counted.cost - stored.cost})
 	if !from.excluded {
-		c.add(row.Epoch, change)
-		c.addLatency(row.Epoch, stored.latency, -1)
-		c.addLatency(row.Epoch, counted.latency, 1)
+		k.cells[row.Bucket].add(row.Epoch, change)
+		k.latency.add(row.Epoch, stored.latency, -1)
+		k.latency.add(row.Epoch, counted.latency, 1)
 	}
 	return true
 }
 
-func (l *Ledger) cell(key cellKey) *cell {
-	if l.cells[key] == nil {
-		l.cells[key] = &cell{cellKey: key}
+func (l *Ledger) kind(key kindKey) *kind {
+	k := l.kinds[key]
+	if k == nil {
+		k = &kind{kindKey: key}
+		l.kinds[key] = k
+		kinds := l.arms[key.arm]
+		i, _ := slices.BinarySearchFunc(kinds, key.task, func(k *kind, task string) int { return cmp.Compare(k.task, task) })
+		l.arms[key.arm] = slices.Insert(kinds, i, k)
 	}
-	return l.cells[key]
+	return k
 }
 
 func (l *Ledger) instance(name string) *instance {
 	if l.instances[name] == nil {
-		l.instances[name] = &instance{tallies: map[cellKey]*series{}}
+		l.instances[name] = &instance{name: name}
 	}
 	return l.instances[name]
 }
 
-func (i *instance) tally(key cellKey) *series {
-	if i.tallies[key] == nil {
-		i.tallies[key] = &series{}
+func (k *kind) tally(from *instance) *series {
+	for i := range k.tallies {
+		if k.tallies[i].instance == from {
+			return &k.tallies[i].series
+		}
 	}
-	return i.tallies[key]
+	k.tallies = append(k.tallies, tally{instance: from})
+	return &k.tallies[len(k.tallies)-1].series
 }
 
 func (c *cell) add(epoch int64, change span) {
@@ -128,14 +154,14 @@ func (c *cell) add(epoch int64, change span) {
 }
 
 // exclude takes the rows of exactly these instances out of the cells.
-func (l *Ledger) exclude(names []string) {
-	changed := map[string]int64{}
-	for name, from := range l.instances {
-		if excluded := slices.Contains(names, name); excluded != from.excluded {
-			from.excluded = excluded
-			changed[name] = 1
-			if excluded {
-				changed[name] = -1
+func (l *Ledger) exclude(excluded []*instance) {
+	changed := map[*instance]int64{}
+	for _, from := range l.instances {
+		if now := slices.Contains(excluded, from); now != from.excluded {
+			from.excluded = now
+			changed[from] = 1
+			if now {
+				changed[from] = -1
 			}
 		}
 	}
@@ -144,8 +170,8 @@ func (l *Ledger) exclude(names []string) {
 	}
 	for key, stored := range l.rows {
 		if sign := changed[key.instance]; sign != 0 {
-			key.cell.add(key.epoch, stored.span.times(sign))
-			key.cell.addLatency(key.epoch, stored.latency, sign)
+			key.kind.cells[key.bucket].add(key.epoch, stored.span.times(sign))
+			key.kind.latency.add(key.epoch, stored.latency, sign)
 		}
 	}
 }
@@ -154,30 +180,38 @@ func (l *Ledger) exclude(names []string) {
 // rows of epochs more than a day before it are refused.
 func (l *Ledger) Forget(now time.Time) {
 	l.floor = max(l.floor, now.Unix()-remembered)
-	for key := range l.rows {
-		if key.epoch < l.floor {
-			delete(l.rows, key)
-		}
-	}
-	for key, c := range l.cells {
-		c.epochs.forget(l.floor)
-		c.hours.forget(now.Unix() - forgotten)
-		c.forgetLatency(l.floor)
-		if len(c.hours) == 0 {
-			delete(l.cells, key)
-		}
-	}
-	for name, from := range l.instances {
-		for key, tally := range from.tallies {
-			if tally.forget(l.floor); len(*tally) == 0 {
-				delete(from.tallies, key)
+	maps.DeleteFunc(l.rows, func(key rowKey, _ entry) bool { return key.epoch < l.floor })
+	seen := map[*instance]bool{}
+	for arm, kinds := range l.arms {
+		l.arms[arm] = slices.DeleteFunc(kinds, func(k *kind) bool {
+			empty := k.forget(l.floor, now.Unix()-forgotten)
+			if empty {
+				delete(l.kinds, k.kindKey)
 			}
-		}
-		if len(from.tallies) == 0 {
-			delete(l.instances, name)
-		}
+			for _, t := range k.tallies {
+				seen[t.instance] = true
+			}
+			return empty
+		})
 	}
+	maps.DeleteFunc(l.instances, func(_ string, from *instance) bool { return !seen[from] })
 	l.spending.forget(l.floor)
+}
+
+// forget reports whether nothing is left.
+func (k *kind) forget(epochs, hours int64) (empty bool) {
+	empty = true
+	for b := range k.cells {
+		k.cells[b].epochs.forget(epochs)
+		k.cells[b].hours.forget(hours)
+		empty = empty && len(k.cells[b].hours) == 0
+	}
+	k.latency.forget(epochs)
+	for i := range k.tallies {
+		k.tallies[i].series.forget(epochs)
+	}
+	k.tallies = slices.DeleteFunc(k.tallies, func(t tally) bool { return len(t.series) == 0 })
+	return empty
 }
 
 func floorMod(x, y int64) int64 { return (x%y + y) % y }

@@ -6,16 +6,32 @@ import "math"
 // have assembly on some, and compilers may fuse x*y + z. A conversion to
 // float64 forbids that, which is why products are converted in this package.
 
-// exp2 returns 2 to the power of x, for x within [-1000, 1000].
-func exp2(x float64) float64 {
-	whole := math.Floor(x)
-	y := float64((x - whole) * math.Ln2)
+// exp2Steps are the powers of two between 1 and 2, in steps of a 64th.
+var exp2Steps = func() (steps [64]float64) {
+	for i := range steps {
+		steps[i] = exp2Series(float64(i) / float64(len(steps)))
+	}
+	return steps
+}()
+
+func exp2Series(x float64) float64 {
+	y := float64(x * math.Ln2)
 	sum, term := 1.0, 1.0
 	for i := 1; i <= 16; i++ {
 		term = float64(term*y) / float64(i)
 		sum += term
 	}
-	return math.Ldexp(sum, int(whole))
+	return sum
+}
+
+// exp2 returns 2 to the power of x, for x within [-1000, 1000].
+func exp2(x float64) float64 {
+	whole := math.Floor(x)
+	fraction := float64((x - whole) * float64(len(exp2Steps)))
+	step := int(fraction)
+	rest := float64((fraction - float64(step)) * (math.Ln2 / float64(len(exp2Steps))))
+	power := math.Float64frombits(uint64(int64(whole)+1023) << 52)
+	return float64(float64(power*exp2Steps[step]) * horner(rest, 1.0/120, 1.0/24, 1.0/6, 1.0/2, 1, 1))
 }
 
 func exp(x float64) float64 { return exp2(float64(max(-700, min(700, x)) / math.Ln2)) }

@@ -12,7 +12,7 @@ import (
 // publish decides a row, and says why.
 func (p *picture) publish(r *row) centralcloud.PolicyRow {
 	c := &r.contest
-	unjudged := r.called && r.judged == 0
+	unjudged := r.judged.blind()
 	shares := only(c.reference, len(c.candidates))
 	if !unjudged {
 		shares = c.shares()
@@ -20,7 +20,7 @@ func (p *picture) publish(r *row) centralcloud.PolicyRow {
 	weights := c.weights(shares, p.config, r.rules.Critical || unjudged)
 	bests := c.bests()
 
-	result := centralcloud.PolicyRow{TaskType: p.taskName(r.task), Bucket: r.bucket, Judged: rounded(r.judged, 3)}
+	result := centralcloud.PolicyRow{TaskType: p.taskName(r.task), Bucket: r.bucket, Judged: rounded(r.judged.share(), 3)}
 	var cost, success float64
 	for i := range c.candidates {
 		candidate := &c.candidates[i]
@@ -98,10 +98,14 @@ func (p *picture) fallback(c *contest, weights []float64) []centralcloud.Arm {
 			order = append(order, i)
 		}
 	}
+	worth := make([]float64, len(c.candidates))
+	for i := range c.candidates {
+		worth[i] = c.value(i, c.candidates[i].belief.success())
+	}
 	slices.SortStableFunc(order, func(a, b int) int {
 		return cmp.Or(
 			cmp.Compare(max(leastShare, weights[b]), max(leastShare, weights[a])),
-			cmp.Compare(c.value(b, c.candidates[b].belief.success()), c.value(a, c.candidates[a].belief.success())))
+			cmp.Compare(worth[b], worth[a]))
 	})
 	arms := make([]centralcloud.Arm, len(order))
 	for i, candidate := range order {

@@ -19,76 +19,117 @@ const (
 
 // quarantine finds the instances whose rows cannot be trusted, the strangest
 // first, each held against those that are left, and takes them out of the
-// ledger's cells. There must be others to tell who is the strange one, so at
-// most a third of all are left out.
-func (p *picture) quarantine(l *Ledger) {
-	reports := map[string]map[cellKey]moments{}
-	for name, from := range l.instances {
-		reports[name] = map[cellKey]moments{}
-		for key, tally := range from.tallies {
-			var m moments
-			for _, s := range tally.between(p.now-comparedFor, p.now+skew) {
-				m.add(&s, 1)
-			}
-			if m.n > 0 {
-				reports[name][key] = m
-			}
-		}
-	}
-	var names []string
-	for most := len(reports) / 3; len(names) < most; {
-		suspect := strangest(reports)
-		if math.Abs(suspect.Evidence) <= strange {
+// cells. There must be others to tell who is the strange one, so at most a third
+// of all are left out.
+func (l *Ledger) quarantine(now int64) []centralcloud.Quarantine {
+	var suspects []centralcloud.Quarantine
+	var excluded []*instance
+	reports := l.reports(now)
+	for most := len(l.instances) / 3; len(excluded) < most; {
+		worst, suspect := strangest(reports)
+		if worst == nil {
 			break
 		}
-		delete(reports, suspect.Instance)
-		names = append(names, suspect.Instance)
-		p.suspects = append(p.suspects, suspect)
+		excluded = append(excluded, worst)
+		suspects = append(suspects, suspect)
+		for i, report := range reports {
+			reports[i] = slices.DeleteFunc(report, func(r judgement) bool { return r.instance == worst })
+		}
 	}
-	l.exclude(names)
+	l.exclude(excluded)
+	return suspects
 }
 
-func strangest(reports map[string]map[cellKey]moments) (worst centralcloud.Quarantine) {
-	all := map[cellKey]moments{}
-	for _, name := range slices.Sorted(maps.Keys(reports)) {
-		for key, m := range reports[name] {
-			sum := all[key]
-			sum.n, sum.sum, sum.squares = sum.n+m.n, sum.sum+m.sum, sum.squares+m.squares
-			all[key] = sum
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(reports)) {
-		if q := compareInstance(name, reports[name], all); math.Abs(q.Evidence) > math.Abs(worst.Evidence) {
-			worst = q
-		}
-	}
-	return worst
+// judgement is what an instance reported of a kind lately, in millionths.
+type judgement struct {
+	instance        *instance
+	n, sum, squares int64
 }
 
-func compareInstance(name string, own, all map[cellKey]moments) centralcloud.Quarantine {
-	keys := slices.SortedFunc(maps.Keys(own), func(x, y cellKey) int {
-		return cmp.Or(x.arm.Compare(y.arm), cmp.Compare(x.task, y.task))
-	})
-	var surprise, variance, expected, n, sum float64
-	for _, key := range keys {
-		mine, total := own[key], all[key]
-		others := total.n - mine.n
-		if others < 1 {
-			continue
+// reports lists the judgements of each kind. Kinds are in order, so that what is
+// summed over them is the same each time.
+func (l *Ledger) reports(now int64) [][]judgement {
+	var reports [][]judgement
+	if len(l.instances) < 3 {
+		return nil
+	}
+	for _, arm := range slices.SortedFunc(maps.Keys(l.arms), centralcloud.Arm.Compare) {
+		for _, k := range l.arms[arm] {
+			var report []judgement
+			for i := range k.tallies {
+				spans := k.tallies[i].series.between(now-comparedFor, now+skew)
+				r := judgement{instance: k.tallies[i].instance}
+				for j := range spans {
+					r.n += spans[j].judged
+					r.sum += spans[j].quality
+					r.squares += spans[j].squares
+				}
+				if r.n > 0 {
+					report = append(report, r)
+				}
+			}
+			if len(report) > 1 {
+				reports = append(reports, report)
+			}
 		}
-		mean := total.sum / total.n
-		surprise += mine.sum - float64(mine.n*mean)
-		variance += float64(mine.n*others*max(0, total.squares/total.n-square(mean))) / (total.n - 1)
-		expected += float64(mine.n * (total.sum - mine.sum) / others)
-		n += mine.n
-		sum += mine.sum
 	}
-	if n < leastCompared || variance <= 0 {
-		return centralcloud.Quarantine{}
+	return reports
+}
+
+// comparison sums up how an instance differs from all others.
+type comparison struct{ surprise, variance, expected, n, sum float64 }
+
+func (c *comparison) evidence() float64 {
+	if c.n < leastCompared || c.variance <= 0 {
+		return 0
 	}
-	return centralcloud.Quarantine{
-		Instance: name, Success: rounded(sum/n, 3), Expected: rounded(expected/n, 3),
-		Evidence: rounded(surprise/math.Sqrt(variance), 2),
+	return c.surprise / math.Sqrt(c.variance)
+}
+
+// strangest is the instance that differs most, if any does too much.
+func strangest(reports [][]judgement) (*instance, centralcloud.Quarantine) {
+	comparisons := map[*instance]*comparison{}
+	for _, report := range reports {
+		var all judgement
+		for _, r := range report {
+			all.n, all.sum, all.squares = all.n+r.n, all.sum+r.sum, all.squares+r.squares
+		}
+		for _, r := range report {
+			if comparisons[r.instance] == nil {
+				comparisons[r.instance] = &comparison{}
+			}
+			comparisons[r.instance].add(r, all)
+		}
+	}
+	var worst *instance
+	var most float64
+	for _, from := range slices.SortedFunc(maps.Keys(comparisons), func(a, b *instance) int { return cmp.Compare(a.name, b.name) }) {
+		if evidence := math.Abs(comparisons[from].evidence()); evidence > max(most, strange) {
+			worst, most = from, evidence
+		}
+	}
+	if worst == nil {
+		return nil, centralcloud.Quarantine{}
+	}
+	c := comparisons[worst]
+	return worst, centralcloud.Quarantine{
+		Instance: worst.name, Success: rounded(c.sum/c.n, 3), Expected: rounded(c.expected/c.n, 3),
+		Evidence: rounded(c.evidence(), 2),
 		Why:      "its calls fare unlike those of the other instances at the same tasks and arms",
 	}
+}
+
+func (c *comparison) add(own, all judgement) {
+	others := float64(all.n - own.n)
+	if others < 1 {
+		return
+	}
+	n, total := float64(own.n), float64(all.n)
+	mean := float64(all.sum) / 1e6 / total
+	spread := max(0, float64(all.squares)/1e6/total-square(mean))
+	c.surprise += float64(own.sum)/1e6 - float64(n*mean)
+	c.variance += float64(n*others*spread) / (total - 1)
+	c.expected += float64(n*float64(all.sum-own.sum)) / 1e6 / others
+	c.n += n
+	c.sum += float64(own.sum) / 1e6
 }

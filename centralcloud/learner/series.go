@@ -65,8 +65,16 @@ func (s series) search(start int64) (int, bool) {
 
 // between returns the spans that start from one time until before another.
 func (s series) between(from, until int64) series {
-	first, _ := s.search(from)
-	last, _ := s.search(until)
+	first, last := 0, len(s)
+	if last == 0 {
+		return nil
+	}
+	if s[0].start < from { // mostly all of them are asked for
+		first, _ = s.search(from)
+	}
+	if s[last-1].start >= until {
+		last, _ = s.search(until)
+	}
 	return s[first:max(first, last)]
 }
 

@@ -1,12 +1,18 @@
 package learner
 
-import "slices"
+import (
+	"slices"
+
+	"singularity/centralcloud"
+)
 
 const (
 	// Shares below this are noise.
 	leastShare = 0.01
 	// settledAt is how many judged calls make a kind of task well known.
 	settledAt = 200
+	// anchorShare is the most that the reference gets for being held against.
+	anchorShare = 0.05
 )
 
 // weights turns shares of draws into probabilities: they settle on a favourite
@@ -35,8 +41,28 @@ func (c *contest) weights(shares []float64, config Config, critical bool) []floa
 		}
 		weights[favourite] = 1 - config.MaxExploration
 	}
+	c.anchor(weights)
 	c.explore(weights, config.Exploration)
 	return weights
+}
+
+// anchor keeps calls coming to the reference while its success is not known
+// better than to delta: all others are held against it, so an unlucky start must
+// not be the last that is heard of it.
+func (c *contest) anchor(weights []float64) {
+	reference := &c.candidates[c.reference]
+	if c.mode != centralcloud.Reference || !reference.usable() {
+		return
+	}
+	_, sd := onShares(reference.belief)
+	least := float64(anchorShare * min(1, square(sd/c.delta)))
+	if weights[c.reference] >= least {
+		return
+	}
+	for i := range weights {
+		weights[i] = float64(weights[i] * (1 - least) / (1 - weights[c.reference]))
+	}
+	weights[c.reference] = least
 }
 
 // explore spreads a share over all candidates that no guardrail bars. Those

@@ -31,6 +31,8 @@ type Request struct {
 	TaskType string
 	Messages []Message
 
+	// MaxTokens bounds the answer, thoughts included; 0 does not.
+	MaxTokens int64
 	// Key is the same for every attempt at one request. Providers that know
 	// idempotency keys answer a repeated one without doing the work twice.
 	Key string
@@ -88,13 +90,15 @@ type Usage struct {
 	In     int64 `json:"tokens_in"` // of the request, the cached ones included
 	Out    int64 `json:"tokens_out"`
 	Cached int64 `json:"tokens_cached"` // of the request, read from the provider's cache
+	// Written are those of the request that the provider put into its cache.
+	Written int64 `json:"tokens_cache_written,omitempty"`
 }
 
 // Known reports whether the provider counted the tokens. Counts that cannot
 // be true are as good as none.
 func (u Usage) Known() bool {
 	const most = 1 << 32
-	return u.In > 0 && u.In < most && u.Out >= 0 && u.Out < most && u.Cached >= 0 && u.Cached <= u.In
+	return u.In > 0 && u.In < most && u.Out >= 0 && u.Out < most && u.Cached >= 0 && u.Written >= 0 && u.Cached <= u.In && u.Written <= u.In-u.Cached
 }
 
 // Total is the number of tokens in and out.

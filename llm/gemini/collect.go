@@ -51,7 +51,7 @@ func read(next func() (*genai.GenerateContentResponse, error, bool)) (chunk *gen
 func take(answer *wire.Answer, chunk *genai.GenerateContentResponse) bool {
 	if feedback := chunk.PromptFeedback; feedback != nil && feedback.BlockReason != "" {
 		answer.Finish = llm.Otherwise
-		answer.Refuse("the request was blocked: " + cmp.Or(feedback.BlockReasonMessage, string(feedback.BlockReason)))
+		answer.Refuse(cmp.Or(feedback.BlockReasonMessage, string(feedback.BlockReason)))
 	}
 	if len(chunk.Candidates) == 0 || chunk.Candidates[0] == nil {
 		return false
@@ -71,7 +71,7 @@ func take(answer *wire.Answer, chunk *genai.GenerateContentResponse) bool {
 	}
 	answer.Finish = cmp.Or(finishOf(candidate.FinishReason), answer.Finish)
 	if isFiltered(candidate.FinishReason) {
-		answer.Refuse(cmp.Or(candidate.FinishMessage, string(candidate.FinishReason)))
+		answer.Refuse(string(candidate.FinishReason))
 	}
 	return token
 }

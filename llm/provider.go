@@ -106,3 +106,22 @@ func (u Usage) Total() int64 { return u.In + u.Out }
 
 // EstimateTokens guesses how many tokens a text has: one for four bytes.
 func EstimateTokens(text string) int64 { return int64(len(text)+3) / 4 }
+
+func tokensOf(messages []Message) int64 {
+	var tokens int64
+	for _, message := range messages {
+		tokens += EstimateTokens(message.Content)
+	}
+	return tokens
+}
+
+// mostTokensOf is what messages have at most: a token stands for a byte at least,
+// and a chat format adds some to each message, and to all.
+func mostTokensOf(messages []Message) int64 {
+	const framing, preamble = 16, 64
+	most := int64(preamble)
+	for _, message := range messages {
+		most += framing + int64(len(message.Content))
+	}
+	return most
+}

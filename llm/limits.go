@@ -32,7 +32,8 @@ type Ledger interface {
 // Account is what a limit is on.
 type Account struct {
 	Name  string
-	Daily bool // it begins anew each day
+	Run   workflow.RunID // whose account it is; zero for nobody's
+	Daily bool           // it begins anew each day
 	Limit NanoDollars
 }
 
@@ -66,21 +67,17 @@ func (l Limits) validate(providers map[string]Provider) []error {
 
 const dayAccount = "day"
 
-func runAccount(run workflow.RunID) string { return "run/" + run.String() }
-
-func keyAccount(provider string) string { return "key/" + provider }
-
 // accounts are those that a call of a provider spends from.
 func (l Limits) accounts(run workflow.RunID, provider string) []Account {
 	var accounts []Account
 	if l.PerRun > 0 && !run.IsZero() {
-		accounts = append(accounts, Account{Name: runAccount(run), Limit: l.PerRun})
+		accounts = append(accounts, Account{Name: "run/" + run.String(), Run: run, Limit: l.PerRun})
 	}
 	if l.PerDay > 0 {
 		accounts = append(accounts, Account{Name: dayAccount, Daily: true, Limit: l.PerDay})
 	}
 	if limit := l.PerKey[provider]; limit > 0 {
-		accounts = append(accounts, Account{Name: keyAccount(provider), Daily: true, Limit: limit})
+		accounts = append(accounts, Account{Name: "key/" + provider, Daily: true, Limit: limit})
 	}
 	return accounts
 }

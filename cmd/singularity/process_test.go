@@ -36,6 +36,12 @@ func (s *transcript) Write(p []byte) (int, error) {
 	return s.text.Write(p)
 }
 
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
 // has reports whether one line has all words.
 func (s *transcript) has(words ...string) bool {
 	s.mu.Lock()

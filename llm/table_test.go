@@ -58,6 +58,20 @@ func TestModelsAreReadFromAFile(t *testing.T) {
 	}
 }
 
+func TestTableOfTheDocumentationIsOne(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/models.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, document, _ := strings.Cut(string(text), "```json\n")
+	document, _, _ = strings.Cut(document, "```")
+	table, err := ParseTable([]byte(document))
+	if err != nil || len(table.Models) != 2 || table.Models[1].Price.Long == nil {
+		t.Errorf("%+v, %v", table, err)
+	}
+}
+
 func TestBadTablesAreRefusedByEntry(t *testing.T) {
 	t.Parallel()
 	entry := func(fields string) string {

@@ -163,14 +163,14 @@ func (r *Router) Call(ctx context.Context, call *Call) error {
 func (r *Router) request(ctx context.Context, call *Call, choice Choice) Request {
 	model, _ := r.table.Find(choice.Provider, choice.Model)
 	key := workflow.Key(ctx)
-	if key != "" && choice != call.Choice {
+	if key != "" && (choice.Provider != call.Choice.Provider || choice.Model != call.Choice.Model) {
 		key += "/" + choice.Model
 	}
 	return Request{
 		Model:     choice.Model,
 		TaskType:  call.TaskType,
 		Messages:  call.Messages,
-		MaxTokens: r.maxTokens(model),
+		MaxTokens: r.maxTokens(model, call.Messages),
 		Key:       key,
 		Attempt:   workflow.FromContext(ctx).Number,
 		OnText:    func(delta string) { workflow.Progress(ctx, TextProgress{Text: delta}) },

@@ -101,21 +101,25 @@ func (r *Router) alternatives(call *Call) []Model {
 
 // most is the most that a call of a model may cost.
 func (r *Router) most(model Model, messages []Message) NanoDollars {
-	return model.Price.most(mostTokensOf(messages), r.maxTokens(model))
+	return model.Price.most(mostTokensOf(messages), r.maxTokens(model, messages))
 }
 
 // boundedTokens bounds answers where nothing says how long they may be, and a
 // limit has to know.
 const boundedTokens = 8192
 
-// maxTokens is how long a model's answer may be; 0 when nobody says.
-func (r *Router) maxTokens(model Model) int64 {
+// maxTokens is how long a model's answer to some messages may be; 0 when nobody
+// says. Servers refuse to be asked for more than there is room for.
+func (r *Router) maxTokens(model Model, messages []Message) int64 {
 	most := model.MaxTokens
 	if r.max > 0 && (most == 0 || r.max < most) {
 		most = r.max
 	}
 	if most == 0 && r.limits.limited() {
-		return boundedTokens
+		most = boundedTokens
+	}
+	if model.Context > 0 {
+		most = min(most, max(model.Context-tokensOf(messages)*5/4, 1))
 	}
 	return most
 }

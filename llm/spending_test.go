@@ -227,15 +227,25 @@ func TestAnswersAreBounded(t *testing.T) {
 	t.Parallel()
 	limits := Limits{PerDay: 1}
 	for _, test := range []struct {
-		model, config int64
-		limits        Limits
-		want          int64
+		model  Model
+		config int64
+		limits Limits
+		want   int64
 	}{
-		{0, 0, Limits{}, 0}, {100, 0, Limits{}, 100}, {0, 50, Limits{}, 50}, {100, 50, Limits{}, 50}, {100, 200, Limits{}, 100},
-		{0, 0, limits, boundedTokens}, {100_000, 0, limits, 100_000},
+		{Model{}, 0, Limits{}, 0},
+		{Model{MaxTokens: 100}, 0, Limits{}, 100},
+		{Model{}, 50, Limits{}, 50},
+		{Model{MaxTokens: 100}, 50, Limits{}, 50},
+		{Model{MaxTokens: 100}, 200, Limits{}, 100},
+		{Model{}, 0, limits, 8192},
+		{Model{MaxTokens: 100_000}, 0, limits, 100_000},
+		{Model{MaxTokens: 100, Context: 1000}, 0, Limits{}, 100},
+		{Model{MaxTokens: 900, Context: 1000}, 0, Limits{}, 500}, // beside 400 tokens, or 500
+		{Model{MaxTokens: 900, Context: 300}, 0, Limits{}, 1},
+		{Model{Context: 1000}, 0, Limits{}, 0},
 	} {
 		router := &Router{max: test.config, limits: test.limits}
-		if got := router.maxTokens(Model{MaxTokens: test.model}); got != test.want {
+		if got := router.maxTokens(test.model, []Message{{Content: strings.Repeat("word", 400)}}); got != test.want {
 			t.Errorf("%+v: %d tokens", test, got)
 		}
 	}

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,59 +10,76 @@ import (
 	"singularity/persistence"
 )
 
-// Budgets are rows that all nodes write: nobody waits for the disk while a row is
-// locked. What a server that crashes forgets is what was spent last, for a few
-// hundred milliseconds.
-const spendAsynchronously = `SET LOCAL synchronous_commit = off`
+// All nodes write the rows of budgets, so that nobody waits for the disk, or for
+// a client, while one is locked: a change goes to the server in one piece. What a
+// server that crashes forgets is what was spent last, for a few hundred
+// milliseconds.
+const changeAsynchronously = `SET LOCAL synchronous_commit = off`
 
-// Rows are locked in the order of their names.
-const spend = `
-INSERT INTO singularity.budgets AS budget (name, day, run_id, spent, opened_at)
-SELECT wanted.name, CASE WHEN wanted.daily THEN to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD') ELSE '' END,
-	nullif(wanted.run, '')::uuid, $4, now()
+// changeBudgets carries out statements as one transaction, in one round trip.
+func (s *Store) changeBudgets(ctx context.Context, queue func(*pgx.Batch)) error {
+	batch := &pgx.Batch{}
+	batch.Queue(`BEGIN`)
+	batch.Queue(changeAsynchronously)
+	queue(batch)
+	batch.Queue(`COMMIT`)
+	return translate(s.afterClose(s.readers.SendBatch(ctx, batch).Close()))
+}
+
+// today is the day of daily budgets.
+const today = `to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD')`
+
+const openBudgets = `
+INSERT INTO singularity.budgets (name, day, run_id, spent, opened_at)
+SELECT wanted.name, CASE WHEN wanted.daily THEN ` + today + ` ELSE '' END, nullif(wanted.run, '')::uuid, 0, now()
 FROM unnest($1::text[], $2::text[], $3::boolean[]) AS wanted (name, run, daily)
 ORDER BY wanted.name
-ON CONFLICT (name, day) DO UPDATE SET spent = budget.spent + excluded.spent
-RETURNING name, spent - $4, to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD')`
+ON CONFLICT (name, day) DO NOTHING`
 
-var errFull = errors.New("a budget has no room")
+// Rows are locked in the order of their names, and read as they are then.
+const spend = `
+WITH held AS MATERIALIZED (
+	SELECT budget.name, budget.day, budget.spent, wanted.most
+	FROM singularity.budgets AS budget
+	JOIN unnest($1::text[], $2::boolean[], $3::bigint[]) AS wanted (name, daily, most)
+		ON budget.name = wanted.name AND budget.day = CASE WHEN wanted.daily THEN ` + today + ` ELSE '' END
+	ORDER BY budget.name
+	FOR NO KEY UPDATE OF budget
+), lacking AS MATERIALIZED (
+	SELECT name, spent
+	FROM held
+	WHERE spent > most - $4
+	ORDER BY name
+	LIMIT 1
+), added AS (
+	UPDATE singularity.budgets AS budget
+	SET spent = budget.spent + $4
+	FROM held
+	WHERE budget.name = held.name AND budget.day = held.day AND NOT EXISTS (SELECT FROM lacking)
+)
+SELECT ` + today + `, coalesce((SELECT name FROM lacking), ''), coalesce((SELECT spent FROM lacking), 0)`
 
 // Spend implements [persistence.Budgets].
-func (s *Store) Spend(ctx context.Context, budgets []persistence.Budget, amount int64) (spent persistence.Spent, err error) {
-	limits := make(map[string]int64, len(budgets))
+func (s *Store) Spend(ctx context.Context, budgets []persistence.Budget, amount int64) (persistence.Spent, error) {
 	var names, runs []string
 	var daily []bool
+	var limits []int64
 	for _, b := range budgets {
-		limits[b.Name] = b.Limit
 		run := ""
 		if !b.Run.IsZero() {
 			run = b.Run.String()
 		}
-		names, runs, daily = append(names, b.Name), append(runs, run), append(daily, b.Daily)
+		names, runs, daily, limits = append(names, b.Name), append(runs, run), append(daily, b.Daily), append(limits, b.Limit)
 	}
-	err = pgx.BeginFunc(ctx, s.readers, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, spendAsynchronously); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, spend, names, runs, daily, amount)
-		if err != nil {
-			return err
-		}
-		var name string
-		var before int64
-		_, err = pgx.ForEachRow(rows, []any{&name, &before, &spent.Day}, func() error {
-			if spent.Full == "" && before+amount > limits[name] {
-				spent.Full, spent.Before = name, before
-			}
-			return nil
+	var spent persistence.Spent
+	err := s.changeBudgets(ctx, func(batch *pgx.Batch) {
+		batch.Queue(openBudgets, names, runs, daily)
+		batch.Queue(spend, names, daily, limits, amount).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&spent.Day, &spent.Full, &spent.Before)
 		})
-		if err == nil && spent.Full != "" {
-			err = errFull
-		}
-		return err
 	})
-	if err != nil && !errors.Is(err, errFull) {
-		return persistence.Spent{}, fmt.Errorf("spend from budgets %q: %w", names, translate(s.afterClose(err)))
+	if err != nil {
+		return persistence.Spent{}, fmt.Errorf("spend from budgets %q: %w", names, err)
 	}
 	return spent, nil
 }
@@ -86,15 +102,9 @@ func (s *Store) Correct(ctx context.Context, budgets []persistence.Budget, spent
 	for _, b := range budgets {
 		names, days = append(names, b.Name), append(days, b.Day(spent.Day))
 	}
-	err := pgx.BeginFunc(ctx, s.readers, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, spendAsynchronously); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, correctBudgets, names, days, amount)
-		return err
-	})
+	err := s.changeBudgets(ctx, func(batch *pgx.Batch) { batch.Queue(correctBudgets, names, days, amount) })
 	if err != nil {
-		return fmt.Errorf("correct budgets %q: %w", names, translate(s.afterClose(err)))
+		return fmt.Errorf("correct budgets %q: %w", names, err)
 	}
 	return nil
 }

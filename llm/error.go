@@ -24,6 +24,7 @@ const (
 	BadRequest Class = "bad_request" // the provider does not accept the request: no such model, too long, …
 	Content    Class = "content"     // the answer was refused or filtered, or is too large to keep
 	Cancelled  Class = "cancelled"   // the caller gave up; says nothing about the provider
+	Limited    Class = "limited"     // a spending limit left no room for it: nobody was asked
 	Unknown    Class = "unknown"     // anything else: no connection, a connection cut, an answer that makes no sense
 )
 
@@ -50,15 +51,21 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// asError is the provider's error within err.
+func asError(err error) (*Error, bool) { return errors.AsType[*Error](err) }
+
 // ClassOf returns the class of an error that came from a provider: empty for
 // nil, [Unknown] for what no provider made.
 func ClassOf(err error) Class {
-	var failure *Error
+	failure, failed := asError(err)
+	var limit *LimitError
 	switch {
 	case err == nil:
 		return ""
-	case errors.As(err, &failure):
+	case failed:
 		return failure.Class
+	case errors.As(err, &limit):
+		return Limited
 	case errors.Is(err, context.DeadlineExceeded):
 		return Timeout
 	case errors.Is(err, context.Canceled):
@@ -96,8 +103,8 @@ const maxRetryAfter = 24 * time.Hour
 
 // directed marks a provider's error with what the engine should do next.
 func directed(err error) error {
-	var failure *Error
-	if !errors.As(err, &failure) {
+	failure, ok := asError(err)
+	if !ok {
 		return err
 	}
 	switch failure.Class {

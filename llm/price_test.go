@@ -30,9 +30,23 @@ func TestPricesAreReadExactly(t *testing.T) {
 	}
 }
 
+func TestAmountsAreReadExactly(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]NanoDollars{"0.50": 500_000_000, "20": 20_000_000_000, "0.000000001": 1, "0": 0} {
+		if got, err := ParseDollars(text); got != want || err != nil {
+			t.Errorf("%s: %d, %v; expected %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"-1", "0.0000000001", "1e3", "99999999999", "", ".", "$5", "5,00"} {
+		if got, err := ParseDollars(text); err == nil {
+			t.Errorf("%q was read as %d", text, got)
+		}
+	}
+}
+
 func TestCostCountsCachedTokensOnce(t *testing.T) {
 	t.Parallel()
-	price := Price{In: 100, Out: 400, Cached: 25}
+	price := Price{In: 100, Out: 400, Cached: 25, Written: 125, Above: 1_000, Long: &Price{In: 200, Out: 500, Cached: 50, Written: 250}}
 	for name, test := range map[string]struct {
 		usage Usage
 		want  NanoDollars
@@ -40,9 +54,27 @@ func TestCostCountsCachedTokensOnce(t *testing.T) {
 		"nothing cached":    {Usage{In: 10, Out: 5}, 3_000},
 		"some cached":       {Usage{In: 10, Out: 5, Cached: 4}, 2_700},
 		"everything cached": {Usage{In: 10, Out: 5, Cached: 10}, 2_250},
+		"some written":      {Usage{In: 10, Out: 5, Cached: 4, Written: 2}, 2_750},
+		"nearly long":       {Usage{In: 1_000, Out: 5}, 102_000},
+		"long":              {Usage{In: 1_001, Out: 5}, 202_700},
+		"long, some cached": {Usage{In: 1_001, Out: 5, Cached: 1_000, Written: 1}, 52_750},
 	} {
 		if got := price.Cost(test.usage); got != test.want {
 			t.Errorf("%s: %d, expected %d", name, got, test.want)
+		}
+	}
+}
+
+func TestCostIsNeverMoreThanTheMost(t *testing.T) {
+	t.Parallel()
+	for _, model := range DefaultTable().Models {
+		for _, usage := range []Usage{
+			{In: 500, Out: 100}, {In: 500, Out: 100, Cached: 500}, {In: 500, Out: 100, Written: 500},
+			{In: 500_000, Out: 100}, {In: 500_000, Out: 100, Cached: 500_000}, {In: 500_000, Out: 100, Written: 500_000},
+		} {
+			if cost, most := model.Price.Cost(usage), model.Price.most(usage.In+1, usage.Out); cost > most {
+				t.Errorf("%s: %+v costs %d, expected %d at most", model.Name, usage, cost, most)
+			}
 		}
 	}
 }
@@ -67,6 +99,7 @@ func TestUsageThatCannotBeTrueIsUnknown(t *testing.T) {
 	t.Parallel()
 	for _, usage := range []Usage{
 		{}, {Out: 1}, {In: -1, Out: 1}, {In: 1, Out: -1}, {In: 1, Cached: 2}, {In: 1, Cached: -1}, {In: 1 << 40}, {In: 1, Out: 1 << 40},
+		{In: 2, Written: 3}, {In: 2, Cached: 1, Written: 2}, {In: 1, Written: -1},
 	} {
 		if usage.Known() {
 			t.Errorf("%+v counts as known", usage)

@@ -31,6 +31,8 @@ type Request struct {
 	TaskType string
 	Messages []Message
 
+	// MaxTokens bounds the answer, thoughts included; 0 does not.
+	MaxTokens int64
 	// Key is the same for every attempt at one request. Providers that know
 	// idempotency keys answer a repeated one without doing the work twice.
 	Key string
@@ -88,13 +90,15 @@ type Usage struct {
 	In     int64 `json:"tokens_in"` // of the request, the cached ones included
 	Out    int64 `json:"tokens_out"`
 	Cached int64 `json:"tokens_cached"` // of the request, read from the provider's cache
+	// Written are those of the request that the provider put into its cache.
+	Written int64 `json:"tokens_cache_written,omitempty"`
 }
 
 // Known reports whether the provider counted the tokens. Counts that cannot
 // be true are as good as none.
 func (u Usage) Known() bool {
 	const most = 1 << 32
-	return u.In > 0 && u.In < most && u.Out >= 0 && u.Out < most && u.Cached >= 0 && u.Cached <= u.In
+	return u.In > 0 && u.In < most && u.Out >= 0 && u.Out < most && u.Cached >= 0 && u.Written >= 0 && u.Cached <= u.In && u.Written <= u.In-u.Cached
 }
 
 // Total is the number of tokens in and out.
@@ -102,3 +106,22 @@ func (u Usage) Total() int64 { return u.In + u.Out }
 
 // EstimateTokens guesses how many tokens a text has: one for four bytes.
 func EstimateTokens(text string) int64 { return int64(len(text)+3) / 4 }
+
+func tokensOf(messages []Message) int64 {
+	var tokens int64
+	for _, message := range messages {
+		tokens += EstimateTokens(message.Content)
+	}
+	return tokens
+}
+
+// mostTokensOf is what messages have at most: a token stands for a byte at least,
+// and a chat format adds some to each message, and to all.
+func mostTokensOf(messages []Message) int64 {
+	const framing, preamble = 16, 64
+	most := int64(preamble)
+	for _, message := range messages {
+		most += framing + int64(len(message.Content))
+	}
+	return most
+}

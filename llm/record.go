@@ -24,11 +24,13 @@ type ModelCall struct {
 	TaskType string `json:"task_type"`
 	Bucket   Bucket `json:"complexity_bucket"`
 
-	TokensIn     *int64       `json:"tokens_in"`
-	TokensOut    *int64       `json:"tokens_out"`
-	TokensCached *int64       `json:"tokens_cached"`
-	Cost         *NanoDollars `json:"cost_nanodollars"`
-	Latency      int64        `json:"latency_us"`
+	TokensIn     *int64 `json:"tokens_in"`
+	TokensOut    *int64 `json:"tokens_out"`
+	TokensCached *int64 `json:"tokens_cached"`
+	// TokensWritten are those of the request that went into the provider's cache.
+	TokensWritten int64        `json:"tokens_cache_written,omitempty"`
+	Cost          *NanoDollars `json:"cost_nanodollars"`
+	Latency       int64        `json:"latency_us"`
 
 	Finish     Finish `json:"finish,omitempty"`
 	ErrorClass Class  `json:"error_class,omitempty"` // empty for a success
@@ -46,7 +48,7 @@ func (c *ModelCall) report(ctx context.Context, usage Usage, latency time.Durati
 	c.ErrorClass = ClassOf(err)
 	summary := workflow.Summary{Model: c.Model, ErrorClass: string(c.ErrorClass)}
 	if usage.Known() {
-		c.TokensIn, c.TokensOut, c.TokensCached = &usage.In, &usage.Out, &usage.Cached
+		c.TokensIn, c.TokensOut, c.TokensCached, c.TokensWritten = &usage.In, &usage.Out, &usage.Cached, usage.Written
 		summary.Tokens = usage.Total()
 	}
 	if c.Cost != nil {

@@ -19,6 +19,9 @@ type Router struct {
 	table     *Table
 	providers map[string]Provider
 	names     []string // of the providers, in order
+	limits    Limits
+	ledger    Ledger
+	max       int64 // tokens of an answer
 	log       *slog.Logger
 	warned    sync.Map // texts of warnings that were given
 }
@@ -28,12 +31,22 @@ type RouterConfig struct {
 	// Logger hears of every answer and, once for each model, of costs that are
 	// not known. Defaults to slog.Default().
 	Logger *slog.Logger
+	// MaxTokens bounds answers, thoughts included. Defaults to what the table of
+	// models says of each.
+	MaxTokens int64
+	// Limits are enforced before each call, with the next cheaper model that they
+	// leave room for. They need a Ledger, and models that have prices.
+	Limits Limits
+	Ledger Ledger
 }
 
 // NewRouter returns a router over the models that the table lists for these
 // providers. Each of them needs at least one.
 func NewRouter(table *Table, providers []Provider, config RouterConfig) (*Router, error) {
-	router := &Router{table: table, providers: make(map[string]Provider, len(providers)), log: config.Logger}
+	router := &Router{
+		table: table, providers: make(map[string]Provider, len(providers)),
+		limits: config.Limits, ledger: config.Ledger, max: config.MaxTokens, log: config.Logger,
+	}
 	if router.log == nil {
 		router.log = slog.Default()
 	}
@@ -52,10 +65,31 @@ func NewRouter(table *Table, providers []Provider, config RouterConfig) (*Router
 		router.providers[name] = provider
 		router.names = append(router.names, name)
 	}
+	problems = append(problems, router.validate()...)
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("model router: %w", err)
 	}
 	return router, nil
+}
+
+// validate looks at what calls may cost.
+func (r *Router) validate() []error {
+	problems := r.limits.validate(r.providers)
+	if r.max < 0 {
+		problems = append(problems, fmt.Errorf("at most %d tokens an answer: expected a positive number, or 0 for no bound", r.max))
+	}
+	if !r.limits.limited() {
+		return problems
+	}
+	if r.ledger == nil {
+		problems = append(problems, errors.New("spending limits need a ledger"))
+	}
+	for _, model := range r.table.Models {
+		if r.providers[model.Provider] != nil && model.Price == nil {
+			problems = append(problems, fmt.Errorf("model %s has no price in the table of models, which spending limits need; give it one, 0 if it is free", model.Name))
+		}
+	}
+	return problems
 }
 
 // Call is the state of a run that asks a model.
@@ -71,11 +105,7 @@ type Call struct {
 
 // Select is a step: it chooses the model for the call.
 func (r *Router) Select(_ context.Context, call *Call) error {
-	var tokens int64
-	for _, message := range call.Messages {
-		tokens += EstimateTokens(message.Content)
-	}
-	choice, err := r.table.choose(Complexity(call.TaskType, call.Messages), tokens, r.names)
+	choice, err := r.table.choose(Complexity(call.TaskType, call.Messages), tokensOf(call.Messages), r.names)
 	if err != nil {
 		return fmt.Errorf("select a model: %w", err)
 	}
@@ -86,27 +116,24 @@ func (r *Router) Select(_ context.Context, call *Call) error {
 // Call is a step: it has the chosen model answer the messages, which then
 // leave the state. Its attempts share the choice and the idempotency key; each
 // of them is recorded as a [ModelCall]. The answer is reported as progress
-// while it arrives.
+// while it arrives. A model that the spending limits leave no room for gives way
+// to a cheaper one, or the call is refused with a [LimitError].
 //
 // An error that no further attempt would mend is permanent; where the provider
 // said how long to wait, the next attempt waits that long.
 func (r *Router) Call(ctx context.Context, call *Call) error {
-	choice := call.Choice
-	provider, ok := r.providers[choice.Provider]
-	if !ok {
+	if r.providers[call.Choice.Provider] == nil {
 		return fmt.Errorf("call model %s: provider %q is not configured on this node; configured: %s",
-			choice.Model, choice.Provider, strings.Join(r.names, ", "))
+			call.Choice.Model, call.Choice.Provider, strings.Join(r.names, ", "))
+	}
+	choice, held, err := r.afford(ctx, call)
+	if err != nil {
+		workflow.Summarize(ctx, workflow.Summary{ErrorClass: string(ClassOf(err))})
+		return fmt.Errorf("call model %s: %w", call.Choice.Model, err)
 	}
 
 	started := time.Now()
-	response, err := provider.Complete(ctx, Request{
-		Model:    choice.Model,
-		TaskType: call.TaskType,
-		Messages: call.Messages,
-		Key:      workflow.Key(ctx),
-		Attempt:  workflow.FromContext(ctx).Number,
-		OnText:   func(delta string) { workflow.Progress(ctx, TextProgress{Text: delta}) },
-	})
+	response, err := r.providers[choice.Provider].Complete(ctx, r.request(ctx, call, choice))
 	latency := time.Since(started)
 
 	record := ModelCall{
@@ -114,12 +141,14 @@ func (r *Router) Call(ctx context.Context, call *Call) error {
 		Cost: r.cost(ctx, choice, response.Usage, err), Finish: response.Finish,
 		PolicyVersion: choice.PolicyVersion, Propensity: choice.Propensity,
 	}
+	r.settle(ctx, held, call, choice, response, record.Cost, err)
 	record.report(ctx, response.Usage, latency, err)
 	if err != nil {
 		return fmt.Errorf("call model %s: %w", choice.Model, directed(err))
 	}
 	record.log(ctx, r.log)
 
+	call.Choice = choice
 	call.Response = response
 	call.Cost = record.Cost
 	// The input keeps the messages. Storing them again after the answer would
@@ -127,6 +156,25 @@ func (r *Router) Call(ctx context.Context, call *Call) error {
 	// over the limit of what a state may hold.
 	call.Messages = nil
 	return nil
+}
+
+// request asks the chosen model. Another model than the one that was chosen at
+// first is another thing to ask, so that it has another key.
+func (r *Router) request(ctx context.Context, call *Call, choice Choice) Request {
+	model, _ := r.table.Find(choice.Provider, choice.Model)
+	key := workflow.Key(ctx)
+	if key != "" && (choice.Provider != call.Choice.Provider || choice.Model != call.Choice.Model) {
+		key += "/" + choice.Model
+	}
+	return Request{
+		Model:     choice.Model,
+		TaskType:  call.TaskType,
+		Messages:  call.Messages,
+		MaxTokens: r.maxTokens(model, call.Messages),
+		Key:       key,
+		Attempt:   workflow.FromContext(ctx).Number,
+		OnText:    func(delta string) { workflow.Progress(ctx, TextProgress{Text: delta}) },
+	}
 }
 
 // TextProgress is what [Router.Call] reports while an answer arrives.

@@ -31,9 +31,11 @@ func TestModelsAreReadFromAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "models.json")
 	document := `{"date": "2025-09-30", "source": "a list", "models": [
 		{"provider": "p", "model": "priced", "tier": "small", "usd_per_mtok_in": 0.05, "usd_per_mtok_out": 0.4},
-		{"provider": "p", "model": "cached", "tier": "medium", "usd_per_mtok_in": 1, "usd_per_mtok_out": 2, "usd_per_mtok_cached_in": 0.5, "context_tokens": 8192},
+		{"provider": "p", "model": "cached", "tier": "medium", "usd_per_mtok_in": 1, "usd_per_mtok_out": 2, "usd_per_mtok_cached_in": 0.5, "usd_per_mtok_cache_write": 1.25, "context_tokens": 8192, "max_answer_tokens": 1024},
 		{"provider": "p", "model": "free", "tier": "large", "usd_per_mtok_in": 0, "usd_per_mtok_out": 0},
-		{"provider": "q", "model": "priced", "tier": "large"}]}`
+		{"provider": "q", "model": "priced", "tier": "large"},
+		{"provider": "q", "model": "long", "tier": "large", "usd_per_mtok_in": 1, "usd_per_mtok_out": 2,
+		 "long_requests": {"above_tokens": 200000, "usd_per_mtok_in": 3, "usd_per_mtok_out": 4, "usd_per_mtok_cached_in": 0.3}}]}`
 	if err := os.WriteFile(path, []byte(document), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -42,13 +44,31 @@ func TestModelsAreReadFromAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Table{Date: "2025-09-30", Models: []Model{
-		{Provider: "p", Name: "priced", Tier: Small, Price: &Price{In: 50, Out: 400, Cached: 50}},
-		{Provider: "p", Name: "cached", Tier: Medium, Price: &Price{In: 1000, Out: 2000, Cached: 500}, Context: 8192},
+		{Provider: "p", Name: "priced", Tier: Small, Price: &Price{In: 50, Out: 400, Cached: 50, Written: 50}},
+		{Provider: "p", Name: "cached", Tier: Medium, Price: &Price{In: 1000, Out: 2000, Cached: 500, Written: 1250}, Context: 8192, MaxTokens: 1024},
 		{Provider: "p", Name: "free", Tier: Large, Price: &Price{}},
 		{Provider: "q", Name: "priced", Tier: Large},
+		{Provider: "q", Name: "long", Tier: Large, Price: &Price{
+			In: 1000, Out: 2000, Cached: 1000, Written: 1000,
+			Above: 200_000, Long: &Price{In: 3000, Out: 4000, Cached: 300, Written: 3000},
+		}},
 	}}
 	if !reflect.DeepEqual(table, want) {
 		t.Errorf("read %+v, expected %+v", table, want)
+	}
+}
+
+func TestTableOfTheDocumentationIsOne(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/models.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, document, _ := strings.Cut(string(text), "```json\n")
+	document, _, _ = strings.Cut(document, "```")
+	table, err := ParseTable([]byte(document))
+	if err != nil || len(table.Models) != 2 || table.Models[1].Price.Long == nil {
+		t.Errorf("%+v, %v", table, err)
 	}
 }
 
@@ -73,6 +93,10 @@ func TestBadTablesAreRefusedByEntry(t *testing.T) {
 		"negative price":     {entry(`"provider": "p", "model": "m", "tier": "small", "usd_per_mtok_in": -1, "usd_per_mtok_out": 1`), "models[1] (p/m): usd_per_mtok_in: -1"},
 		"too fine a price":   {entry(`"provider": "p", "model": "m", "tier": "small", "usd_per_mtok_in": 1, "usd_per_mtok_out": 0.00001`), "models[1] (p/m): usd_per_mtok_out: 0.00001"},
 		"negative context":   {entry(`"provider": "p", "model": "m", "tier": "small", "context_tokens": -5`), "models[1] (p/m): context_tokens: -5"},
+		"negative answer":    {entry(`"provider": "p", "model": "m", "tier": "small", "max_answer_tokens": -5`), "models[1] (p/m): max_answer_tokens: -5"},
+		"long from nowhere":  {entry(`"provider": "p", "model": "m", "tier": "small", "usd_per_mtok_in": 1, "usd_per_mtok_out": 1, "long_requests": {"usd_per_mtok_in": 1}`), "models[1] (p/m): long_requests.above_tokens: 0"},
+		"long without price": {entry(`"provider": "p", "model": "m", "tier": "small", "usd_per_mtok_in": 1, "usd_per_mtok_out": 1, "long_requests": {"above_tokens": 1}`), "models[1] (p/m): long_requests: has no price"},
+		"half a long price":  {entry(`"provider": "p", "model": "m", "tier": "small", "usd_per_mtok_in": 1, "usd_per_mtok_out": 1, "long_requests": {"above_tokens": 1, "usd_per_mtok_in": 1}`), "models[1] (p/m): long_requests.price: is incomplete"},
 		"two problems":       {entry(`"provider": "", "model": "m", "tier": "huge"`), "tier: \"huge\""},
 	} {
 		table, err := ParseTable([]byte(test.document))

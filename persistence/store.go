@@ -34,6 +34,7 @@ type Store interface {
 	Retention
 	Agents
 	Tokens
+	Budgets
 	Queues
 	Schedules
 	Records

@@ -19,6 +19,7 @@ import (
 	"singularity/llm"
 	"singularity/llm/openai"
 	"singularity/llm/simulated"
+	"singularity/llm/wire"
 	"singularity/workflow"
 )
 
@@ -228,7 +229,7 @@ func TestLLMRequestWithoutUsageSaysNull(t *testing.T) {
 		_, _ = io.WriteString(w, `data: {"choices":[{"index":0,"delta":{"content":"42"},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n")
 	}))
 	defer server.Close()
-	provider, err := openai.New(server.URL, "", openai.Config{})
+	provider, err := openai.New(server.URL, "", wire.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +252,7 @@ func TestLLMRequestLeavesNoKeyBehind(t *testing.T) {
 		http.Error(w, `{"error": {"message": "refused: `+r.Header.Get("Authorization")+`"}}`, http.StatusServiceUnavailable)
 	}))
 	defer server.Close()
-	provider, err := openai.New(server.URL, key, openai.Config{})
+	provider, err := openai.New(server.URL, key, wire.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"singularity/llm"
 	"singularity/server"
 	"singularity/server/servertest"
 	"singularity/workflow"
@@ -237,30 +236,38 @@ func TestDevUsesAnOpenAICompatibleServer(t *testing.T) {
 	}
 }
 
-func TestProviderIsChosen(t *testing.T) {
+func TestProvidersAreChosen(t *testing.T) {
 	t.Parallel()
+	all := map[string]string{"OPENAI_API_KEY": "sk-x", "ANTHROPIC_API_KEY": "sk-y", "GEMINI_API_KEY": "z"}
 	tests := []struct {
 		name  string
-		flag  string
+		flag  []string
 		env   map[string]string
 		want  string
 		fault string
 	}{
-		{"nothing set", "", nil, "simulated", ""},
-		{"empty variables", "", map[string]string{"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}, "simulated", ""},
-		{"key", "", map[string]string{"OPENAI_API_KEY": "sk-x"}, "openai", ""},
-		{"base URL", "", map[string]string{"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "openai", ""},
-		{"flag against the key", "simulated", map[string]string{"OPENAI_API_KEY": "sk-x"}, "simulated", ""},
-		{"flag without a key", "openai", nil, "", "OPENAI_API_KEY"},
-		{"unknown", "oracle", nil, "", "--provider"},
+		{"nothing set", nil, nil, "simulated", ""},
+		{"empty variables", nil, map[string]string{"OPENAI_API_KEY": "", "ANTHROPIC_BASE_URL": ""}, "simulated", ""},
+		{"key of OpenAI", nil, map[string]string{"OPENAI_API_KEY": "sk-x"}, "openai", ""},
+		{"key of Anthropic", nil, map[string]string{"ANTHROPIC_API_KEY": "sk-x"}, "anthropic", ""},
+		{"key of Google", nil, map[string]string{"GOOGLE_API_KEY": "x"}, "gemini", ""},
+		{"key of Gemini", nil, map[string]string{"GEMINI_API_KEY": "x"}, "gemini", ""},
+		{"base URL", nil, map[string]string{"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "openai", ""},
+		{"all of them", nil, all, "anthropic, gemini, openai", ""},
+		{"some of them", []string{"openai", "gemini"}, all, "openai, gemini", ""},
+		{"flag against the key", []string{"simulated"}, all, "simulated", ""},
+		{"flag without a key", []string{"openai"}, nil, "", "OPENAI_API_KEY"},
+		{"another flag without a key", []string{"anthropic"}, nil, "", "set ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL"},
+		{"twice", []string{"simulated", "simulated"}, nil, "", "configured twice"},
+		{"unknown", []string{"oracle"}, nil, "", "--provider"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCLI(nil, nil, nil, lookup(test.env))
-			got, err := c.models(modelFlags{provider: test.flag}, slog.New(slog.DiscardHandler))
-			if got.provider != test.want && err == nil || test.fault != "" && (err == nil || !strings.Contains(err.Error(), test.fault)) || test.fault == "" && err != nil {
-				t.Errorf("got %q, %v", got.provider, err)
+			got, err := c.models(modelFlags{providers: test.flag}, slog.New(slog.DiscardHandler))
+			if test.fault == "" && (err != nil || got.about() != test.want) || test.fault != "" && (err == nil || !strings.Contains(err.Error(), test.fault)) {
+				t.Errorf("got %q, %v; want %q, %q", got.about(), err, test.want, test.fault)
 			}
 		})
 	}
@@ -269,6 +276,8 @@ func TestProviderIsChosen(t *testing.T) {
 func TestEmbeddersAreChosen(t *testing.T) {
 	t.Parallel()
 	openaiEnv := map[string]string{"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+	geminiEnv := map[string]string{"GEMINI_API_KEY": "x"}
+	both := map[string]string{"OPENAI_API_KEY": "sk-x", "GEMINI_API_KEY": "x"}
 	tests := []struct {
 		model string
 		env   map[string]string
@@ -281,6 +290,12 @@ func TestEmbeddersAreChosen(t *testing.T) {
 		{"text-embedding-3-large", openaiEnv, "text-embedding-3-large hashed-ngram-2560"},
 		{"hashed-ngram-2560", openaiEnv, "hashed-ngram-2560 text-embedding-3-large"},
 		{"nomic", openaiEnv, "nomic text-embedding-3-large hashed-ngram-2560"},
+		{"", geminiEnv, "gemini-embedding-001 hashed-ngram-2560"},
+		{"gemini-embedding-2", geminiEnv, "gemini-embedding-2 gemini-embedding-001 hashed-ngram-2560"},
+		{"gemini-embedding-2", openaiEnv, "error"},
+		{"", both, "gemini-embedding-001 text-embedding-3-large hashed-ngram-2560"},
+		{"text-embedding-3-large", both, "text-embedding-3-large gemini-embedding-001 hashed-ngram-2560"},
+		{"nomic", both, "nomic gemini-embedding-001 text-embedding-3-large hashed-ngram-2560"},
 	}
 	for _, test := range tests {
 		c := newCLI(nil, nil, nil, lookup(test.env))
@@ -288,7 +303,7 @@ func TestEmbeddersAreChosen(t *testing.T) {
 		got := "error"
 		if err == nil {
 			var names []string
-			for _, embedder := range append([]llm.Embedder{chosen.embedder}, chosen.others...) {
+			for _, embedder := range chosen.embedders {
 				names = append(names, embedder.Model())
 			}
 			got = strings.Join(names, " ")

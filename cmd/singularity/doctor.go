@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"singularity/llm/openai"
 )
 
 // finding is what one look of the doctor found.
@@ -100,10 +99,13 @@ func (c *cli) checkProvider(flags modelFlags) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if models.provider != openai.Name {
-		return models.provider + "; OPENAI_API_KEY or OPENAI_BASE_URL would make it " + openai.Name, nil
+	var known []string
+	for _, vendor := range vendors {
+		for _, variable := range vendor.variables() {
+			known = append(known, variable+" is "+c.whetherSet(variable))
+		}
 	}
-	return fmt.Sprintf("%s, OPENAI_API_KEY is %s, OPENAI_BASE_URL is %s", models.provider, c.whetherSet("OPENAI_API_KEY"), c.whetherSet("OPENAI_BASE_URL")), nil
+	return models.about() + "; " + strings.Join(known, ", "), nil
 }
 
 // whetherSet says so without showing the value.

@@ -4,86 +4,101 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"singularity/llm"
 	"singularity/llm/embedding"
+	"singularity/llm/gemini"
 	"singularity/llm/openai"
-	"singularity/llm/simulated"
 	"singularity/workflow"
 	"singularity/workflows"
 )
 
 // modelFlags say where the built-in workflows get their answers.
 type modelFlags struct {
-	provider       string
+	providers      []string
 	table          string
 	embeddingModel string
+	timeouts       llm.Timeouts
+	maxTokens      int64
+	spending       spendingFlags
 	latency        time.Duration
 	failureRate    float64
 }
 
 func (f *modelFlags) register(set *pflag.FlagSet) {
-	set.StringVar(&f.provider, "provider", "", "who answers for models: openai, or a server that speaks its protocol, or simulated (default: openai when OPENAI_API_KEY or OPENAI_BASE_URL is set, else simulated)")
+	set.StringSliceVar(&f.providers, "provider", nil, "who answers for models: some of "+strings.Join(providerNames(), ", ")+" (default: all that have a key or a server of their own in the environment, else simulated)")
 	set.StringVar(&f.table, "models", "", "a file with models and their prices (default: a table that is built in)")
-	set.StringVar(&f.embeddingModel, "embedding-model", "", "makes embeddings unless a query names another one (default: "+openaiEmbedding+" with openai, else the built-in "+embedding.Model+")")
+	set.StringVar(&f.embeddingModel, "embedding-model", "", "makes embeddings unless a query names another one (default: "+openaiEmbedding+" with openai, "+geminiEmbedding+" with gemini, else the built-in "+embedding.Model+")")
+	usual := llm.Timeouts{}.WithDefaults()
+	set.DurationVar(&f.timeouts.FirstToken, "first-token-timeout", usual.FirstToken, "how long a model may take until the first token")
+	set.DurationVar(&f.timeouts.Gap, "gap-timeout", usual.Gap, "how long a model may pause within an answer")
+	set.DurationVar(&f.timeouts.Total, "call-timeout", usual.Total, "how long a model may take for an answer")
+	set.Int64Var(&f.maxTokens, "max-answer-tokens", 0, "how long an answer may be, thoughts included (default: as the table of models says)")
+	f.spending.register(set)
 	set.DurationVar(&f.latency, "simulated-latency", 0, "how long simulated answers take")
 	set.Float64Var(&f.failureRate, "simulated-failure-rate", 0, "the share of simulated calls that fail, 0 to 1")
 }
 
-// openaiEmbedding can make vectors of the length that the built-in embedder
-// makes.
-const openaiEmbedding = "text-embedding-3-large"
+// check looks at the timeouts: the step of a call ends at the longest.
+func (f *modelFlags) check() error {
+	longest := llm.Timeouts{}.WithDefaults().Total
+	for name, timeout := range map[string]time.Duration{
+		"first-token-timeout": f.timeouts.FirstToken, "gap-timeout": f.timeouts.Gap, "call-timeout": f.timeouts.Total,
+	} {
+		if timeout < 0 || timeout > longest {
+			return usagef("--%s %s: expected more than 0s, and %s at most", name, timeout, longest)
+		}
+	}
+	if f.maxTokens < 0 {
+		return usagef("--max-answer-tokens %d: expected a positive number", f.maxTokens)
+	}
+	return nil
+}
 
 // models are what the built-in workflows ask.
 type models struct {
-	provider string
-	router   *llm.Router
-	embedder llm.Embedder
-	others   []llm.Embedder
+	providers []string
+	router    *llm.Router
+	ledger    *ledger
+	embedders []llm.Embedder // the default first
 }
+
+// about names who answers, for people.
+func (m models) about() string { return strings.Join(m.providers, ", ") }
 
 func (m models) workflows() []workflow.Definition {
-	return []workflow.Definition{workflows.LLMRequest(m.router), workflows.Embedding(m.embedder, m.others...)}
+	return []workflow.Definition{workflows.LLMRequest(m.router), workflows.Embedding(m.embedders[0], m.embedders[1:]...)}
 }
 
-// models sets up the provider that the flags or the environment choose.
+// models sets up the providers that the flags or the environment choose.
 func (c *cli) models(flags modelFlags, log *slog.Logger) (models, error) {
+	if err := flags.check(); err != nil {
+		return models{}, err
+	}
 	table, err := loadTable(flags.table)
 	if err != nil {
 		return models{}, err
 	}
-	chosen := models{provider: c.providerName(flags.provider)}
-	var provider llm.Provider
-	switch chosen.provider {
-	case openai.Name:
-		provider, err = c.openai(flags, &chosen)
-	case simulated.Name:
-		provider, err = simulate(flags, &chosen)
-	default:
-		return models{}, usagef("--provider %q is not known; expected %s or %s", chosen.provider, openai.Name, simulated.Name)
+	chosen := models{providers: c.providersAskedFor(flags.providers), ledger: newLedger()}
+	var providers []llm.Provider
+	for _, name := range chosen.providers {
+		provider, err := c.provider(name, flags)
+		if err != nil {
+			return models{}, err
+		}
+		providers = append(providers, provider)
 	}
-	if err != nil {
+	if chosen.embedders, err = embedders(flags.embeddingModel, providers); err != nil {
 		return models{}, err
 	}
-	chosen.router, err = llm.NewRouter(table, []llm.Provider{provider}, llm.RouterConfig{Logger: log})
+	chosen.router, err = llm.NewRouter(table, providers, llm.RouterConfig{
+		Logger: log, MaxTokens: flags.maxTokens, Limits: flags.spending.limits(), Ledger: chosen.ledger,
+	})
 	return chosen, err
-}
-
-// providerName is the provider that is asked for, or the one that the
-// environment has the means for.
-func (c *cli) providerName(asked string) string {
-	if asked != "" {
-		return asked
-	}
-	for _, variable := range []string{"OPENAI_API_KEY", "OPENAI_BASE_URL"} {
-		if value, _ := c.env(variable); value != "" {
-			return openai.Name
-		}
-	}
-	return simulated.Name
 }
 
 func loadTable(file string) (*llm.Table, error) {
@@ -101,35 +116,45 @@ func loadTable(file string) (*llm.Table, error) {
 	return table, nil
 }
 
-func (c *cli) openai(flags modelFlags, chosen *models) (llm.Provider, error) {
-	baseURL, _ := c.env("OPENAI_BASE_URL")
-	key, _ := c.env("OPENAI_API_KEY")
-	provider, err := openai.New(baseURL, key, openai.Config{})
-	if err != nil {
-		return nil, fmt.Errorf("%w; set OPENAI_API_KEY or OPENAI_BASE_URL, or choose --provider %s", err, simulated.Name)
-	}
-	switch flags.embeddingModel {
-	case embedding.Model:
-		chosen.embedder = embedding.Embedder{}
-		chosen.others = []llm.Embedder{provider.Embedder(openaiEmbedding, embedding.Dimensions)}
-	case "", openaiEmbedding:
-		chosen.embedder = provider.Embedder(openaiEmbedding, embedding.Dimensions)
-		chosen.others = []llm.Embedder{embedding.Embedder{}}
-	default:
-		chosen.embedder = provider.Embedder(flags.embeddingModel, 0)
-		chosen.others = []llm.Embedder{provider.Embedder(openaiEmbedding, embedding.Dimensions), embedding.Embedder{}}
-	}
-	return provider, nil
-}
+// Embedding models that can make vectors of the length that the built-in
+// embedder makes.
+const (
+	openaiEmbedding = "text-embedding-3-large"
+	geminiEmbedding = "gemini-embedding-001"
+)
 
-func simulate(flags modelFlags, chosen *models) (llm.Provider, error) {
-	if flags.embeddingModel != "" && flags.embeddingModel != embedding.Model {
-		return nil, usagef("--embedding-model %q needs --provider %s; without it there is %s", flags.embeddingModel, openai.Name, embedding.Model)
+// embedders are those that the providers have, and the built-in one. The model
+// comes first, if one is asked for.
+func embedders(model string, providers []llm.Provider) ([]llm.Embedder, error) {
+	var list []llm.Embedder
+	var other llm.Embedder // by a model that is not among the defaults
+	for _, provider := range providers {
+		switch provider := provider.(type) {
+		case *openai.Provider:
+			list = append(list, provider.Embedder(openaiEmbedding, embedding.Dimensions))
+			if !strings.HasPrefix(model, "gemini-") {
+				other = provider.Embedder(model, 0)
+			}
+		case *gemini.Provider:
+			list = append(list, provider.Embedder(geminiEmbedding, embedding.Dimensions))
+			if other == nil {
+				other = provider.Embedder(model, 0)
+			}
+		}
 	}
-	chosen.embedder = embedding.Embedder{}
-	provider, err := simulated.New(simulated.Config{Latency: flags.latency, FailureRate: flags.failureRate})
-	if err != nil {
-		return nil, usagef("--simulated-latency, --simulated-failure-rate: %w", err)
+	list = append(list, embedding.Embedder{})
+	if model == "" {
+		return list, nil
 	}
-	return provider, nil
+	for i, embedder := range list {
+		if embedder.Model() == model {
+			copy(list[1:], list[:i])
+			list[0] = embedder
+			return list, nil
+		}
+	}
+	if other == nil {
+		return nil, usagef("--embedding-model %q needs the provider %s or %s; without one there is %s", model, openai.Name, gemini.Name, embedding.Model)
+	}
+	return append([]llm.Embedder{other}, list...), nil
 }

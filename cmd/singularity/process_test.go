@@ -36,6 +36,12 @@ func (s *transcript) Write(p []byte) (int, error) {
 	return s.text.Write(p)
 }
 
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
 // has reports whether one line has all words.
 func (s *transcript) has(words ...string) bool {
 	s.mu.Lock()
@@ -62,7 +68,8 @@ func startProcessOf(t *testing.T, env []string, verb string, args ...string) pro
 		t.Fatal(err)
 	}
 	p := process{log: &transcript{}, Cmd: exec.CommandContext(t.Context(), program, append([]string{verb, "-o", "json", "--http", "127.0.0.1:0"}, args...)...)}
-	p.Env = append(append(os.Environ(), beMain+"=1", "OPENAI_API_KEY=", "OPENAI_BASE_URL="), env...)
+	p.Env = append(append(os.Environ(), beMain+"=1", "OPENAI_API_KEY=", "OPENAI_BASE_URL=", "ANTHROPIC_API_KEY=", "ANTHROPIC_BASE_URL=",
+		"GEMINI_API_KEY=", "GOOGLE_API_KEY=", "GOOGLE_GEMINI_BASE_URL="), env...)
 	p.Stderr = io.MultiWriter(t.Output(), p.log)
 	stdout, err := p.StdoutPipe()
 	if err != nil {
@@ -164,7 +171,8 @@ func TestDevPrintsForPeople(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := exec.CommandContext(t.Context(), program, "dev", "--ephemeral", "--http", "127.0.0.1:0")
-	p.Env = append(os.Environ(), beMain+"=1", "OPENAI_API_KEY=", "OPENAI_BASE_URL=")
+	p.Env = append(os.Environ(), beMain+"=1", "OPENAI_API_KEY=", "OPENAI_BASE_URL=", "ANTHROPIC_API_KEY=", "ANTHROPIC_BASE_URL=",
+		"GEMINI_API_KEY=", "GOOGLE_API_KEY=", "GOOGLE_GEMINI_BASE_URL=")
 	stdout, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -91,7 +91,7 @@ func (c *cli) runNode(ctx context.Context, flags nodeFlags, home home) error {
 			PID:      os.Getpid(),
 			Instance: engine.Instance(),
 			DataDir:  home.config.DataDir,
-			Provider: models.provider,
+			Provider: models.about(),
 			Tokens:   endpoint.public,
 			CAFile:   endpoint.caFile,
 		}, home.about)
@@ -110,6 +110,7 @@ func openNode(ctx context.Context, flags nodeFlags, home home, models models, lo
 	if err != nil {
 		return nil, home.explain(err)
 	}
+	models.ledger.open(engine.Budgets())
 	err = engine.Register(workflows.AgentCoordination(engine))
 	if err == nil && home.agents != nil {
 		err = home.agents(log).register(ctx, engine)

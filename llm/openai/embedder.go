@@ -3,7 +3,6 @@ package openai
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"github.com/openai/openai-go/v3"
 
@@ -33,9 +32,8 @@ func (e *Embedder) Model() string { return e.model }
 
 // Embed implements [llm.Embedder].
 func (e *Embedder) Embed(ctx context.Context, text string) (llm.Embedding, error) {
-	limit := e.provider.config.FirstToken // the whole answer comes at once
-	ctx, stop := context.WithTimeoutCause(ctx, limit, tooSlow("no embedding within %s", limit))
-	defer stop()
+	ctx, call := e.provider.server.Once(ctx)
+	defer call.Stop()
 
 	params := openai.EmbeddingNewParams{
 		Model:          e.model,
@@ -45,13 +43,12 @@ func (e *Embedder) Embed(ctx context.Context, text string) (llm.Embedding, error
 	if e.dimensions > 0 {
 		params.Dimensions = openai.Int(int64(e.dimensions))
 	}
-	var answer *http.Response
-	response, err := e.provider.embeddings.New(ctx, params, callOptions("", &answer)...)
+	response, err := e.provider.embeddings.New(ctx, params)
 	if err == nil && (response == nil || len(response.Data) != 1 || len(response.Data[0].Embedding) == 0) {
 		err = errors.New("the server did not answer with one vector")
 	}
 	if err != nil {
-		return llm.Embedding{}, e.provider.explain(ctx, answer, err)
+		return llm.Embedding{}, call.Explain(ctx, err)
 	}
 
 	vector := make([]float32, len(response.Data[0].Embedding))

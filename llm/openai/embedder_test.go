@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"singularity/llm"
+	"singularity/llm/providertest"
 )
 
 func TestTextIsEmbedded(t *testing.T) {
@@ -19,7 +20,7 @@ func TestTextIsEmbedded(t *testing.T) {
 		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 			t.Error(err)
 		}
-		reply(200, `{"object":"list","model":"m","data":[{"object":"embedding","index":0,"embedding":[0.6,-0.8]}],"usage":{"prompt_tokens":2,"total_tokens":2}}`)(w, r)
+		providertest.Reply(200, `{"object":"list","model":"m","data":[{"object":"embedding","index":0,"embedding":[0.6,-0.8]}],"usage":{"prompt_tokens":2,"total_tokens":2}}`)(w, r)
 	})
 	embedder := provider.Embedder("text-embedding-3-small", 2)
 	embedding, err := embedder.Embed(t.Context(), "hello")
@@ -46,11 +47,11 @@ func TestFailedEmbeddingsAreClassed(t *testing.T) {
 		class   llm.Class
 		reason  string
 	}{
-		"rate limit": {reply(429, `{"error":{"message":"slow down","type":"requests","code":null}}`), llm.RateLimit, "slow down"},
-		"no vector":  {reply(200, `{"object":"list","model":"m","data":[],"usage":{}}`), llm.Unknown, "did not answer with one vector"},
-		"empty":      {reply(200, `{"object":"list","model":"m","data":[{"embedding":[]}],"usage":{}}`), llm.Unknown, "did not answer with one vector"},
-		"null":       {reply(200, `null`), llm.Unknown, "did not answer with one vector"},
-		"nonsense":   {reply(200, `{"data": 7`), llm.Unknown, ""},
+		"rate limit": {providertest.Reply(429, `{"error":{"message":"slow down","type":"requests","code":null}}`), llm.RateLimit, "slow down"},
+		"no vector":  {providertest.Reply(200, `{"object":"list","model":"m","data":[],"usage":{}}`), llm.Unknown, "did not answer with one vector"},
+		"empty":      {providertest.Reply(200, `{"object":"list","model":"m","data":[{"embedding":[]}],"usage":{}}`), llm.Unknown, "did not answer with one vector"},
+		"null":       {providertest.Reply(200, `null`), llm.Unknown, "did not answer with one vector"},
+		"nonsense":   {providertest.Reply(200, `{"data": 7`), llm.Unknown, ""},
 		"page":       {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "hello", 200) }, llm.Unknown, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -60,5 +61,15 @@ func TestFailedEmbeddingsAreClassed(t *testing.T) {
 				t.Errorf("%v, expected class %s: %s", err, test.class, test.reason)
 			}
 		})
+	}
+}
+
+func TestKeyNeverShowsInEmbeddings(t *testing.T) {
+	t.Parallel()
+	_, err := setup(t, func(w http.ResponseWriter, r *http.Request) {
+		providertest.Reply(400, protocol.Refusal("bad: "+r.Header.Get("Authorization")))(w, r)
+	}).Embedder("m", 0).Embed(t.Context(), "hello")
+	if err == nil || !strings.Contains(err.Error(), "bad: Bearer [key]") {
+		t.Errorf("%v, expected the server's words without the key", err)
 	}
 }

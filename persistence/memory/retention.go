@@ -58,6 +58,7 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 	pruned.Messages = s.inbox.prune(at.Add(-policy.Completed))
 	pruned.Takeovers = s.pruneTakeovers(at.Add(-policy.Takeovers))
 	s.pruneBatches(at.Add(-policy.Completed))
+	s.pruneBudgets(at.Add(-policy.Failed))
 	for _, q := range s.queues {
 		rate := persistence.KeyRate(q.QueueSettings.QueueSettings)
 		maps.DeleteFunc(q.keys, func(_ string, b *persistence.Bucket) bool {

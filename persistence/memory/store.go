@@ -30,6 +30,7 @@ type Store struct {
 	inbox   inbox
 	results map[workflow.RunID]JobResult
 	tokens  map[string]persistence.Token
+	budgets map[budgetKey]budget
 	ended   map[persistence.BootID]*takeover // boots that were declared dead
 	queues  map[string]*queue                // that operators said anything of
 	batches map[string]*batch
@@ -55,6 +56,7 @@ func New() *Store {
 		inbox:   inbox{known: map[messageKey]*inboxRow{}},
 		results: map[workflow.RunID]JobResult{},
 		tokens:  map[string]persistence.Token{},
+		budgets: map[budgetKey]budget{},
 		ended:   map[persistence.BootID]*takeover{},
 		queues:  map[string]*queue{},
 		batches: map[string]*batch{},

@@ -55,6 +55,9 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 	if err := s.query(ctx, nil, deleteBatches, policy.Completed, pruneAtOnce); err != nil {
 		return pruned, fmt.Errorf("prune batches: %w", err)
 	}
+	if err := s.pruneBudgets(ctx, policy.Failed); err != nil {
+		return pruned, fmt.Errorf("prune the budgets of runs: %w", err)
+	}
 	return pruned, nil
 }
 

@@ -62,6 +62,9 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 	if err := s.pruneBatches(ctx, ago(policy.Completed)); err != nil {
 		return pruned, fmt.Errorf("prune batches: %w", err)
 	}
+	if err := s.pruneBudgets(ctx, ago(policy.Failed)); err != nil {
+		return pruned, fmt.Errorf("prune the budgets of runs: %w", err)
+	}
 	return pruned, nil
 }
 

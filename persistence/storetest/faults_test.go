@@ -118,6 +118,8 @@ var faults = []fault{
 	{"queues are pruned alike", "retention/each queue may have ages of its own", func(store *memory.Store) persistence.Store { return equating{store} }},
 	{"retention calls for retention", "retention/its own runs go with the next, and call for none", func(store *memory.Store) persistence.Store { return insatiable{store} }},
 	{"tokens outlive their revocation", "tokens/a revoked one stays, with the time of the first revocation", func(store *memory.Store) persistence.Store { return merciful{store} }},
+	{"a full budget is half spent from", "budgets/all are spent from, or none", func(store *memory.Store) persistence.Store { return greedy{store} }},
+	{"corrections are lost", "budgets/a correction counts, over the limit too", func(store *memory.Store) persistence.Store { return incorrigible{store} }},
 	{"uses of tokens are forgotten", "tokens/the last use is kept", func(store *memory.Store) persistence.Store { return inattentive{store} }},
 	{"lists carry documents", "read/runs are listed newest first and without documents", func(store *memory.Store) persistence.Store { return talkative{store} }},
 	{"a takeover is not told of", "takeover/a boot that is declared dead leaves a record", func(store *memory.Store) persistence.Store { return discreet{store} }},
@@ -416,6 +418,25 @@ func (s merciful) RevokeToken(ctx context.Context, id string) (persistence.Token
 type inattentive struct{ *memory.Store }
 
 func (inattentive) TouchToken(context.Context, string, time.Time) error { return nil }
+
+// greedy spends from the budgets one by one.
+type greedy struct{ *memory.Store }
+
+func (s greedy) Spend(ctx context.Context, budgets []persistence.Budget, amount int64) (spent persistence.Spent, err error) {
+	for _, budget := range budgets {
+		if spent, err = s.Store.Spend(ctx, []persistence.Budget{budget}, amount); err != nil || spent.Full != "" {
+			break
+		}
+	}
+	return spent, err
+}
+
+// incorrigible takes no notice of corrections.
+type incorrigible struct{ *memory.Store }
+
+func (incorrigible) Correct(context.Context, []persistence.Budget, persistence.Spent, int64) error {
+	return nil
+}
 
 // talkative lists runs with their documents.
 type talkative struct{ *memory.Store }

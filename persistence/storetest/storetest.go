@@ -70,7 +70,7 @@ func stories() []story {
 		insertStories, keyStories, uniqueStories, contestStories, bulkStories, batchOfRunsStories, claimStories, queueStories,
 		limitedStories, turnStories,
 		backlogStories, advanceStories, fenceStories,
-		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories,
+		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories, budgetStories,
 		scheduleStories, recordStories, learningStories,
 		readStories, retentionStories, batchStories, concurrencyStories, restartStories,
 	)

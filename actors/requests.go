@@ -142,6 +142,7 @@ func (n *Node) admission(req workflow.StartRequest, program *workflow.Program, a
 		Epoch: 1, Owner: n.cfg.Instance, Input: insert.Input, CreatedAt: now, DueAt: now, StartedAt: &now,
 	}
 	if insert.Deadline > 0 {
+		n.expectDeadline(insert.Delay + insert.Deadline + max(0, req.Due.Sub(now)))
 		deadline := now.Add(insert.Deadline)
 		run.Deadline = &deadline
 	}

@@ -92,6 +92,17 @@ func (p RetentionPolicy) Age(state workflow.State, queue string) time.Duration {
 	return cmp.Or(p.Queues[queue].Of(state), p.Of(state))
 }
 
+// Ages are those of all runs of a queue, by a policy with defaults.
+func (p RetentionPolicy) Ages(queue string) map[workflow.State]time.Duration {
+	ages := map[workflow.State]time.Duration{}
+	for _, state := range workflow.States {
+		if state.Terminal() {
+			ages[state] = p.Age(state, queue)
+		}
+	}
+	return ages
+}
+
 // Shortest is the smallest age of runs, by a policy with defaults.
 func (p RetentionPolicy) Shortest() time.Duration {
 	shortest := p.Completed

@@ -8,6 +8,12 @@ type Queue struct {
 	PausedAt *time.Time    `json:"paused_at,omitempty"` // nil while it is not paused
 	Settings QueueSettings `json:"settings"`
 	Slots    int           `json:"slots"` // how many runs run at once on the node that was asked; 0 where none do
+	// Kept is for how long the node that was asked keeps runs that have ended, by their
+	// state: as Settings say, or as the node was told.
+	Kept map[State]time.Duration `json:"-"`
+	// New: nobody knew of the queue before it was set, paused or resumed just now: no
+	// node worked it, no run was in it, and nothing was said of it.
+	New bool `json:"-"`
 
 	Available int           `json:"available"` // due, and waiting for a slot
 	Running   int           `json:"running"`

@@ -22,7 +22,7 @@ var statements = []*statement{
 	lockRuns, insertRun, insertRuns, insertFullRuns, existingByID, existingByKey,
 	completeStep, advanceRuns, insertRecords, upsertResults, landedEntries, landedBare,
 	claimRuns, claimedRuns, lockLease, lockQueue, queueUsage, anyDue, countClaimed, waitingPage, giveKeys, takeTurns, keepTurn, keepBucket,
-	reactivateRuns, cancelRuns, retryRuns, keyHolders, bareRuns,
+	reactivateRuns, tellCancelled, cancelRuns, retryRuns, keyHolders, bareRuns,
 	lockUnique, lapseUnique, replaceRuns, existingByUnique, lapseRivals,
 	lockInboxes, insertMessages, postMessages, finishMessages,
 }

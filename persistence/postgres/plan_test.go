@@ -92,7 +92,8 @@ func TestPlansUseIndexesWhateverIsKnownOfTheTables(t *testing.T) {
 		{"whole run", wholeRun}, {"runs", listRuns}, {"steps", listSteps}, {"records", listRecords},
 		{"owned", ownedRuns}, {"ended", selectEnded}, {"backlog", backlogs}, {"expired", oldestOfAll}, {"prune", deleteExpired}, {"prune past", deletePast}, {"prune rest", deleteRest}, {"inbox", readInbox},
 		{"takeovers", listTakeovers}, {"follow", followTakeover}, {"queues", listQueues},
-		{"ripe batches", ripeBatches}, {"count of a batch", countBatch},
+		{"ripe batches", ripeBatches}, {"runs of a batch", listRunsOfBatch}, {"batch", statusOfBatch},
+		{"next deadlines", nextDeadlines}, {"expire", expireRuns}, {"count of a batch", countBatch},
 	}, statements...)
 	plans := map[string]string{}
 	for _, knowledge := range []string{`SELECT`, `ANALYZE`, `VACUUM ANALYZE`, fillRuns(50_000), `ANALYZE`, emptyRuns, `ANALYZE`, `VACUUM ANALYZE`} {
@@ -164,7 +165,7 @@ const emptyRuns = `TRUNCATE singularity.workflow_runs, singularity.step_checkpoi
 // hasFirst are the indexes of which the first entry is all that is asked for, or
 // that hold next to nothing.
 var hasFirst = map[string]bool{
-	"agent_inbox_done": true, "node_leases_ended": true, "takeovers_declared": true, "workflow_runs_retention": true,
+	"agent_inbox_done": true, "node_leases_ended": true, "takeovers_declared": true, "workflow_runs_tended": true,
 }
 
 // readsAll are the statements that want the first of all, or all that run: those

@@ -160,6 +160,29 @@ func TestChangesOfQueuesReachOtherNodes(t *testing.T) {
 	}
 }
 
+func TestCancelledRunsThatRanReachOtherNodes(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	heard := make(chan workflow.RunID, 10)
+	store.Listen(persistence.Listener{RunCancelled: func(run workflow.RunID) { heard <- run }})
+	join(t, store, "a")
+	other := openAt(t, postgres.Config{URL: store.url, LeaseTerm: longTerm})
+	waits, runs := workflow.NewRunID(), workflow.NewRunID()
+	for run, owner := range map[workflow.RunID]persistence.BootID{waits: "", runs: "a"} {
+		commit(t, store, persistence.Insert{Run: run, Workflow: "order", Version: 1, Step: "reserve", Queue: "default", Owner: owner})
+	}
+	commit(t, other, persistence.Cancel{Run: waits})
+	commit(t, other, persistence.Cancel{Run: runs})
+	select {
+	case run := <-heard:
+		if run != runs {
+			t.Errorf("heard of run %s, which did not run; want %s", run, runs)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("the owner was not told")
+	}
+}
+
 // Runs that begin by the thousand, of keys by the thousand, share a queue to the
 // run.
 func TestAThousandKeysTakeTurns(t *testing.T) {

@@ -134,7 +134,7 @@ WITH RECURSIVE kind (state, queue) AS (
 	UNION ALL
 	SELECT CASE WHEN finished_at IS NULL THEN 'retention' ELSE 'past' END, id::text, CASE state WHEN 'running' THEN now() ELSE due_at END
 	FROM singularity.workflow_runs
-	WHERE workflow = '` + persistence.RetentionWorkflow + `'
+	WHERE workflow = '` + persistence.RetentionWorkflow + `' AND deadline IS NULL
 )
 SELECT what, name, (extract(epoch FROM now() - at) * 1000000)::bigint
 FROM first
@@ -163,7 +163,7 @@ const deletePast = `
 WITH expired AS MATERIALIZED (
 	SELECT id
 	FROM singularity.workflow_runs
-	WHERE workflow = '` + persistence.RetentionWorkflow + `' AND finished_at IS NOT NULL
+	WHERE workflow = '` + persistence.RetentionWorkflow + `' AND deadline IS NULL AND (finished_at IS NOT NULL) IS TRUE
 	LIMIT $1
 	FOR UPDATE SKIP LOCKED
 )` + deleteWhole

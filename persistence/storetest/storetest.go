@@ -67,7 +67,7 @@ type story struct {
 
 func stories() []story {
 	return slices.Concat(
-		insertStories, keyStories, uniqueStories, contestStories, bulkStories, batchOfRunsStories, claimStories, queueStories,
+		insertStories, keyStories, uniqueStories, contestStories, bulkStories, batchOfRunsStories, deadlineStories, claimStories, queueStories,
 		limitedStories, turnStories,
 		backlogStories, advanceStories, fenceStories,
 		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories,

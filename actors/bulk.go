@@ -140,6 +140,7 @@ func (n *Node) tellInserted(inserts []persistence.Insert, list []persistence.Ins
 	due := map[string]bool{}
 	for i, inserted := range list {
 		queue := inserts[i].Queue
+		n.expectDeadline(inserted.Wait, inserts[i].Deadline)
 		switch next, known := later[queue]; {
 		case inserted.Attached:
 		case inserted.Wait <= 0:

@@ -151,10 +151,13 @@ func (d *deadlines) patience(next time.Duration) time.Duration {
 	return min(next, most)
 }
 
-// expectDeadline has it looked for runs whose deadline is over when that is due to
-// happen to one that this node takes in.
-func (n *Node) expectDeadline(in time.Duration) {
-	if at := time.Now().Add(in); at.UnixNano() < n.deadlineLook.Load() && n.started.Load() {
+// expectDeadline has it looked for runs whose deadline is over when that happens to
+// one that this node takes in, which is due after a wait. A zero deadline is none.
+func (n *Node) expectDeadline(wait, deadline time.Duration) {
+	if deadline == 0 || !n.started.Load() {
+		return
+	}
+	if at := time.Now().Add(max(0, wait) + deadline); at.UnixNano() < n.deadlineLook.Load() {
 		n.system.Root.Send(n.pid("deadlines"), deadlineAhead{at})
 	}
 }

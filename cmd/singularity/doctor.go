@@ -40,9 +40,11 @@ It changes nothing; the exit code is 1 when something is wrong.`,
 		if flags.database.url == "" {
 			findings = lookAtFolder(ctx, dataDir)
 		} else {
-			found, living, name := lookAtPostgres(ctx, flags.database, flags.migrate)
+			var living []livingNode
+			var name string
+			findings, living, name = lookAtPostgres(ctx, flags.database, flags.migrate)
 			flags.cluster.name = cmp.Or(flags.cluster.name, name)
-			findings = append(found, lookAtCluster(ctx, flags.cluster, flags.http.tlsDir, living)...)
+			findings = append(findings, lookAtCluster(ctx, flags.cluster, flags.http.tlsDir, living)...)
 		}
 		findings = append(findings,
 			look("address", func() (string, error) { return checkAddress(ctx, flags.http) }),

@@ -16,7 +16,7 @@ func (c *cli) queueList() *cobra.Command {
 		Long: `List the queues with what is in them, over all nodes, and their limits. LIMIT and
 for how long ended runs are KEPT are those of the node that is asked: what was set
 for the queue, or what that node was told.`,
-		Args:  arguments(),
+		Args: arguments(),
 		RunE: c.call(func(ctx context.Context, node *client, _ []string) error {
 			response, err := node.queues.ListQueues(ctx, &messages.ListQueuesRequest{})
 			if err != nil {

@@ -14,8 +14,11 @@ import (
 // a batch, $14, are all found by its index, which OFFSET has the planner do first.
 const (
 	listRuns        = listFirst + `singularity.workflow_runs` + listLast
-	listRunsOfBatch = listFirst + `(SELECT * FROM singularity.workflow_runs WHERE batch_id = $14 OFFSET 0) AS member` + listLast
+	listRunsOfBatch = listFirst + `(SELECT ` + filtered + ` FROM singularity.workflow_runs WHERE batch_id = $14 OFFSET 0) AS member` + listLast
 )
+
+// filtered are what filters look at.
+const filtered = `id, workflow, queue, key, state, tags, schedule, created_at, error, owner`
 
 const listFirst = `
 SELECT ` + runColumns + `, looked.n, looked.selected
@@ -35,7 +38,7 @@ FROM (
 		))
 	) IS TRUE AS selected
 	FROM (
-		SELECT id, workflow, queue, key, state, tags, schedule, created_at, error, owner
+		SELECT ` + filtered + `
 		FROM `
 
 const listLast = `

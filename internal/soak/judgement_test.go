@@ -73,14 +73,6 @@ func (c *cluster) conclude() {
 	c.t.Logf("%s: %d faults, CPU %.2f, %v, %+v, %v", v.Verdict, v.Faults, v.CPU, v.Counts, v.Times, v.Figures)
 }
 
-// expectNobodyDead is for scenarios in which no process died.
-func (c *cluster) expectNobodyDead() {
-	c.t.Helper()
-	if declared := c.declaredDead(); declared > 0 {
-		c.brokenly("%d nodes were declared dead that were alive", declared)
-	}
-}
-
 // searchBreaches looks for breaches of the usual invariants and of more.
 func (c *cluster) searchBreaches(more ...invariant) {
 	c.t.Helper()

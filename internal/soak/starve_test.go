@@ -121,27 +121,3 @@ func (c *cluster) awaitThrottled(s starvation, times int) int {
 // it have a twentieth of each of two, and never in time. On a busy machine they
 // come too late for that, so it counts in full only.
 const mostStarved = 0.15
-
-// deathsOfLiving are those of boots that were not killed, and of them those
-// whose leases were over on the database's clock.
-const deathsOfLiving = `
-SELECT count(*), count(*) FILTER (WHERE ended_by = 'lapsed' AND lease_until <= ended_at)
-FROM singularity.node_leases
-WHERE ended_by IN ('crashed', 'lapsed') AND boot <> ALL ($1)`
-
-// judgeDeaths expects that nobody was declared dead but who was killed, or had
-// lost its lease.
-func (c *cluster) judgeDeaths(killed []string) {
-	c.t.Helper()
-	var deaths, lapses int
-	if err := c.audit.pool.QueryRow(c.t.Context(), deathsOfLiving, killed).Scan(&deaths, &lapses); err != nil {
-		c.t.Fatal(err)
-	}
-	c.verdict.Counts["leases_lost_by_living"] = lapses
-	if deaths > lapses {
-		c.brokenly("%d nodes were declared dead that were alive and had a lease", deaths-lapses)
-	}
-	if declared := c.declaredDead(); declared != len(killed)+deaths {
-		c.brokenly("%d nodes were declared dead; expected the %d that were killed, and %d that lost their lease", declared, len(killed), deaths)
-	}
-}

@@ -114,12 +114,7 @@ LEFT JOIN soak.payments AS payment ON payment.run = run.id
 GROUP BY run.id
 HAVING count(payment.run) <> 1`},
 
-	{"a run ends once", `
-SELECT run::text, 'ended ' || count(*) || ' times'
-FROM soak.changes
-WHERE state IN ` + terminal + `
-GROUP BY run
-HAVING count(*) <> 1`},
+	endsOnce,
 
 	{"a key has one run", `
 SELECT min(id::text), 'shares key ' || key || ' with ' || count(*) - 1 || ' more'

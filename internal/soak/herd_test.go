@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"singularity/workflow"
 )
 
 // herdClients start runs at the same time.
@@ -58,7 +60,7 @@ func (c *cluster) startAll(count int) *load {
 	for range herdClients {
 		l.clients.Go(func() {
 			for begun.Add(1) <= int64(count) {
-				l.start()
+				l.start(loadRequest(workflow.NewRunID()))
 			}
 		})
 	}

@@ -31,13 +31,14 @@ func (c *cluster) note(what string, took time.Duration) {
 // begin is called when the nodes are there and the faults begin.
 func (c *cluster) begin() { c.cpu = readCPU() }
 
-// settle waits for the end of all runs, ends the nodes and looks for breaches.
-func (c *cluster) settle() {
+// settle waits for the end of all runs, ends the nodes and looks for breaches of
+// the usual invariants and of more.
+func (c *cluster) settle(more ...invariant) {
 	c.t.Helper()
 	c.awaitEnds()
 	c.verdict.CPU = c.cpu.share(readCPU())
 	c.stopNodes()
-	c.searchBreaches()
+	c.searchBreaches(more...)
 	c.count()
 }
 

@@ -17,6 +17,7 @@ type ledger struct {
 	*httptest.Server
 
 	takes time.Duration // for each answer; set before the first effect
+	watch func(Effect)  // hears of each effect, one after the other; the same
 
 	mu      sync.Mutex
 	effects []Effect
@@ -75,6 +76,12 @@ func (l *ledger) handle(w http.ResponseWriter, r *http.Request) {
 func (l *ledger) note(effect Effect) (held *hold) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.watch != nil {
+		l.watch(effect)
+	}
+	if effect.Ends { // the step was counted when it began
+		return nil
+	}
 	l.effects = append(l.effects, effect)
 	close(l.changed)
 	l.changed = make(chan struct{})

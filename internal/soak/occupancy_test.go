@@ -47,6 +47,13 @@ func (o *occupancy) expect(run string, s scope) {
 	o.scopes[run] = s
 }
 
+// counts reports whether a run counts for a scope.
+func (o *occupancy) counts(run string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.scopes[run] != scope{}
+}
+
 // hear takes in an effect.
 func (o *occupancy) hear(e Effect) {
 	o.mu.Lock()

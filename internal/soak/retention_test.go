@@ -38,7 +38,7 @@ WHERE schemaname = 'singularity'`
 func TestTablesStaySmallUnderSteadyLoad(t *testing.T) {
 	t.Parallel()
 	server := usualServer()
-	lasts, every := 20*time.Second, time.Second
+	lasts, every := 10*time.Second, time.Second
 	if *full {
 		lasts, every = 6*time.Minute, 10*time.Second
 	} else {

@@ -85,7 +85,7 @@ ALTER TABLE singularity.step_checkpoints DISABLE TRIGGER USER`
 func (c *cluster) awaitEmpty() {
 	c.t.Helper()
 	await(c.t, func(ctx context.Context) (missing string, err error) {
-		left, err := one[int](ctx, c.audit, `SELECT count(*) FROM singularity.workflow_runs`)
+		left, err := one[int](ctx, c.audit, `SELECT count(*) FROM singularity.workflow_runs WHERE workflow = 'load'`)
 		if left > 0 {
 			missing = fmt.Sprintf("%d runs are there after all have ended", left)
 		}

@@ -29,8 +29,8 @@ func TestCancelEndsTheStepOnAnotherNode(t *testing.T) {
 	}
 	load.stop()
 	c.settle(endsOnce)
-	if took := c.verdict.Times["cancel_to_end_of_step"]; *full && took.P99 > milliseconds(cancelBound) {
-		c.brokenly("steps ended %.1f ms after the cancel of their runs (p99), expected %s", took.P99, cancelBound)
+	if took := c.verdict.Times["cancel_to_end_of_step"]; *full && took.Max > milliseconds(cancelBound) {
+		c.brokenly("a step ended %.1f ms after the cancel of its run, expected %s at most", took.Max, cancelBound)
 	}
 	c.expectNothingRepeated()
 	c.expectNobodyDead()

@@ -29,7 +29,7 @@ func workflows(ledger string) []workflow.Definition {
 	return []workflow.Definition{
 		workflow.New("load", step("first"), step("second"), step("third")),
 		workflow.New("limited", occupied("first"), occupied("second")),
-		workflow.New("patient", step("only")),
+		workflow.New("patient", step("only").Timeout(time.Hour)),
 		workflow.New("poison", step("first"), workflow.Do("die", die(ledger))),
 	}
 }

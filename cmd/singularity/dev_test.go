@@ -192,7 +192,7 @@ func TestDevDeliversToItsAgents(t *testing.T) {
 // nobody.
 func eventually(t *testing.T, done func() bool) {
 	t.Helper()
-	for pause := (&cli{patience: 30 * time.Second}).pauses(); !done(); {
+	for pause := (&cli{patience: time.Minute}).pauses(); !done(); {
 		if !pause.next(t.Context()) {
 			t.Fatal("it did not happen")
 		}
@@ -467,7 +467,7 @@ func (d *drainer) Close(ctx context.Context) error {
 // withTimeout is for calls that would go on for ever if they went wrong.
 func withTimeout(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

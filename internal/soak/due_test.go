@@ -17,7 +17,7 @@ const (
 	// mostSweep is how long a look at what waits takes the server, on average.
 	mostSweep = time.Millisecond
 	// mostListed is how long the list of the queues takes, whatever waits.
-	mostListed = 500 * time.Millisecond
+	mostListed = 200 * time.Millisecond
 	// dueEvery is between two of the runs that become due.
 	dueEvery = 100 * time.Millisecond
 )

@@ -17,7 +17,7 @@ func (c *cli) queueList() *cobra.Command {
 		Long: `List the queues with what is in them, over all nodes, and their limits. What
 waits in a queue is counted up to 100000: with that count there are so many or
 more.`,
-		Args:  arguments(),
+		Args: arguments(),
 		RunE: c.call(func(ctx context.Context, node *client, _ []string) error {
 			response, err := node.queues.ListQueues(ctx, &messages.ListQueuesRequest{})
 			if err != nil {

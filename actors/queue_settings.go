@@ -161,7 +161,8 @@ func (n *Node) Queues(ctx context.Context) ([]workflow.Queue, error) {
 	for _, count := range stats {
 		queue := found[count.Queue]
 		queue.Name = count.Queue
-		queue.Available, queue.Running, queue.Scheduled, queue.Retryable = count.Available, count.Running, count.Scheduled, count.Retryable
+		queue.Available, queue.Running = min(count.Available, workflow.MostCounted), count.Running
+		queue.Scheduled, queue.Retryable = min(count.Scheduled, workflow.MostCounted), min(count.Retryable, workflow.MostCounted)
 		queue.Oldest = count.Oldest
 		found[count.Queue] = queue
 	}

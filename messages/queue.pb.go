@@ -32,11 +32,11 @@ type Queue struct {
 	PausedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=paused_at,json=pausedAt,proto3" json:"paused_at,omitempty"`
 	// Its limits.
 	Settings *QueueSettings `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"`
-	// How many runs are due, and wait for a slot.
+	// How many runs are due, and wait for a slot; 100000 are so many or more.
 	Available int32 `protobuf:"varint,4,opt,name=available,proto3" json:"available,omitempty"`
 	// How many runs run.
 	Running int32 `protobuf:"varint,5,opt,name=running,proto3" json:"running,omitempty"`
-	// How many runs are due later.
+	// How many runs are due later; 100000 are so many or more.
 	Scheduled int32 `protobuf:"varint,6,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
 	// How many runs are between two attempts.
 	Retryable int32 `protobuf:"varint,7,opt,name=retryable,proto3" json:"retryable,omitempty"`

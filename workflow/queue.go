@@ -2,7 +2,9 @@ package workflow
 
 import "time"
 
-// Queue is a queue with its settings and what is in it now, over all nodes.
+// Queue is a queue with its settings and what is in it now, over all nodes. What
+// waits is counted up to [MostCounted]; whether a run that is due later waits for
+// its next attempt, a store may look up for the next ten thousand only.
 type Queue struct {
 	Name     string        `json:"name"`
 	PausedAt *time.Time    `json:"paused_at,omitempty"` // nil while it is not paused

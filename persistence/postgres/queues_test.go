@@ -223,3 +223,25 @@ func TestAThousandKeysTakeTurns(t *testing.T) {
 		}
 	}
 }
+
+// However many runs wait, they are counted in a moment.
+func TestCountsOfWhatWaitsEndAtABound(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	_, err := store.outside(t).Exec(t.Context(), `
+		INSERT INTO workflow_runs (id, workflow, version, input_hash, state, queue, priority, due_at, sort_key, step, created_at, updated_at)
+		SELECT gen_random_uuid(), 'order', 1, ''::bytea, CASE n WHEN 0 THEN 'retryable' ELSE 'scheduled' END, 'default', n % 2,
+			due.at, due.at + n % 2 * interval '1 minute', 'reserve', now(), now()
+		FROM generate_series(0, $1::integer) AS n
+		CROSS JOIN LATERAL (SELECT now() + interval '1 hour' + n * interval '1 second') AS due (at)`, 2*workflow.MostCounted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := store.QueueStats(t.Context())
+	if err != nil || len(list) != 1 {
+		t.Fatalf("stats %+v, %v; want one queue", list, err)
+	}
+	if q := list[0]; q.Available != 0 || q.Retryable != 1 || q.Scheduled < workflow.MostCounted || q.Scheduled >= 2*workflow.MostCounted {
+		t.Errorf("stats %+v, want one between attempts, and the others not counted to the end", q)
+	}
+}

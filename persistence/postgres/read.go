@@ -158,17 +158,20 @@ func (s *Store) Owned(ctx context.Context, boot persistence.BootID) ([]workflow.
 	return owned, nil
 }
 
-// The index answers it all: in each queue, alone or not, and of each priority,
-// is there a run that is due, and when is the first one due that is not?
-const backlogs = `
-WITH RECURSIVE
-	queues (name) AS (
+// waitingQueues walks the index from queue to queue, and ends with a null.
+const waitingQueues = `queues (name) AS (
 		SELECT (SELECT run.queue FROM ` + claimableRuns + ` ORDER BY run.queue LIMIT 1)
 		UNION ALL
 		SELECT (SELECT run.queue FROM ` + claimableRuns + ` AND run.queue > queues.name ORDER BY run.queue LIMIT 1)
 		FROM queues
 		WHERE queues.name IS NOT NULL
-	),
+	)`
+
+// The index answers it all: in each queue, alone or not, and of each priority,
+// is there a run that is due, and when is the first one due that is not?
+const backlogs = `
+WITH RECURSIVE
+	` + waitingQueues + `,
 	heads AS MATERIALIZED (
 		SELECT queues.name, lane.alone,
 			(

@@ -34,7 +34,7 @@ func BenchmarkCommit(b *testing.B) {
 }
 
 // BenchmarkPartitions compares stores by their partitions, 0 for one table: a
-// checkpoint, and a claimed run with its three.
+// checkpoint, a claimed run with its three, and a look at a run.
 func BenchmarkPartitions(b *testing.B) {
 	for _, days := range []int{0, 5, 10, 35} {
 		for _, batch := range []int{1, 64} {
@@ -44,6 +44,17 @@ func BenchmarkPartitions(b *testing.B) {
 		}
 		b.Run(fmt.Sprintf("run/days=%d", days), func(b *testing.B) {
 			benchmarkRun(b, withDays(b, days), true)
+		})
+		b.Run(fmt.Sprintf("read/days=%d", days), func(b *testing.B) {
+			store := withDays(b, days)
+			run := store.insert(b, store.boot, 1)[0]
+			store.measure(b, func() {
+				for range b.N {
+					if _, err := store.Run(b.Context(), run); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		})
 	}
 }

@@ -126,6 +126,9 @@ func TestPartitionedStore(t *testing.T) {
 	t.Parallel()
 	dayOfTheSuite := time.Date(2024, time.June, 10, 0, 0, 0, 0, time.UTC) // by the ids of its runs
 	storetest.Run(t, storetest.Config{
+		About: []string{
+			"advance", "batch", "batches", "bulk", "concurrency", "fence", "insert", "read", "replace", "results", "retention", "retry", "takeover",
+		},
 		Open: func(t testing.TB) persistence.Store {
 			url := testpostgres.URL(t)
 			partitionAt(t, url, dayOfTheSuite.AddDate(0, 0, -2))

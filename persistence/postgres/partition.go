@@ -89,11 +89,12 @@ func divide(ctx context.Context, tx pgx.Tx, pause time.Duration, at time.Time) (
 	if days == nil {
 		return true, divideWhole(ctx, tx, at)
 	}
-	plan, err := planTurn(ctx, tx, days.Spare)
+	dropped, err := dropDays.take(ctx, tx)
 	if err != nil {
 		return false, err
 	}
-	return !plan.empty(), plan.apply(ctx, tx)
+	made, err := makeDays(days.Spare).take(ctx, tx)
+	return dropped+made > 0, err
 }
 
 const selectNow = `SELECT now()`

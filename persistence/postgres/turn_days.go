@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,12 +10,13 @@ import (
 )
 
 const (
-	// fewRows is how many checkpoints are moved to make or drop a day, while all
-	// others wait.
-	fewRows = 1000
-	// turnPatience is how long making and dropping days waits for whoever uses
-	// the checkpoints, and makes others wait behind it; the next retention tries again.
+	// fewRows is more than are moved to make or drop a day, while all others wait.
+	fewRows = 250
+	// turnPatience is how long a turn waits for those who use the checkpoints, and
+	// lets others wait behind it; the next retention tries again.
 	turnPatience = 250 * time.Millisecond
+	// turnPause bounds each of its statements.
+	turnPause = 2 * time.Second
 )
 
 // A day may be made when few of its rows are among those of no known day.
@@ -43,29 +45,30 @@ type queryer interface {
 
 // daysAreDue reports whether there are days to make.
 func (s *Store) daysAreDue(ctx context.Context) (bool, error) {
-	days, err := readDays(ctx, s.readers)
-	if err != nil || days == nil {
-		return false, translate(s.afterClose(err))
-	}
-	due, err := days.toMake(ctx, s.readers, spareLimit)
+	due, err := makeDays(spareLimit).find(ctx, s.readers)
 	return len(due) > 0, translate(s.afterClose(err))
 }
 
-// turnDays makes the days to come and drops those of which little is left, and
-// returns how many it dropped.
+// turnDays drops the days of which little is left, makes those to come, and
+// returns how many it dropped. On a disk that is full it does the first alone.
 func (s *Store) turnDays(ctx context.Context) (dropped int, err error) {
-	plan, err := planTurn(ctx, s.readers, spareLimit)
-	if err != nil || plan.empty() {
+	dropped, errDrop := s.turn(ctx, dropDays)
+	_, errMake := s.turn(ctx, makeDays(spareLimit))
+	return dropped, errors.Join(errDrop, errMake)
+}
+
+// turn takes a turn and returns how many days it changed: none if it would have
+// to wait for others.
+func (s *Store) turn(ctx context.Context, t turn) (changed int, err error) {
+	if due, err := t.find(ctx, s.readers); err != nil || len(due) == 0 {
 		return 0, translate(s.afterClose(err))
 	}
 	err = pgx.BeginFunc(ctx, s.readers, func(tx pgx.Tx) error {
-		if err := lockCheckpoints(ctx, tx, turnPatience, statementTimeout); err != nil {
+		if err := lockCheckpoints(ctx, tx, turnPatience, turnPause); err != nil {
 			return err
 		}
-		if plan, err = planTurn(ctx, tx, spareLimit); err != nil {
-			return err
-		}
-		return plan.apply(ctx, tx)
+		changed, err = t.take(ctx, tx)
+		return err
 	})
 	switch {
 	case codeOf(err) == lockNotAvailable:
@@ -73,64 +76,59 @@ func (s *Store) turnDays(ctx context.Context) (dropped int, err error) {
 	case err != nil:
 		return 0, translate(s.afterClose(err))
 	}
-	return len(plan.drop), nil
+	return changed, nil
 }
 
-// turn is what there is to do about days.
-type turn struct{ make, drop []Day }
+// turn is what there is to do about some days.
+type turn struct {
+	candidates func(*Days) []Day
+	condition  string // which of them
+	do         func(ctx context.Context, tx pgx.Tx, day Day) error
+}
 
-func (t turn) empty() bool { return len(t.make)+len(t.drop) == 0 }
+var dropDays = turn{(*Days).over, fewKept, dropDay}
 
-// planTurn finds what there is to do. It is sure of it only where it has the
-// checkpoints to itself.
-func planTurn(ctx context.Context, on queryer, spare int64) (plan turn, err error) {
+// makeDays makes those that are missing, unless more bytes than spare are of no
+// known day: all of them are looked through.
+func makeDays(spare int64) turn {
+	return turn{func(d *Days) []Day {
+		if d.Spare > spare {
+			return nil
+		}
+		return d.Missing()
+	}, fewIn, makeDay}
+}
+
+// find tells for which days there is something to do. That is sure only where
+// nobody else has the checkpoints.
+func (t turn) find(ctx context.Context, on queryer) (due []Day, err error) {
 	days, err := readDays(ctx, on)
 	if err != nil || days == nil {
-		return plan, err
+		return nil, err
 	}
-	if plan.make, err = days.toMake(ctx, on, spare); err != nil {
-		return plan, err
-	}
-	plan.drop, err = those(ctx, on, fewKept, days.over())
-	return plan, err
-}
-
-// toMake are the days that are missing, unless much of them is among what is of
-// no known day, or that is more than so many bytes: all of it is looked through.
-func (d *Days) toMake(ctx context.Context, on queryer, spare int64) ([]Day, error) {
-	if d.Spare > spare {
-		return nil, nil
-	}
-	return those(ctx, on, fewIn, d.Missing())
-}
-
-// those are the days for which a condition holds.
-func those(ctx context.Context, on queryer, condition string, days []Day) (list []Day, err error) {
-	for _, day := range days {
+	for _, day := range t.candidates(days) {
 		var holds bool
 		first, next := day.bounds()
-		if err := on.QueryRow(ctx, condition, first, next, fewRows).Scan(&holds); err != nil {
+		if err := on.QueryRow(ctx, t.condition, first, next, fewRows).Scan(&holds); err != nil {
 			return nil, err
 		}
 		if holds {
-			list = append(list, day)
+			due = append(due, day)
 		}
 	}
-	return list, nil
+	return due, nil
 }
 
-func (t turn) apply(ctx context.Context, tx pgx.Tx) error {
-	for _, day := range t.drop {
-		if err := dropDay(ctx, tx, day); err != nil {
-			return fmt.Errorf("drop %s: %w", day.Table, err)
+// take does it, in a transaction that has the checkpoints to itself, and returns
+// for how many days.
+func (t turn) take(ctx context.Context, tx pgx.Tx) (int, error) {
+	due, err := t.find(ctx, tx)
+	for _, day := range due {
+		if err := t.do(ctx, tx, day); err != nil {
+			return 0, fmt.Errorf("partition %s: %w", day.Table, err)
 		}
 	}
-	for _, day := range t.make {
-		if err := makeDay(ctx, tx, day); err != nil {
-			return fmt.Errorf("make %s: %w", day.Table, err)
-		}
-	}
-	return nil
+	return len(due), err
 }
 
 // ownerOfCheckpoints is who may alter them.

@@ -29,7 +29,7 @@ func TestDoctorFindsNothingWrongWithADatabase(t *testing.T) {
 	for check, want := range map[string]string{
 		"database": "user singularity", "schema": "the newest", "session": "no pooler", "connections": "of 197 are in use", "retention": "nothing",
 		"checkpoints": "one table",
-		"clock": "from it", "gossip": "127.0.0.1:7946 is", "actors": "127.0.0.1:7947 is", "members": "no node lives",
+		"clock":       "from it", "gossip": "127.0.0.1:7946 is", "actors": "127.0.0.1:7947 is", "members": "no node lives",
 		"address": "free", "provider": "simulated",
 	} {
 		if found := findings[check]; !found.OK || !strings.Contains(found.Detail, want) {

@@ -47,7 +47,7 @@ func partition(ctx context.Context, url string, pause time.Duration, at time.Tim
 		return nil, false, err
 	}
 	for try := 1; ; try++ {
-		err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		err = pgx.BeginTxFunc(ctx, conn, afresh, func(tx pgx.Tx) error {
 			changed, err = divide(ctx, tx, pause, at)
 			return err
 		})

@@ -63,7 +63,7 @@ func (s *Store) turn(ctx context.Context, t turn) (changed int, err error) {
 	if due, err := t.find(ctx, s.readers); err != nil || len(due) == 0 {
 		return 0, translate(s.afterClose(err))
 	}
-	err = pgx.BeginFunc(ctx, s.readers, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, s.readers, afresh, func(tx pgx.Tx) error {
 		if err := lockCheckpoints(ctx, tx, turnPatience, turnPause); err != nil {
 			return err
 		}
@@ -131,6 +131,10 @@ func (t turn) take(ctx context.Context, tx pgx.Tx) (int, error) {
 	return len(due), err
 }
 
+// afresh lets each statement see what was committed before it, above all while
+// the transaction waited for the checkpoints.
+var afresh = pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
+
 // ownerOfCheckpoints is who may alter them.
 const ownerOfCheckpoints = `SELECT set_config('role', pg_get_userbyid(relowner), true) FROM pg_class WHERE oid = 'singularity.step_checkpoints'::regclass`
 
@@ -166,7 +170,7 @@ func makeDay(ctx context.Context, tx pgx.Tx, day Day) error {
 WITH moved AS (
 	DELETE FROM singularity.step_checkpoints WHERE run_id >= $1::uuid AND run_id < $2::uuid RETURNING *
 )
-INSERT INTO %s SELECT * FROM moved`
+INSERT INTO %s TABLE moved`
 	if _, err := tx.Exec(ctx, fmt.Sprintf(move, day.name()), first, next); err != nil {
 		return err
 	}
@@ -183,11 +187,13 @@ func dropDay(ctx context.Context, tx pgx.Tx, day Day) error {
 		return err
 	}
 	const keep = `
-INSERT INTO singularity.step_checkpoints
-SELECT entry.*
-FROM singularity.workflow_runs AS run
-JOIN %s AS entry ON entry.run_id = run.id
-WHERE run.id >= $1::uuid AND run.id < $2::uuid`
+WITH kept AS (
+	DELETE FROM %s AS entry
+	USING singularity.workflow_runs AS run
+	WHERE entry.run_id = run.id AND run.id >= $1::uuid AND run.id < $2::uuid
+	RETURNING entry.*
+)
+INSERT INTO singularity.step_checkpoints TABLE kept`
 	if _, err := tx.Exec(ctx, fmt.Sprintf(keep, day.name()), first, next); err != nil {
 		return err
 	}

@@ -6,11 +6,12 @@ CONCURRENT := ./workflow/... ./supervisor/... ./actors/... ./persistence/postgre
 TOOL       := go tool -modfile=tools/go.mod
 
 PEERS      ?= -rounds 3 -duration 3s
+QUEUES     ?= -rounds 3 -duration 4s
 
-.PHONY: help setup build run test race soak bench bench-peers fuzz format vet lint check generate verify
+.PHONY: help setup build run test race soak bench bench-peers bench-queues fuzz format vet lint check generate verify
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what the tests need beyond Go, make and git: gcc (for race), Postgres, PgBouncer, libfaketime, iproute2, nftables
 	@tools/setup gcc postgres pgbouncer libfaketime iproute2 nftables
@@ -48,6 +49,12 @@ ifdef TEMPORAL
 endif
 	cd benchmarks && go build -o ../bin/benchmarks . && \
 		../bin/benchmarks $(PEERS) $(if $(TEMPORAL),-temporal ../bin/temporal)
+
+bench-queues: ## Measure Singularity's queues beside River's and DBOS's on one Postgres, see benchmarks/PEERS.md; QUEUES has the flags
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+		{ echo >&2 "bench-queues: install Postgres 15 or newer (on Debian, as root: apt-get install postgresql)"; exit 1; }
+	cd benchmarks && go test . ./queues ./report
+	cd benchmarks && go build -o ../bin/benchmarks . && ../bin/benchmarks queues $(QUEUES)
 
 fuzz: ## Run each fuzz target for FUZZTIME (20s)
 	@grep -ro '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' . | sed 's|/[^/]*:func | |' | sort | \

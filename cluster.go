@@ -25,8 +25,9 @@ import (
 // Cluster makes the engines that share a Postgres database find each other, and
 // talk. Without it they only meet in the database.
 type Cluster struct {
-	// Name is one that all engines of the cluster have in common. Defaults to
-	// [DefaultCluster].
+	// Name is one that all engines of the cluster have in common: engines of other
+	// names refuse each other. Defaults to one that is made of the identity of the
+	// database, see [ClusterName].
 	Name string
 	// Gossip is the host:port at which the engines find each other, by TCP and
 	// UDP, and Actors the one at which they talk; port 0 is any free one. Default
@@ -50,16 +51,14 @@ type Cluster struct {
 }
 
 func (c Cluster) withDefaults() Cluster {
-	c.Name = cmp.Or(c.Name, DefaultCluster)
 	c.Role = cmp.Or(c.Role, "node")
 	return c
 }
 
 // What a [Cluster] defaults to.
 const (
-	DefaultCluster = "singularity"
-	DefaultGossip  = "127.0.0.1:7946"
-	DefaultActors  = "127.0.0.1:7947"
+	DefaultGossip = "127.0.0.1:7946"
+	DefaultActors = "127.0.0.1:7947"
 )
 
 var errNotInCluster = fmt.Errorf("%w: this node is not in the cluster now", workflow.ErrUnreachable)
@@ -93,7 +92,7 @@ type peers struct {
 var _ actors.Peers = (*peers)(nil)
 
 // newNode makes a node, in a cluster if there is to be one.
-func newNode(store persistence.Store, config actors.Config, of *Cluster) (*actors.Node, *peers, error) {
+func newNode(ctx context.Context, store persistence.Store, config actors.Config, of *Cluster) (*actors.Node, *peers, error) {
 	if of == nil {
 		node, err := actors.NewNode(store, config)
 		return node, nil, err
@@ -101,7 +100,11 @@ func newNode(store persistence.Store, config actors.Config, of *Cluster) (*actor
 	if _, shared := store.(persistence.Shared); !shared {
 		return nil, nil, errors.New("a cluster needs a database that its engines share: set DatabaseURL, or no Cluster")
 	}
-	others, err := newPeers(*of, store, cmp.Or(config.Logger, slog.Default()))
+	named, err := nameCluster(ctx, *of, store)
+	if err != nil {
+		return nil, nil, err
+	}
+	others, err := newPeers(named, store, cmp.Or(config.Logger, slog.Default()))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -139,7 +142,7 @@ func (p *peers) Open(ctx context.Context, boot persistence.Boot) (persistence.Ad
 	at := persistence.Addresses{Gossip: membership.GossipAddress(), Actors: membership.ActorsAddress(), API: p.cfg.API}
 	if p.gossip == "" {
 		p.gossip, p.actors = kept(p.cfg.Gossip, at.Gossip), kept(p.cfg.Actors, at.Actors)
-		p.log.Info("in the cluster", "gossip", at.Gossip, "actors", at.Actors, "boot", boot.ID)
+		p.log.Info("in the cluster", "cluster", p.cfg.Name, "gossip", at.Gossip, "actors", at.Actors, "boot", boot.ID)
 	}
 	return at, nil
 }

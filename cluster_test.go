@@ -2,6 +2,7 @@ package singularity_test
 
 import (
 	"context"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,24 +15,14 @@ import (
 	"singularity/cluster/gossip"
 	"singularity/internal/testpostgres"
 	"singularity/messages"
+	"singularity/persistence/postgres"
 )
 
 // openMember opens an engine that belongs to a cluster.
 func openMember(t *testing.T, database, instance string, of singularity.Cluster) *singularity.Engine {
 	t.Helper()
-	of.Name, of.Gossip, of.Actors = clusterOf(t, database), "127.0.0.1:0", "127.0.0.1:0"
+	of.Gossip, of.Actors = "127.0.0.1:0", "127.0.0.1:0"
 	return open(t, singularity.Config{DatabaseURL: database, Instance: instance, Cluster: &of})
-}
-
-// clusterOf names the cluster on a database: other tests have engines on this
-// machine, too, at whose ports one may find itself.
-func clusterOf(t *testing.T, database string) string {
-	t.Helper()
-	config, err := pgx.ParseConfig(database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return config.Database
 }
 
 // answers waits until one engine answers another by its label.
@@ -94,6 +85,45 @@ func TestEnginesFindEachOtherInTheDatabase(t *testing.T) {
 			answers(t, a, "b")
 			answers(t, b, "a")
 		})
+	}
+}
+
+// nameOf is what the cluster on a database is called.
+func nameOf(t *testing.T, database string) string {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	identity, err := postgres.IdentityOf(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return singularity.ClusterName(identity)
+}
+
+// Members of two clusters may come upon each other's ports.
+func TestClustersOfTwoDatabasesRefuseEachOther(t *testing.T) {
+	t.Parallel()
+	database, other := testpostgres.URL(t), testpostgres.URL(t)
+	a := memberOf(t, openMember(t, database, "a", singularity.Cluster{}), "a")
+	probe := gossip.Config{Boot: "probe", Bind: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}
+	for name, known := range map[string]bool{nameOf(t, database): true, nameOf(t, other): false, "singularity": false} {
+		probe.Cluster = name
+		if err := gossip.Probe(t.Context(), probe, a.GetBoot(), a.GetGossipAddress()); (err == nil) != known {
+			t.Errorf("to %s the engine answers %v; want an answer: %t", name, err, known)
+		}
+	}
+}
+
+func TestClusterThatIsGivenANameHasIt(t *testing.T) {
+	t.Parallel()
+	database := testpostgres.URL(t)
+	a := memberOf(t, openMember(t, database, "a", singularity.Cluster{Name: "mine-" + nameOf(t, database)}), "a")
+	probe := gossip.Config{Boot: "probe", Bind: "127.0.0.1:0", Cluster: "mine-" + nameOf(t, database), Logger: slog.New(slog.DiscardHandler)}
+	if err := gossip.Probe(t.Context(), probe, a.GetBoot(), a.GetGossipAddress()); err != nil {
+		t.Error(err)
 	}
 }
 

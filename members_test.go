@@ -27,7 +27,7 @@ func TestMembersAreTheProcessesOfTheStore(t *testing.T) {
 			}
 			m := members[0]
 			if m.GetInstanceId() != "second" || m.GetStatus() != "online" || int(m.GetPid()) != os.Getpid() || m.GetVersion() != "v2" ||
-				m.GetBoot() == "" || m.GetCapabilitiesJson() != "{}" || m.GetLastHeartbeat().AsTime().Before(began) || m.GetCreatedAt().AsTime().Before(began) {
+				m.GetBoot() == "" || m.GetCapabilitiesJson() != `{"queues":["default","metrics","pattern_mining","training"]}` || m.GetLastHeartbeat().AsTime().Before(began) || m.GetCreatedAt().AsTime().Before(began) {
 				t.Errorf("got %v, want this process", m)
 			}
 		})

@@ -51,7 +51,7 @@ type Config struct {
 	// once. Defaults to 1.
 	JournalWriters int
 	// Capabilities says in the registry of processes what this one can do, as a
-	// JSON object. Defaults to {}.
+	// JSON object, to which its queues are added. Defaults to {}.
 	Capabilities string
 	// Instance is the label that people know this process by. Defaults to
 	// host:pid.
@@ -137,7 +137,7 @@ func start(ctx context.Context, store persistence.Store, cfg Config, definitions
 		CentralCloud: cfg.CentralCloud,
 		Logger:       cfg.Logger,
 	}
-	node, others, err := newNode(store, config, cfg.Cluster)
+	node, others, err := newNode(ctx, store, config, cfg.Cluster)
 	if err != nil {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}

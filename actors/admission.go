@@ -112,6 +112,7 @@ func (d *dispatcher) inserted(m inserted) {
 	case existing != nil:
 	default:
 		d.released(released{queue: q.name, delay: m.verdict.Wait})
+		d.node.expectDeadline(m.verdict.Wait, m.insert.Deadline)
 	}
 	d.fill(q)
 }

@@ -33,6 +33,23 @@ func (n *Node) StartBatch(ctx context.Context, batch workflow.Batch, reqs []work
 	})
 }
 
+// Batch reads how a batch stands.
+func (n *Node) Batch(ctx context.Context, id string) (workflow.BatchStatus, error) {
+	return n.store.Batch(ctx, id)
+}
+
+// CloseBatch says that no more runs come to a batch, and reports whether it was
+// open before.
+func (n *Node) CloseBatch(ctx context.Context, id string) (workflow.BatchStatus, bool, error) {
+	changed, err := n.store.CloseBatch(ctx, id)
+	if err != nil {
+		return workflow.BatchStatus{}, false, err
+	}
+	n.tellBatches(batchStirred{id})
+	status, err := n.store.Batch(ctx, id)
+	return status, changed, err
+}
+
 // checkBatch refuses a batch that could not end: its workflow has to take what a
 // batch ends with.
 func (n *Node) checkBatch(batch workflow.Batch) error {
@@ -123,6 +140,7 @@ func (n *Node) tellInserted(inserts []persistence.Insert, list []persistence.Ins
 	due := map[string]bool{}
 	for i, inserted := range list {
 		queue := inserts[i].Queue
+		n.expectDeadline(inserted.Wait, inserts[i].Deadline)
 		switch next, known := later[queue]; {
 		case inserted.Attached:
 		case inserted.Wait <= 0:

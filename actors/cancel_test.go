@@ -340,3 +340,42 @@ func TestCancelReasonIsStoredAsText(t *testing.T) {
 		}
 	})
 }
+
+// The nodes cannot hear each other; the store tells the owner.
+func TestCancelReachesAStepOnANodeWithoutPeersAtOnce(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		hold := newGate(t, "hold")
+		holding := workflow.New("holding", hold.step().Timeout(time.Hour))
+		c := startCluster(t, 2, holding)
+		run := start(t, c.nodes[0], holding)
+		synctest.Wait()
+		if _, err := c.nodes[1].Cancel(t.Context(), run.ID(), "enough"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(soon)
+		if hold.ended.Load() != 1 || inMemory(c.nodes[0], run.ID()) {
+			t.Error("the step goes on")
+		}
+	})
+}
+
+func TestCancelThatABrokenSessionDidNotHearIsFoundByTheNextOne(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		hold := newGate(t, "hold")
+		holding := workflow.New("holding", hold.step().Timeout(time.Hour))
+		c := startCluster(t, 2, holding)
+		run := start(t, c.nodes[0], holding)
+		synctest.Wait()
+		c.set(func() { c.muted = true })
+		if _, err := c.nodes[1].Cancel(t.Context(), run.ID(), "enough"); err != nil {
+			t.Fatal(err)
+		}
+		c.set(func() { c.links[0].since = time.Now() }) // of another session
+		time.Sleep(2 * persistence.RenewEvery)
+		if hold.ended.Load() != 1 || inMemory(c.nodes[0], run.ID()) {
+			t.Error("the step goes on")
+		}
+	})
+}

@@ -63,7 +63,7 @@ func TestRunThatWaitedBeyondItsDeadlineBeginsNoStep(t *testing.T) {
 		run := startWith(t, node, counting, workflow.Options{Deadline: time.Minute})
 		inTime := startWith(t, node, counting, workflow.Options{Deadline: time.Hour})
 		time.Sleep(2 * time.Minute)
-		wantState(t, node, run.ID(), workflow.Available)
+		wantState(t, node, run.ID(), workflow.Failed)
 		hold.open()
 		finish(t, first)
 		fails(t, run)

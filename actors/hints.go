@@ -42,6 +42,7 @@ func (n *Node) Hear(from persistence.BootID, hint *messages.Hint) {
 		n.tellDispatcher(lookNow{})
 		n.results.orphan()
 		n.tellBatches(batchesStirred{}) // it may have ended the last run of one, and not looked
+		n.lookForOverdue()
 	}
 }
 
@@ -92,6 +93,28 @@ func (n *Node) confirmCancelled(id workflow.RunID) {
 			n.tellCancelled(id, run.Epoch)
 		}
 	}()
+}
+
+// runCancelled hears from the store that a run is cancelled which runs somewhere.
+func (n *Node) runCancelled(id workflow.RunID) {
+	if n.started.Load() {
+		n.confirmCancelled(id)
+	}
+}
+
+// confirmRuns stops those runs that were cancelled while the store could not say so.
+func (n *Node) confirmRuns(ctx context.Context) {
+	here := n.runsInMemory()
+	if len(here) == 0 {
+		return
+	}
+	ended, err := n.shared.Ended(ctx, here)
+	if err != nil {
+		n.log.Warn("runs that were cancelled may go on to their next checkpoint", "error", err)
+	}
+	for _, id := range ended {
+		n.confirmCancelled(id)
+	}
 }
 
 func (n *Node) tellInbox(agent string) {

@@ -36,7 +36,7 @@ type Config struct {
 	// Journal tunes the journal.
 	Journal JournalConfig
 	// Capabilities says in the registry what this process can do, as a JSON
-	// object. Defaults to {}.
+	// object, to which its queues are added. Defaults to {}.
 	Capabilities string
 	// Peers are the other nodes of the store. Defaults to nobody: then the sweeps
 	// find what others leave behind.
@@ -121,6 +121,7 @@ type Node struct {
 	lostSlots      atomic.Int64
 	pruned         atomic.Int64 // runs that were deleted here
 	learningCounts learningCounts
+	deadlineLook   atomic.Int64 // when it is next looked for runs whose deadline is over, by the clock of this machine; later for those that look now
 	retentionWaits atomic.Int64 // nanoseconds that a run which prunes has waited for a slot, as last seen
 
 	// stepContext is above the contexts of all steps; it ends after the last
@@ -144,6 +145,10 @@ type Node struct {
 func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	capabilities, err := withQueues(cfg.Capabilities, cfg.Queues)
+	if err != nil {
 		return nil, err
 	}
 	hostname, _ := os.Hostname()
@@ -173,7 +178,7 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 
 		identity: persistence.Boot{
 			Instance: cfg.Instance, Hostname: hostname, PID: os.Getpid(),
-			Version: cfg.Version, Capabilities: cfg.Capabilities,
+			Version: cfg.Version, Capabilities: capabilities,
 		},
 	}
 	n.standing = newStanding(n.newBoot())
@@ -193,7 +198,7 @@ func (n *Node) Start(ctx context.Context) error {
 	boot := n.standing.boot()
 	if n.shared != nil {
 		n.shared.Listen(persistence.Listener{
-			Enqueued: n.enqueued, QueuesChanged: n.queuesChanged, ScheduleChanged: n.scheduleChanged,
+			Enqueued: n.enqueued, QueuesChanged: n.queuesChanged, ScheduleChanged: n.scheduleChanged, RunCancelled: n.runCancelled,
 		})
 	}
 	err := n.join(ctx, boot)
@@ -277,6 +282,7 @@ func (n *Node) startActors(ctx context.Context) error {
 		{Name: "dispatcher", PID: "dispatcher", Props: newDispatcherProps(n)},
 		{Name: "batches", PID: "batches", Props: func(int) *actor.Props { return newBatchesProps(n) }},
 		{Name: "schedules", PID: "schedules", Props: func(int) *actor.Props { return newSchedulesProps(n) }},
+		{Name: "deadlines", PID: "deadlines", Props: func(int) *actor.Props { return newDeadlinesProps(n) }},
 		{Name: "retention", PID: "retention", Props: func(int) *actor.Props { return newRetentionProps(n) }},
 	}
 	if n.results != nil {

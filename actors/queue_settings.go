@@ -161,15 +161,16 @@ func (n *Node) Queues(ctx context.Context) ([]workflow.Queue, error) {
 	for _, count := range stats {
 		queue := found[count.Queue]
 		queue.Name = count.Queue
-		queue.Available, queue.Running, queue.Scheduled, queue.Retryable = count.Available, count.Running, count.Scheduled, count.Retryable
+		queue.Available, queue.Running = min(count.Available, workflow.MostCounted), count.Running
+		queue.Scheduled, queue.Retryable = min(count.Scheduled, workflow.MostCounted), min(count.Retryable, workflow.MostCounted)
 		queue.Oldest = count.Oldest
 		found[count.Queue] = queue
 	}
 	names := slices.Sorted(maps.Keys(found))
-	list := make([]workflow.Queue, len(names))
+	list, policy := make([]workflow.Queue, len(names)), n.retentionPolicy()
 	for i, name := range names {
 		list[i] = found[name]
-		list[i].Slots = n.slots(name)
+		list[i].Slots, list[i].Kept = n.slots(name), policy.Ages(name)
 	}
 	return list, nil
 }
@@ -184,11 +185,17 @@ func (n *Node) SetQueue(ctx context.Context, name string, change workflow.QueueC
 	if err := checkQueueName(name); err != nil {
 		return workflow.Queue{}, err
 	}
+	known, err := n.knowsQueue(ctx, name)
+	if err != nil {
+		return workflow.Queue{}, err
+	}
 	settings, err := n.store.SetQueue(ctx, name, change)
 	if err != nil {
 		return workflow.Queue{}, err
 	}
-	return asQueue(settings), n.follow(ctx, name)
+	queue := asQueue(settings)
+	queue.New = !known
+	return queue, n.follow(ctx, name)
 }
 
 // PauseQueue keeps the runs of a queue from beginning, on all nodes, until
@@ -206,11 +213,17 @@ func (n *Node) pauseQueue(ctx context.Context, name string, paused bool) (workfl
 	if err := checkQueueName(name); err != nil {
 		return workflow.Queue{}, false, err
 	}
+	known, err := n.knowsQueue(ctx, name)
+	if err != nil {
+		return workflow.Queue{}, false, err
+	}
 	settings, changed, err := n.store.PauseQueue(ctx, name, paused)
 	if err != nil {
 		return workflow.Queue{}, false, err
 	}
-	return asQueue(settings), changed, n.follow(ctx, name)
+	queue := asQueue(settings)
+	queue.New = !known
+	return queue, changed, n.follow(ctx, name)
 }
 
 // follow makes this node the first to know what it was asked to change.

@@ -81,6 +81,7 @@ func (n *Node) StartRunBy(
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", req.Workflow, err)
 	}
+	n.expectDeadline(verdict.Wait, m.insert.Deadline)
 	return n.pending(m, admitted{existing: verdict.Existing}, nil), nil
 }
 
@@ -142,6 +143,7 @@ func (n *Node) admission(req workflow.StartRequest, program *workflow.Program, a
 		Epoch: 1, Owner: n.cfg.Instance, Input: insert.Input, CreatedAt: now, DueAt: now, StartedAt: &now,
 	}
 	if insert.Deadline > 0 {
+		n.expectDeadline(insert.Delay, insert.Deadline)
 		deadline := now.Add(insert.Deadline)
 		run.Deadline = &deadline
 	}

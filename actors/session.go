@@ -196,6 +196,10 @@ func (s *session) renewed(m renewed) {
 	if m.renewal.Unbroken < s.unbroken {
 		s.node.tellDispatcher(lookNow{}) // what the broken session was to hear is lost
 		s.node.scheduleChanged("")
+		s.task(func(ctx context.Context) any {
+			s.node.confirmRuns(ctx)
+			return nil
+		})
 	}
 	s.unbroken, s.queues = m.renewal.Unbroken, m.queues
 	charges, again := s.judge.weigh(time.Now(), m.asked, m.renewal)

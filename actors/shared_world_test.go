@@ -96,7 +96,26 @@ func (l *link) Commit(ctx context.Context, batch []persistence.Write) ([]persist
 	if err := l.called("commit"); err != nil {
 		return nil, err
 	}
-	return l.Store.Commit(ctx, batch)
+	ran := map[workflow.RunID]bool{}
+	for _, write := range batch {
+		if run, err := l.Store.Run(ctx, write.Subject()); err == nil {
+			ran[run.ID] = run.State == workflow.Running
+		}
+	}
+	verdicts, err := l.Store.Commit(ctx, batch)
+	for i, write := range batch {
+		if _, cancels := write.(persistence.Cancel); cancels && err == nil && verdicts[i].Err == nil && ran[write.Subject()] {
+			l.database.tell(func(listener persistence.Listener) { listener.RunCancelled(write.Subject()) })
+		}
+	}
+	return verdicts, err
+}
+
+func (l *link) Expire(ctx context.Context, boot persistence.BootID, limit int) (persistence.Overdue, error) {
+	if err := l.called("expire"); err != nil {
+		return persistence.Overdue{}, err
+	}
+	return l.Store.Expire(ctx, boot, limit)
 }
 
 func (l *link) Run(ctx context.Context, id workflow.RunID) (workflow.Run, error) {
@@ -189,7 +208,7 @@ func (d *database) tell(hear func(persistence.Listener)) {
 	var listeners []persistence.Listener
 	d.set(func() {
 		for _, lease := range d.leases {
-			if !lease.ended && !lease.link.cut {
+			if !d.muted && !lease.ended && !lease.link.cut {
 				listeners = append(listeners, lease.link.listener)
 			}
 		}

@@ -66,6 +66,7 @@ func (s *session) takeOver(dead persistence.BootID) {
 			s.node.tellBootEnded(ended)
 			s.node.tellDispatcher(lookNow{}) // agents of it may live here from now on
 			s.node.tellBatches(batchesStirred{})
+			s.node.lookForOverdue()
 		}
 		if err != nil {
 			return tookOver{err: err}

@@ -1,5 +1,6 @@
 // Benchmarks runs the same durable workflow on Singularity and on its peers,
-// in turn on one Postgres of its own, and prints what each took and used.
+// in turn on one Postgres of its own, and prints what each took and used. With
+// queues as its first argument it measures their job queues instead.
 package main
 
 import (
@@ -19,7 +20,6 @@ import (
 
 	"singularity/benchmarks/contender"
 	"singularity/benchmarks/contenders"
-	"singularity/benchmarks/report"
 )
 
 func main() {
@@ -32,8 +32,15 @@ func main() {
 func run(arguments []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(arguments) > 0 && arguments[0] == contender.Command {
-		return contend(ctx, arguments[1:])
+	if len(arguments) > 0 {
+		switch arguments[0] {
+		case contender.Command:
+			return contend(ctx, arguments[1:])
+		case queuesCommand:
+			return compareQueues(ctx, arguments[1:], os.Stdout)
+		case engineCommand:
+			return measureEngine(ctx, arguments[1:], os.Stdout)
+		}
 	}
 	return compare(ctx, arguments)
 }
@@ -131,7 +138,7 @@ func (p plan) validate() error {
 	return nil
 }
 
-func write(w io.Writer, r report.Report, asJSON bool) error {
+func write(w io.Writer, r interface{ Write(w io.Writer) error }, asJSON bool) error {
 	if !asJSON {
 		return r.Write(w)
 	}

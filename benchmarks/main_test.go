@@ -13,9 +13,10 @@ import (
 	"singularity/benchmarks/report"
 )
 
-// TestMain lets the program under test start itself as a contender's process.
+// TestMain lets the program under test start itself as the process of a contender
+// or of an engine.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == contender.Command {
+	if len(os.Args) > 1 && (os.Args[1] == contender.Command || os.Args[1] == engineCommand) {
 		main()
 		return
 	}

@@ -64,12 +64,12 @@ func measure(ctx context.Context, p plan, log io.Writer) (r report.Report, err e
 func (b *bench) rounds(ctx context.Context) (report.Report, error) {
 	r := report.Report{
 		At:      time.Now().UTC().Truncate(time.Second),
-		Machine: fmt.Sprintf("%d cores, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version()),
+		Machine: machine(),
 		Rounds:  b.plan.rounds,
 		Seconds: b.plan.duration.Seconds(),
 	}
 	var err error
-	if r.Postgres, err = b.describeServer(ctx); err != nil {
+	if r.Postgres, err = describe(ctx, b.admin); err != nil {
 		return r, err
 	}
 	descriptions := map[string]contender.Description{}
@@ -109,14 +109,18 @@ func (b *bench) rounds(ctx context.Context) (report.Report, error) {
 	return r, nil
 }
 
+func machine() string {
+	return fmt.Sprintf("%d cores, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+}
+
 const describeServer = `
 	SELECT 'Postgres ' || current_setting('server_version') || ', fsync ' || current_setting('fsync') ||
 		', synchronous_commit ' || current_setting('synchronous_commit') || ', full_page_writes ' || current_setting('full_page_writes') ||
 		', shared_buffers ' || current_setting('shared_buffers') || ', max_connections ' || current_setting('max_connections')`
 
-func (b *bench) describeServer(ctx context.Context) (string, error) {
+func describe(ctx context.Context, admin *pgx.Conn) (string, error) {
 	var description string
-	err := b.admin.QueryRow(ctx, describeServer).Scan(&description)
+	err := admin.QueryRow(ctx, describeServer).Scan(&description)
 	return description, err
 }
 
@@ -137,7 +141,7 @@ const (
 )
 
 func (t turn) take(ctx context.Context) (description contender.Description, samples []report.Sample, err error) {
-	if err := t.bench.renewDatabase(ctx); err != nil {
+	if err := renewDatabase(ctx, t.bench.admin); err != nil {
 		return description, nil, fmt.Errorf("make an empty database: %w", err)
 	}
 	process, description, err := t.start(ctx)
@@ -194,13 +198,13 @@ func (t turn) measure(ctx context.Context, process *contender.Process, inFlight 
 }
 
 // renewDatabase leaves an empty database and nothing for a checkpoint to do.
-func (b *bench) renewDatabase(ctx context.Context) error {
+func renewDatabase(ctx context.Context, admin *pgx.Conn) error {
 	for _, statement := range []string{
 		"DROP DATABASE IF EXISTS " + database + " WITH (FORCE)",
 		"CREATE DATABASE " + database,
 		"CHECKPOINT",
 	} {
-		if _, err := b.admin.Exec(ctx, statement); err != nil {
+		if _, err := admin.Exec(ctx, statement); err != nil {
 			return err
 		}
 	}

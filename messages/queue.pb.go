@@ -32,18 +32,21 @@ type Queue struct {
 	PausedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=paused_at,json=pausedAt,proto3" json:"paused_at,omitempty"`
 	// Its limits.
 	Settings *QueueSettings `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"`
-	// How many runs are due, and wait for a slot.
+	// How many runs are due, and wait for a slot; 100000 are so many or more.
 	Available int32 `protobuf:"varint,4,opt,name=available,proto3" json:"available,omitempty"`
 	// How many runs run.
 	Running int32 `protobuf:"varint,5,opt,name=running,proto3" json:"running,omitempty"`
-	// How many runs are due later.
+	// How many runs are due later; 100000 are so many or more.
 	Scheduled int32 `protobuf:"varint,6,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
 	// How many runs are between two attempts.
 	Retryable int32 `protobuf:"varint,7,opt,name=retryable,proto3" json:"retryable,omitempty"`
 	// For how long the first of those available has been due; absent for none.
 	Oldest *durationpb.Duration `protobuf:"bytes,8,opt,name=oldest,proto3" json:"oldest,omitempty"`
 	// How many of its runs run at once on the node that was asked; 0 where none do.
-	Slots         int32 `protobuf:"varint,9,opt,name=slots,proto3" json:"slots,omitempty"`
+	Slots int32 `protobuf:"varint,9,opt,name=slots,proto3" json:"slots,omitempty"`
+	// For how many seconds the node that was asked keeps runs that have ended,
+	// by their state: as it is set for the queue, or as the node was told.
+	KeptSeconds   map[string]float64 `protobuf:"bytes,10,rep,name=kept_seconds,json=keptSeconds,proto3" json:"kept_seconds,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -139,6 +142,13 @@ func (x *Queue) GetSlots() int32 {
 		return x.Slots
 	}
 	return 0
+}
+
+func (x *Queue) GetKeptSeconds() map[string]float64 {
+	if x != nil {
+		return x.KeptSeconds
+	}
+	return nil
 }
 
 // QueueSettings are the limits of a queue, and how long it keeps runs. Zero means none.
@@ -407,7 +417,10 @@ type PauseQueueResponse struct {
 	// The queue, without what is in it.
 	Queue *Queue `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
 	// It was not paused before.
-	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	Changed bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// Nobody knew of the queue: no node works it, no run is in it, and nothing was
+	// said of it. It is made by this.
+	New           bool `protobuf:"varint,3,opt,name=new,proto3" json:"new,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -452,6 +465,13 @@ func (x *PauseQueueResponse) GetQueue() *Queue {
 func (x *PauseQueueResponse) GetChanged() bool {
 	if x != nil {
 		return x.Changed
+	}
+	return false
+}
+
+func (x *PauseQueueResponse) GetNew() bool {
+	if x != nil {
+		return x.New
 	}
 	return false
 }
@@ -508,7 +528,10 @@ type ResumeQueueResponse struct {
 	// The queue, without what is in it.
 	Queue *Queue `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
 	// It was paused before.
-	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	Changed bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// Nobody knows of the queue: no node works it, no run is in it, and nothing was
+	// said of it. There is nothing to resume.
+	New           bool `protobuf:"varint,3,opt,name=new,proto3" json:"new,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -553,6 +576,13 @@ func (x *ResumeQueueResponse) GetQueue() *Queue {
 func (x *ResumeQueueResponse) GetChanged() bool {
 	if x != nil {
 		return x.Changed
+	}
+	return false
+}
+
+func (x *ResumeQueueResponse) GetNew() bool {
+	if x != nil {
+		return x.New
 	}
 	return false
 }
@@ -698,7 +728,10 @@ func (x *SetQueueRequest) GetRetainFailedSeconds() int32 {
 type SetQueueResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The queue with all its settings as they are now, without what is in it.
-	Queue         *Queue `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	Queue *Queue `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Nobody knew of the queue: no node worked it, no run was in it, and nothing was
+	// said of it. It is made by this, and each node works it.
+	New           bool `protobuf:"varint,2,opt,name=new,proto3" json:"new,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -740,11 +773,18 @@ func (x *SetQueueResponse) GetQueue() *Queue {
 	return nil
 }
 
+func (x *SetQueueResponse) GetNew() bool {
+	if x != nil {
+		return x.New
+	}
+	return false
+}
+
 var File_singularity_v1_queue_proto protoreflect.FileDescriptor
 
 const file_singularity_v1_queue_proto_rawDesc = "" +
 	"\n" +
-	"\x1asingularity/v1/queue.proto\x12\x0esingularity.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x02\n" +
+	"\x1asingularity/v1/queue.proto\x12\x0esingularity.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x03\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
 	"\tpaused_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bpausedAt\x129\n" +
@@ -754,7 +794,12 @@ const file_singularity_v1_queue_proto_rawDesc = "" +
 	"\tscheduled\x18\x06 \x01(\x05R\tscheduled\x12\x1c\n" +
 	"\tretryable\x18\a \x01(\x05R\tretryable\x121\n" +
 	"\x06oldest\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06oldest\x12\x14\n" +
-	"\x05slots\x18\t \x01(\x05R\x05slots\"\xd9\x02\n" +
+	"\x05slots\x18\t \x01(\x05R\x05slots\x12I\n" +
+	"\fkept_seconds\x18\n" +
+	" \x03(\v2&.singularity.v1.Queue.KeptSecondsEntryR\vkeptSeconds\x1a>\n" +
+	"\x10KeptSecondsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\xd9\x02\n" +
 	"\rQueueSettings\x12\x1d\n" +
 	"\n" +
 	"node_limit\x18\x01 \x01(\x05R\tnodeLimit\x12!\n" +
@@ -772,15 +817,17 @@ const file_singularity_v1_queue_proto_rawDesc = "" +
 	"\x12ListQueuesResponse\x12-\n" +
 	"\x06queues\x18\x01 \x03(\v2\x15.singularity.v1.QueueR\x06queues\"'\n" +
 	"\x11PauseQueueRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"[\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"m\n" +
 	"\x12PauseQueueResponse\x12+\n" +
 	"\x05queue\x18\x01 \x01(\v2\x15.singularity.v1.QueueR\x05queue\x12\x18\n" +
-	"\achanged\x18\x02 \x01(\bR\achanged\"(\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\x12\x10\n" +
+	"\x03new\x18\x03 \x01(\bR\x03new\"(\n" +
 	"\x12ResumeQueueRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\\\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"n\n" +
 	"\x13ResumeQueueResponse\x12+\n" +
 	"\x05queue\x18\x01 \x01(\v2\x15.singularity.v1.QueueR\x05queue\x12\x18\n" +
-	"\achanged\x18\x02 \x01(\bR\achanged\"\xc1\x04\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\x12\x10\n" +
+	"\x03new\x18\x03 \x01(\bR\x03new\"\xc1\x04\n" +
 	"\x0fSetQueueRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\"\n" +
 	"\n" +
@@ -806,9 +853,10 @@ const file_singularity_v1_queue_proto_rawDesc = "" +
 	"\n" +
 	"_key_burstB\x1b\n" +
 	"\x19_retain_completed_secondsB\x18\n" +
-	"\x16_retain_failed_seconds\"?\n" +
+	"\x16_retain_failed_seconds\"Q\n" +
 	"\x10SetQueueResponse\x12+\n" +
-	"\x05queue\x18\x01 \x01(\v2\x15.singularity.v1.QueueR\x05queue2\xf3\x02\n" +
+	"\x05queue\x18\x01 \x01(\v2\x15.singularity.v1.QueueR\x05queue\x12\x10\n" +
+	"\x03new\x18\x02 \x01(\bR\x03new2\xf3\x02\n" +
 	"\fQueueService\x12X\n" +
 	"\n" +
 	"ListQueues\x12!.singularity.v1.ListQueuesRequest\x1a\".singularity.v1.ListQueuesResponse\"\x03\x90\x02\x01\x12X\n" +
@@ -829,7 +877,7 @@ func file_singularity_v1_queue_proto_rawDescGZIP() []byte {
 	return file_singularity_v1_queue_proto_rawDescData
 }
 
-var file_singularity_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_singularity_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_singularity_v1_queue_proto_goTypes = []any{
 	(*Queue)(nil),                 // 0: singularity.v1.Queue
 	(*QueueSettings)(nil),         // 1: singularity.v1.QueueSettings
@@ -841,30 +889,32 @@ var file_singularity_v1_queue_proto_goTypes = []any{
 	(*ResumeQueueResponse)(nil),   // 7: singularity.v1.ResumeQueueResponse
 	(*SetQueueRequest)(nil),       // 8: singularity.v1.SetQueueRequest
 	(*SetQueueResponse)(nil),      // 9: singularity.v1.SetQueueResponse
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
+	nil,                           // 10: singularity.v1.Queue.KeptSecondsEntry
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
 }
 var file_singularity_v1_queue_proto_depIdxs = []int32{
-	10, // 0: singularity.v1.Queue.paused_at:type_name -> google.protobuf.Timestamp
+	11, // 0: singularity.v1.Queue.paused_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: singularity.v1.Queue.settings:type_name -> singularity.v1.QueueSettings
-	11, // 2: singularity.v1.Queue.oldest:type_name -> google.protobuf.Duration
-	0,  // 3: singularity.v1.ListQueuesResponse.queues:type_name -> singularity.v1.Queue
-	0,  // 4: singularity.v1.PauseQueueResponse.queue:type_name -> singularity.v1.Queue
-	0,  // 5: singularity.v1.ResumeQueueResponse.queue:type_name -> singularity.v1.Queue
-	0,  // 6: singularity.v1.SetQueueResponse.queue:type_name -> singularity.v1.Queue
-	2,  // 7: singularity.v1.QueueService.ListQueues:input_type -> singularity.v1.ListQueuesRequest
-	4,  // 8: singularity.v1.QueueService.PauseQueue:input_type -> singularity.v1.PauseQueueRequest
-	6,  // 9: singularity.v1.QueueService.ResumeQueue:input_type -> singularity.v1.ResumeQueueRequest
-	8,  // 10: singularity.v1.QueueService.SetQueue:input_type -> singularity.v1.SetQueueRequest
-	3,  // 11: singularity.v1.QueueService.ListQueues:output_type -> singularity.v1.ListQueuesResponse
-	5,  // 12: singularity.v1.QueueService.PauseQueue:output_type -> singularity.v1.PauseQueueResponse
-	7,  // 13: singularity.v1.QueueService.ResumeQueue:output_type -> singularity.v1.ResumeQueueResponse
-	9,  // 14: singularity.v1.QueueService.SetQueue:output_type -> singularity.v1.SetQueueResponse
-	11, // [11:15] is the sub-list for method output_type
-	7,  // [7:11] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	12, // 2: singularity.v1.Queue.oldest:type_name -> google.protobuf.Duration
+	10, // 3: singularity.v1.Queue.kept_seconds:type_name -> singularity.v1.Queue.KeptSecondsEntry
+	0,  // 4: singularity.v1.ListQueuesResponse.queues:type_name -> singularity.v1.Queue
+	0,  // 5: singularity.v1.PauseQueueResponse.queue:type_name -> singularity.v1.Queue
+	0,  // 6: singularity.v1.ResumeQueueResponse.queue:type_name -> singularity.v1.Queue
+	0,  // 7: singularity.v1.SetQueueResponse.queue:type_name -> singularity.v1.Queue
+	2,  // 8: singularity.v1.QueueService.ListQueues:input_type -> singularity.v1.ListQueuesRequest
+	4,  // 9: singularity.v1.QueueService.PauseQueue:input_type -> singularity.v1.PauseQueueRequest
+	6,  // 10: singularity.v1.QueueService.ResumeQueue:input_type -> singularity.v1.ResumeQueueRequest
+	8,  // 11: singularity.v1.QueueService.SetQueue:input_type -> singularity.v1.SetQueueRequest
+	3,  // 12: singularity.v1.QueueService.ListQueues:output_type -> singularity.v1.ListQueuesResponse
+	5,  // 13: singularity.v1.QueueService.PauseQueue:output_type -> singularity.v1.PauseQueueResponse
+	7,  // 14: singularity.v1.QueueService.ResumeQueue:output_type -> singularity.v1.ResumeQueueResponse
+	9,  // 15: singularity.v1.QueueService.SetQueue:output_type -> singularity.v1.SetQueueResponse
+	12, // [12:16] is the sub-list for method output_type
+	8,  // [8:12] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_singularity_v1_queue_proto_init() }
@@ -879,7 +929,7 @@ func file_singularity_v1_queue_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_singularity_v1_queue_proto_rawDesc), len(file_singularity_v1_queue_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

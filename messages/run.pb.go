@@ -646,7 +646,8 @@ type StartRunRequest struct {
 	// How long from now the run may start, on the clock of the database. Cannot be
 	// given together with due_at.
 	Delay *durationpb.Duration `protobuf:"bytes,8,opt,name=delay,proto3" json:"delay,omitempty"`
-	// How long after it is due the run may end, at the latest. Absent for never.
+	// How long after it is due the run may end, at the latest; it fails then, also
+	// while it waits for a slot or its queue is paused. Absent for never.
 	Deadline *durationpb.Duration `protobuf:"bytes,9,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// Words to find the run by.
 	Tags []string `protobuf:"bytes,10,rep,name=tags,proto3" json:"tags,omitempty"`
@@ -1058,6 +1059,309 @@ func (x *StartRunsResponse) GetRuns() []*StartRunResponse {
 	return nil
 }
 
+// GetBatchRequest names a batch.
+type GetBatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the batch.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBatchRequest) Reset() {
+	*x = GetBatchRequest{}
+	mi := &file_singularity_v1_run_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBatchRequest) ProtoMessage() {}
+
+func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBatchRequest.ProtoReflect.Descriptor instead.
+func (*GetBatchRequest) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetBatchRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// GetBatchResponse is one batch.
+type GetBatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How the batch stands.
+	Batch         *BatchStatus `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBatchResponse) Reset() {
+	*x = GetBatchResponse{}
+	mi := &file_singularity_v1_run_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBatchResponse) ProtoMessage() {}
+
+func (x *GetBatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBatchResponse.ProtoReflect.Descriptor instead.
+func (*GetBatchResponse) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetBatchResponse) GetBatch() *BatchStatus {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
+// CloseBatchRequest names a batch.
+type CloseBatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the batch.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseBatchRequest) Reset() {
+	*x = CloseBatchRequest{}
+	mi := &file_singularity_v1_run_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseBatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseBatchRequest) ProtoMessage() {}
+
+func (x *CloseBatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseBatchRequest.ProtoReflect.Descriptor instead.
+func (*CloseBatchRequest) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CloseBatchRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// CloseBatchResponse is the closed batch.
+type CloseBatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How the batch stands.
+	Batch *BatchStatus `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	// It was open before.
+	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseBatchResponse) Reset() {
+	*x = CloseBatchResponse{}
+	mi := &file_singularity_v1_run_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseBatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseBatchResponse) ProtoMessage() {}
+
+func (x *CloseBatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseBatchResponse.ProtoReflect.Descriptor instead.
+func (*CloseBatchResponse) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CloseBatchResponse) GetBatch() *BatchStatus {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
+func (x *CloseBatchResponse) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+// BatchStatus is a batch as it stands.
+type BatchStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the batch.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The workflow of which one run is started at its end; empty for none.
+	OnEnd string `protobuf:"bytes,2,opt,name=on_end,json=onEnd,proto3" json:"on_end,omitempty"`
+	// That run, once the batch has ended; empty until then, and for none.
+	OnEndRunId string `protobuf:"bytes,3,opt,name=on_end_run_id,json=onEndRunId,proto3" json:"on_end_run_id,omitempty"`
+	// When its first runs were started.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// Since when no more runs come; absent while it is open.
+	ClosedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=closed_at,json=closedAt,proto3" json:"closed_at,omitempty"`
+	// When it ended; absent until then.
+	EndedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	// How many runs were started in it.
+	Total int32 `protobuf:"varint,7,opt,name=total,proto3" json:"total,omitempty"`
+	// How many of them are in each state. Ended runs are kept for a limited time, so
+	// that these may be fewer.
+	States        map[string]int32 `protobuf:"bytes,8,rep,name=states,proto3" json:"states,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchStatus) Reset() {
+	*x = BatchStatus{}
+	mi := &file_singularity_v1_run_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchStatus) ProtoMessage() {}
+
+func (x *BatchStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchStatus.ProtoReflect.Descriptor instead.
+func (*BatchStatus) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *BatchStatus) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *BatchStatus) GetOnEnd() string {
+	if x != nil {
+		return x.OnEnd
+	}
+	return ""
+}
+
+func (x *BatchStatus) GetOnEndRunId() string {
+	if x != nil {
+		return x.OnEndRunId
+	}
+	return ""
+}
+
+func (x *BatchStatus) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *BatchStatus) GetClosedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ClosedAt
+	}
+	return nil
+}
+
+func (x *BatchStatus) GetEndedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndedAt
+	}
+	return nil
+}
+
+func (x *BatchStatus) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *BatchStatus) GetStates() map[string]int32 {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
 // GetRunRequest names a run.
 type GetRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1069,7 +1373,7 @@ type GetRunRequest struct {
 
 func (x *GetRunRequest) Reset() {
 	*x = GetRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[10]
+	mi := &file_singularity_v1_run_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1385,7 @@ func (x *GetRunRequest) String() string {
 func (*GetRunRequest) ProtoMessage() {}
 
 func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[10]
+	mi := &file_singularity_v1_run_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1398,7 @@ func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunRequest.ProtoReflect.Descriptor instead.
 func (*GetRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{10}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetRunRequest) GetId() string {
@@ -1115,7 +1419,7 @@ type GetRunResponse struct {
 
 func (x *GetRunResponse) Reset() {
 	*x = GetRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[11]
+	mi := &file_singularity_v1_run_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1431,7 @@ func (x *GetRunResponse) String() string {
 func (*GetRunResponse) ProtoMessage() {}
 
 func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[11]
+	mi := &file_singularity_v1_run_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1444,7 @@ func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunResponse.ProtoReflect.Descriptor instead.
 func (*GetRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{11}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetRunResponse) GetRun() *Run {
@@ -1176,14 +1480,16 @@ type ListRunsRequest struct {
 	// Part of the error, in whatever case its letters A to Z are.
 	ErrorContains string `protobuf:"bytes,11,opt,name=error_contains,json=errorContains,proto3" json:"error_contains,omitempty"`
 	// The process that runs the run, or did last.
-	Owner         string `protobuf:"bytes,12,opt,name=owner,proto3" json:"owner,omitempty"`
+	Owner string `protobuf:"bytes,12,opt,name=owner,proto3" json:"owner,omitempty"`
+	// The batch with which the run was started.
+	Batch         string `protobuf:"bytes,13,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListRunsRequest) Reset() {
 	*x = ListRunsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[12]
+	mi := &file_singularity_v1_run_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1195,7 +1501,7 @@ func (x *ListRunsRequest) String() string {
 func (*ListRunsRequest) ProtoMessage() {}
 
 func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[12]
+	mi := &file_singularity_v1_run_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1208,7 +1514,7 @@ func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
 func (*ListRunsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{12}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListRunsRequest) GetWorkflow() string {
@@ -1295,6 +1601,13 @@ func (x *ListRunsRequest) GetOwner() string {
 	return ""
 }
 
+func (x *ListRunsRequest) GetBatch() string {
+	if x != nil {
+		return x.Batch
+	}
+	return ""
+}
+
 // ListRunsResponse is a page of runs.
 type ListRunsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1310,7 +1623,7 @@ type ListRunsResponse struct {
 
 func (x *ListRunsResponse) Reset() {
 	*x = ListRunsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[13]
+	mi := &file_singularity_v1_run_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1322,7 +1635,7 @@ func (x *ListRunsResponse) String() string {
 func (*ListRunsResponse) ProtoMessage() {}
 
 func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[13]
+	mi := &file_singularity_v1_run_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1335,7 +1648,7 @@ func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
 func (*ListRunsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{13}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListRunsResponse) GetRuns() []*Run {
@@ -1370,7 +1683,7 @@ type WatchRunRequest struct {
 
 func (x *WatchRunRequest) Reset() {
 	*x = WatchRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[14]
+	mi := &file_singularity_v1_run_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1382,7 +1695,7 @@ func (x *WatchRunRequest) String() string {
 func (*WatchRunRequest) ProtoMessage() {}
 
 func (x *WatchRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[14]
+	mi := &file_singularity_v1_run_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1395,7 +1708,7 @@ func (x *WatchRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunRequest.ProtoReflect.Descriptor instead.
 func (*WatchRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{14}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WatchRunRequest) GetId() string {
@@ -1416,7 +1729,7 @@ type WatchRunResponse struct {
 
 func (x *WatchRunResponse) Reset() {
 	*x = WatchRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[15]
+	mi := &file_singularity_v1_run_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +1741,7 @@ func (x *WatchRunResponse) String() string {
 func (*WatchRunResponse) ProtoMessage() {}
 
 func (x *WatchRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[15]
+	mi := &file_singularity_v1_run_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +1754,7 @@ func (x *WatchRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunResponse.ProtoReflect.Descriptor instead.
 func (*WatchRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{15}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchRunResponse) GetEvent() *RunEvent {
@@ -1464,7 +1777,7 @@ type CancelRunRequest struct {
 
 func (x *CancelRunRequest) Reset() {
 	*x = CancelRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[16]
+	mi := &file_singularity_v1_run_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1789,7 @@ func (x *CancelRunRequest) String() string {
 func (*CancelRunRequest) ProtoMessage() {}
 
 func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[16]
+	mi := &file_singularity_v1_run_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1802,7 @@ func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunRequest.ProtoReflect.Descriptor instead.
 func (*CancelRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{16}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CancelRunRequest) GetId() string {
@@ -1517,7 +1830,7 @@ type CancelRunResponse struct {
 
 func (x *CancelRunResponse) Reset() {
 	*x = CancelRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[17]
+	mi := &file_singularity_v1_run_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1842,7 @@ func (x *CancelRunResponse) String() string {
 func (*CancelRunResponse) ProtoMessage() {}
 
 func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[17]
+	mi := &file_singularity_v1_run_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1855,7 @@ func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunResponse.ProtoReflect.Descriptor instead.
 func (*CancelRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{17}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CancelRunResponse) GetRun() *Run {
@@ -1563,7 +1876,7 @@ type RetryRunRequest struct {
 
 func (x *RetryRunRequest) Reset() {
 	*x = RetryRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[18]
+	mi := &file_singularity_v1_run_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1575,7 +1888,7 @@ func (x *RetryRunRequest) String() string {
 func (*RetryRunRequest) ProtoMessage() {}
 
 func (x *RetryRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[18]
+	mi := &file_singularity_v1_run_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1588,7 +1901,7 @@ func (x *RetryRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunRequest.ProtoReflect.Descriptor instead.
 func (*RetryRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{18}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RetryRunRequest) GetId() string {
@@ -1609,7 +1922,7 @@ type RetryRunResponse struct {
 
 func (x *RetryRunResponse) Reset() {
 	*x = RetryRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[19]
+	mi := &file_singularity_v1_run_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +1934,7 @@ func (x *RetryRunResponse) String() string {
 func (*RetryRunResponse) ProtoMessage() {}
 
 func (x *RetryRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[19]
+	mi := &file_singularity_v1_run_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +1947,7 @@ func (x *RetryRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunResponse.ProtoReflect.Descriptor instead.
 func (*RetryRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{19}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RetryRunResponse) GetRun() *Run {
@@ -1660,7 +1973,7 @@ type CancelRunsRequest struct {
 
 func (x *CancelRunsRequest) Reset() {
 	*x = CancelRunsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[20]
+	mi := &file_singularity_v1_run_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +1985,7 @@ func (x *CancelRunsRequest) String() string {
 func (*CancelRunsRequest) ProtoMessage() {}
 
 func (x *CancelRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[20]
+	mi := &file_singularity_v1_run_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +1998,7 @@ func (x *CancelRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunsRequest.ProtoReflect.Descriptor instead.
 func (*CancelRunsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{20}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CancelRunsRequest) GetRuns() *ListRunsRequest {
@@ -1720,7 +2033,7 @@ type CancelRunsResponse struct {
 
 func (x *CancelRunsResponse) Reset() {
 	*x = CancelRunsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[21]
+	mi := &file_singularity_v1_run_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +2045,7 @@ func (x *CancelRunsResponse) String() string {
 func (*CancelRunsResponse) ProtoMessage() {}
 
 func (x *CancelRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[21]
+	mi := &file_singularity_v1_run_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +2058,7 @@ func (x *CancelRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunsResponse.ProtoReflect.Descriptor instead.
 func (*CancelRunsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{21}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CancelRunsResponse) GetChanges() *RunChanges {
@@ -1769,7 +2082,7 @@ type RetryRunsRequest struct {
 
 func (x *RetryRunsRequest) Reset() {
 	*x = RetryRunsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[22]
+	mi := &file_singularity_v1_run_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1781,7 +2094,7 @@ func (x *RetryRunsRequest) String() string {
 func (*RetryRunsRequest) ProtoMessage() {}
 
 func (x *RetryRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[22]
+	mi := &file_singularity_v1_run_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1794,7 +2107,7 @@ func (x *RetryRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunsRequest.ProtoReflect.Descriptor instead.
 func (*RetryRunsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{22}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RetryRunsRequest) GetRuns() *ListRunsRequest {
@@ -1822,7 +2135,7 @@ type RetryRunsResponse struct {
 
 func (x *RetryRunsResponse) Reset() {
 	*x = RetryRunsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[23]
+	mi := &file_singularity_v1_run_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1834,7 +2147,7 @@ func (x *RetryRunsResponse) String() string {
 func (*RetryRunsResponse) ProtoMessage() {}
 
 func (x *RetryRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[23]
+	mi := &file_singularity_v1_run_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1847,7 +2160,7 @@ func (x *RetryRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunsResponse.ProtoReflect.Descriptor instead.
 func (*RetryRunsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{23}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RetryRunsResponse) GetChanges() *RunChanges {
@@ -1874,7 +2187,7 @@ type RunChanges struct {
 
 func (x *RunChanges) Reset() {
 	*x = RunChanges{}
-	mi := &file_singularity_v1_run_proto_msgTypes[24]
+	mi := &file_singularity_v1_run_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +2199,7 @@ func (x *RunChanges) String() string {
 func (*RunChanges) ProtoMessage() {}
 
 func (x *RunChanges) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[24]
+	mi := &file_singularity_v1_run_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1899,7 +2212,7 @@ func (x *RunChanges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunChanges.ProtoReflect.Descriptor instead.
 func (*RunChanges) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{24}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RunChanges) GetMatched() int32 {
@@ -1943,7 +2256,7 @@ type RunRefusal struct {
 
 func (x *RunRefusal) Reset() {
 	*x = RunRefusal{}
-	mi := &file_singularity_v1_run_proto_msgTypes[25]
+	mi := &file_singularity_v1_run_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1955,7 +2268,7 @@ func (x *RunRefusal) String() string {
 func (*RunRefusal) ProtoMessage() {}
 
 func (x *RunRefusal) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[25]
+	mi := &file_singularity_v1_run_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1968,7 +2281,7 @@ func (x *RunRefusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRefusal.ProtoReflect.Descriptor instead.
 func (*RunRefusal) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{25}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RunRefusal) GetId() string {
@@ -1996,7 +2309,7 @@ type ListStepsRequest struct {
 
 func (x *ListStepsRequest) Reset() {
 	*x = ListStepsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[26]
+	mi := &file_singularity_v1_run_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2008,7 +2321,7 @@ func (x *ListStepsRequest) String() string {
 func (*ListStepsRequest) ProtoMessage() {}
 
 func (x *ListStepsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[26]
+	mi := &file_singularity_v1_run_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2021,7 +2334,7 @@ func (x *ListStepsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStepsRequest.ProtoReflect.Descriptor instead.
 func (*ListStepsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{26}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListStepsRequest) GetId() string {
@@ -2042,7 +2355,7 @@ type ListStepsResponse struct {
 
 func (x *ListStepsResponse) Reset() {
 	*x = ListStepsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[27]
+	mi := &file_singularity_v1_run_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2054,7 +2367,7 @@ func (x *ListStepsResponse) String() string {
 func (*ListStepsResponse) ProtoMessage() {}
 
 func (x *ListStepsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[27]
+	mi := &file_singularity_v1_run_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2067,7 +2380,7 @@ func (x *ListStepsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStepsResponse.ProtoReflect.Descriptor instead.
 func (*ListStepsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{27}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListStepsResponse) GetSteps() []*StepRun {
@@ -2176,11 +2489,34 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\x06on_end\x18\x02 \x01(\tR\x05onEnd\x12\x12\n" +
 	"\x04last\x18\x03 \x01(\bR\x04last\"I\n" +
 	"\x11StartRunsResponse\x124\n" +
-	"\x04runs\x18\x01 \x03(\v2 .singularity.v1.StartRunResponseR\x04runs\"\x1f\n" +
+	"\x04runs\x18\x01 \x03(\v2 .singularity.v1.StartRunResponseR\x04runs\"!\n" +
+	"\x0fGetBatchRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"E\n" +
+	"\x10GetBatchResponse\x121\n" +
+	"\x05batch\x18\x01 \x01(\v2\x1b.singularity.v1.BatchStatusR\x05batch\"#\n" +
+	"\x11CloseBatchRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"a\n" +
+	"\x12CloseBatchResponse\x121\n" +
+	"\x05batch\x18\x01 \x01(\v2\x1b.singularity.v1.BatchStatusR\x05batch\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\"\x94\x03\n" +
+	"\vBatchStatus\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
+	"\x06on_end\x18\x02 \x01(\tR\x05onEnd\x12!\n" +
+	"\ron_end_run_id\x18\x03 \x01(\tR\n" +
+	"onEndRunId\x129\n" +
+	"\n" +
+	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x127\n" +
+	"\tclosed_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bclosedAt\x125\n" +
+	"\bended_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x14\n" +
+	"\x05total\x18\a \x01(\x05R\x05total\x12?\n" +
+	"\x06states\x18\b \x03(\v2'.singularity.v1.BatchStatus.StatesEntryR\x06states\x1a9\n" +
+	"\vStatesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\x1f\n" +
 	"\rGetRunRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"7\n" +
 	"\x0eGetRunResponse\x12%\n" +
-	"\x03run\x18\x01 \x01(\v2\x13.singularity.v1.RunR\x03run\"\x8c\x03\n" +
+	"\x03run\x18\x01 \x01(\v2\x13.singularity.v1.RunR\x03run\"\xa2\x03\n" +
 	"\x0fListRunsRequest\x12\x1a\n" +
 	"\bworkflow\x18\x01 \x01(\tR\bworkflow\x12\x16\n" +
 	"\x06states\x18\x02 \x03(\tR\x06states\x12\x14\n" +
@@ -2194,7 +2530,8 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\x0ecreated_before\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\rcreatedBefore\x12%\n" +
 	"\x0eerror_contains\x18\v \x01(\tR\rerrorContains\x12\x14\n" +
-	"\x05owner\x18\f \x01(\tR\x05owner\"v\n" +
+	"\x05owner\x18\f \x01(\tR\x05owner\x12\x14\n" +
+	"\x05batch\x18\r \x01(\tR\x05batch\"v\n" +
 	"\x10ListRunsResponse\x12'\n" +
 	"\x04runs\x18\x01 \x03(\v2\x13.singularity.v1.RunR\x04runs\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\x12%\n" +
@@ -2236,7 +2573,7 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\x10ListStepsRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"B\n" +
 	"\x11ListStepsResponse\x12-\n" +
-	"\x05steps\x18\x01 \x03(\v2\x17.singularity.v1.StepRunR\x05steps2\xbf\x06\n" +
+	"\x05steps\x18\x01 \x03(\v2\x17.singularity.v1.StepRunR\x05steps2\xed\a\n" +
 	"\n" +
 	"RunService\x12M\n" +
 	"\bStartRun\x12\x1f.singularity.v1.StartRunRequest\x1a .singularity.v1.StartRunResponse\x12P\n" +
@@ -2248,7 +2585,10 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\bRetryRun\x12\x1f.singularity.v1.RetryRunRequest\x1a .singularity.v1.RetryRunResponse\x12S\n" +
 	"\n" +
 	"CancelRuns\x12!.singularity.v1.CancelRunsRequest\x1a\".singularity.v1.CancelRunsResponse\x12P\n" +
-	"\tRetryRuns\x12 .singularity.v1.RetryRunsRequest\x1a!.singularity.v1.RetryRunsResponse\x12U\n" +
+	"\tRetryRuns\x12 .singularity.v1.RetryRunsRequest\x1a!.singularity.v1.RetryRunsResponse\x12R\n" +
+	"\bGetBatch\x12\x1f.singularity.v1.GetBatchRequest\x1a .singularity.v1.GetBatchResponse\"\x03\x90\x02\x01\x12X\n" +
+	"\n" +
+	"CloseBatch\x12!.singularity.v1.CloseBatchRequest\x1a\".singularity.v1.CloseBatchResponse\"\x03\x90\x02\x02\x12U\n" +
 	"\tListSteps\x12 .singularity.v1.ListStepsRequest\x1a!.singularity.v1.ListStepsResponse\"\x03\x90\x02\x01B\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
 
 var (
@@ -2263,7 +2603,7 @@ func file_singularity_v1_run_proto_rawDescGZIP() []byte {
 	return file_singularity_v1_run_proto_rawDescData
 }
 
-var file_singularity_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_singularity_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_singularity_v1_run_proto_goTypes = []any{
 	(*Run)(nil),                   // 0: singularity.v1.Run
 	(*StepRun)(nil),               // 1: singularity.v1.StepRun
@@ -2275,87 +2615,103 @@ var file_singularity_v1_run_proto_goTypes = []any{
 	(*StartRunsRequest)(nil),      // 7: singularity.v1.StartRunsRequest
 	(*Batch)(nil),                 // 8: singularity.v1.Batch
 	(*StartRunsResponse)(nil),     // 9: singularity.v1.StartRunsResponse
-	(*GetRunRequest)(nil),         // 10: singularity.v1.GetRunRequest
-	(*GetRunResponse)(nil),        // 11: singularity.v1.GetRunResponse
-	(*ListRunsRequest)(nil),       // 12: singularity.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),      // 13: singularity.v1.ListRunsResponse
-	(*WatchRunRequest)(nil),       // 14: singularity.v1.WatchRunRequest
-	(*WatchRunResponse)(nil),      // 15: singularity.v1.WatchRunResponse
-	(*CancelRunRequest)(nil),      // 16: singularity.v1.CancelRunRequest
-	(*CancelRunResponse)(nil),     // 17: singularity.v1.CancelRunResponse
-	(*RetryRunRequest)(nil),       // 18: singularity.v1.RetryRunRequest
-	(*RetryRunResponse)(nil),      // 19: singularity.v1.RetryRunResponse
-	(*CancelRunsRequest)(nil),     // 20: singularity.v1.CancelRunsRequest
-	(*CancelRunsResponse)(nil),    // 21: singularity.v1.CancelRunsResponse
-	(*RetryRunsRequest)(nil),      // 22: singularity.v1.RetryRunsRequest
-	(*RetryRunsResponse)(nil),     // 23: singularity.v1.RetryRunsResponse
-	(*RunChanges)(nil),            // 24: singularity.v1.RunChanges
-	(*RunRefusal)(nil),            // 25: singularity.v1.RunRefusal
-	(*ListStepsRequest)(nil),      // 26: singularity.v1.ListStepsRequest
-	(*ListStepsResponse)(nil),     // 27: singularity.v1.ListStepsResponse
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
+	(*GetBatchRequest)(nil),       // 10: singularity.v1.GetBatchRequest
+	(*GetBatchResponse)(nil),      // 11: singularity.v1.GetBatchResponse
+	(*CloseBatchRequest)(nil),     // 12: singularity.v1.CloseBatchRequest
+	(*CloseBatchResponse)(nil),    // 13: singularity.v1.CloseBatchResponse
+	(*BatchStatus)(nil),           // 14: singularity.v1.BatchStatus
+	(*GetRunRequest)(nil),         // 15: singularity.v1.GetRunRequest
+	(*GetRunResponse)(nil),        // 16: singularity.v1.GetRunResponse
+	(*ListRunsRequest)(nil),       // 17: singularity.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),      // 18: singularity.v1.ListRunsResponse
+	(*WatchRunRequest)(nil),       // 19: singularity.v1.WatchRunRequest
+	(*WatchRunResponse)(nil),      // 20: singularity.v1.WatchRunResponse
+	(*CancelRunRequest)(nil),      // 21: singularity.v1.CancelRunRequest
+	(*CancelRunResponse)(nil),     // 22: singularity.v1.CancelRunResponse
+	(*RetryRunRequest)(nil),       // 23: singularity.v1.RetryRunRequest
+	(*RetryRunResponse)(nil),      // 24: singularity.v1.RetryRunResponse
+	(*CancelRunsRequest)(nil),     // 25: singularity.v1.CancelRunsRequest
+	(*CancelRunsResponse)(nil),    // 26: singularity.v1.CancelRunsResponse
+	(*RetryRunsRequest)(nil),      // 27: singularity.v1.RetryRunsRequest
+	(*RetryRunsResponse)(nil),     // 28: singularity.v1.RetryRunsResponse
+	(*RunChanges)(nil),            // 29: singularity.v1.RunChanges
+	(*RunRefusal)(nil),            // 30: singularity.v1.RunRefusal
+	(*ListStepsRequest)(nil),      // 31: singularity.v1.ListStepsRequest
+	(*ListStepsResponse)(nil),     // 32: singularity.v1.ListStepsResponse
+	nil,                           // 33: singularity.v1.BatchStatus.StatesEntry
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
 }
 var file_singularity_v1_run_proto_depIdxs = []int32{
-	28, // 0: singularity.v1.Run.created_at:type_name -> google.protobuf.Timestamp
-	28, // 1: singularity.v1.Run.due_at:type_name -> google.protobuf.Timestamp
-	28, // 2: singularity.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	28, // 3: singularity.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
-	28, // 4: singularity.v1.Run.deadline:type_name -> google.protobuf.Timestamp
-	28, // 5: singularity.v1.Run.slot:type_name -> google.protobuf.Timestamp
+	34, // 0: singularity.v1.Run.created_at:type_name -> google.protobuf.Timestamp
+	34, // 1: singularity.v1.Run.due_at:type_name -> google.protobuf.Timestamp
+	34, // 2: singularity.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	34, // 3: singularity.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
+	34, // 4: singularity.v1.Run.deadline:type_name -> google.protobuf.Timestamp
+	34, // 5: singularity.v1.Run.slot:type_name -> google.protobuf.Timestamp
 	2,  // 6: singularity.v1.StepRun.records:type_name -> singularity.v1.Record
-	28, // 7: singularity.v1.StepRun.started_at:type_name -> google.protobuf.Timestamp
-	28, // 8: singularity.v1.StepRun.finished_at:type_name -> google.protobuf.Timestamp
-	28, // 9: singularity.v1.Record.at:type_name -> google.protobuf.Timestamp
-	29, // 10: singularity.v1.RunEvent.retry_in:type_name -> google.protobuf.Duration
-	29, // 11: singularity.v1.RunEvent.elapsed:type_name -> google.protobuf.Duration
+	34, // 7: singularity.v1.StepRun.started_at:type_name -> google.protobuf.Timestamp
+	34, // 8: singularity.v1.StepRun.finished_at:type_name -> google.protobuf.Timestamp
+	34, // 9: singularity.v1.Record.at:type_name -> google.protobuf.Timestamp
+	35, // 10: singularity.v1.RunEvent.retry_in:type_name -> google.protobuf.Duration
+	35, // 11: singularity.v1.RunEvent.elapsed:type_name -> google.protobuf.Duration
 	0,  // 12: singularity.v1.RunEvent.run:type_name -> singularity.v1.Run
-	28, // 13: singularity.v1.StartRunRequest.due_at:type_name -> google.protobuf.Timestamp
-	29, // 14: singularity.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
-	29, // 15: singularity.v1.StartRunRequest.deadline:type_name -> google.protobuf.Duration
+	34, // 13: singularity.v1.StartRunRequest.due_at:type_name -> google.protobuf.Timestamp
+	35, // 14: singularity.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
+	35, // 15: singularity.v1.StartRunRequest.deadline:type_name -> google.protobuf.Duration
 	5,  // 16: singularity.v1.StartRunRequest.unique:type_name -> singularity.v1.Unique
-	29, // 17: singularity.v1.Unique.within:type_name -> google.protobuf.Duration
+	35, // 17: singularity.v1.Unique.within:type_name -> google.protobuf.Duration
 	4,  // 18: singularity.v1.StartRunsRequest.runs:type_name -> singularity.v1.StartRunRequest
 	8,  // 19: singularity.v1.StartRunsRequest.batch:type_name -> singularity.v1.Batch
 	6,  // 20: singularity.v1.StartRunsResponse.runs:type_name -> singularity.v1.StartRunResponse
-	0,  // 21: singularity.v1.GetRunResponse.run:type_name -> singularity.v1.Run
-	28, // 22: singularity.v1.ListRunsRequest.created_after:type_name -> google.protobuf.Timestamp
-	28, // 23: singularity.v1.ListRunsRequest.created_before:type_name -> google.protobuf.Timestamp
-	0,  // 24: singularity.v1.ListRunsResponse.runs:type_name -> singularity.v1.Run
-	3,  // 25: singularity.v1.WatchRunResponse.event:type_name -> singularity.v1.RunEvent
-	0,  // 26: singularity.v1.CancelRunResponse.run:type_name -> singularity.v1.Run
-	0,  // 27: singularity.v1.RetryRunResponse.run:type_name -> singularity.v1.Run
-	12, // 28: singularity.v1.CancelRunsRequest.runs:type_name -> singularity.v1.ListRunsRequest
-	24, // 29: singularity.v1.CancelRunsResponse.changes:type_name -> singularity.v1.RunChanges
-	12, // 30: singularity.v1.RetryRunsRequest.runs:type_name -> singularity.v1.ListRunsRequest
-	24, // 31: singularity.v1.RetryRunsResponse.changes:type_name -> singularity.v1.RunChanges
-	25, // 32: singularity.v1.RunChanges.refused:type_name -> singularity.v1.RunRefusal
-	1,  // 33: singularity.v1.ListStepsResponse.steps:type_name -> singularity.v1.StepRun
-	4,  // 34: singularity.v1.RunService.StartRun:input_type -> singularity.v1.StartRunRequest
-	7,  // 35: singularity.v1.RunService.StartRuns:input_type -> singularity.v1.StartRunsRequest
-	10, // 36: singularity.v1.RunService.GetRun:input_type -> singularity.v1.GetRunRequest
-	12, // 37: singularity.v1.RunService.ListRuns:input_type -> singularity.v1.ListRunsRequest
-	14, // 38: singularity.v1.RunService.WatchRun:input_type -> singularity.v1.WatchRunRequest
-	16, // 39: singularity.v1.RunService.CancelRun:input_type -> singularity.v1.CancelRunRequest
-	18, // 40: singularity.v1.RunService.RetryRun:input_type -> singularity.v1.RetryRunRequest
-	20, // 41: singularity.v1.RunService.CancelRuns:input_type -> singularity.v1.CancelRunsRequest
-	22, // 42: singularity.v1.RunService.RetryRuns:input_type -> singularity.v1.RetryRunsRequest
-	26, // 43: singularity.v1.RunService.ListSteps:input_type -> singularity.v1.ListStepsRequest
-	6,  // 44: singularity.v1.RunService.StartRun:output_type -> singularity.v1.StartRunResponse
-	9,  // 45: singularity.v1.RunService.StartRuns:output_type -> singularity.v1.StartRunsResponse
-	11, // 46: singularity.v1.RunService.GetRun:output_type -> singularity.v1.GetRunResponse
-	13, // 47: singularity.v1.RunService.ListRuns:output_type -> singularity.v1.ListRunsResponse
-	15, // 48: singularity.v1.RunService.WatchRun:output_type -> singularity.v1.WatchRunResponse
-	17, // 49: singularity.v1.RunService.CancelRun:output_type -> singularity.v1.CancelRunResponse
-	19, // 50: singularity.v1.RunService.RetryRun:output_type -> singularity.v1.RetryRunResponse
-	21, // 51: singularity.v1.RunService.CancelRuns:output_type -> singularity.v1.CancelRunsResponse
-	23, // 52: singularity.v1.RunService.RetryRuns:output_type -> singularity.v1.RetryRunsResponse
-	27, // 53: singularity.v1.RunService.ListSteps:output_type -> singularity.v1.ListStepsResponse
-	44, // [44:54] is the sub-list for method output_type
-	34, // [34:44] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	14, // 21: singularity.v1.GetBatchResponse.batch:type_name -> singularity.v1.BatchStatus
+	14, // 22: singularity.v1.CloseBatchResponse.batch:type_name -> singularity.v1.BatchStatus
+	34, // 23: singularity.v1.BatchStatus.created_at:type_name -> google.protobuf.Timestamp
+	34, // 24: singularity.v1.BatchStatus.closed_at:type_name -> google.protobuf.Timestamp
+	34, // 25: singularity.v1.BatchStatus.ended_at:type_name -> google.protobuf.Timestamp
+	33, // 26: singularity.v1.BatchStatus.states:type_name -> singularity.v1.BatchStatus.StatesEntry
+	0,  // 27: singularity.v1.GetRunResponse.run:type_name -> singularity.v1.Run
+	34, // 28: singularity.v1.ListRunsRequest.created_after:type_name -> google.protobuf.Timestamp
+	34, // 29: singularity.v1.ListRunsRequest.created_before:type_name -> google.protobuf.Timestamp
+	0,  // 30: singularity.v1.ListRunsResponse.runs:type_name -> singularity.v1.Run
+	3,  // 31: singularity.v1.WatchRunResponse.event:type_name -> singularity.v1.RunEvent
+	0,  // 32: singularity.v1.CancelRunResponse.run:type_name -> singularity.v1.Run
+	0,  // 33: singularity.v1.RetryRunResponse.run:type_name -> singularity.v1.Run
+	17, // 34: singularity.v1.CancelRunsRequest.runs:type_name -> singularity.v1.ListRunsRequest
+	29, // 35: singularity.v1.CancelRunsResponse.changes:type_name -> singularity.v1.RunChanges
+	17, // 36: singularity.v1.RetryRunsRequest.runs:type_name -> singularity.v1.ListRunsRequest
+	29, // 37: singularity.v1.RetryRunsResponse.changes:type_name -> singularity.v1.RunChanges
+	30, // 38: singularity.v1.RunChanges.refused:type_name -> singularity.v1.RunRefusal
+	1,  // 39: singularity.v1.ListStepsResponse.steps:type_name -> singularity.v1.StepRun
+	4,  // 40: singularity.v1.RunService.StartRun:input_type -> singularity.v1.StartRunRequest
+	7,  // 41: singularity.v1.RunService.StartRuns:input_type -> singularity.v1.StartRunsRequest
+	15, // 42: singularity.v1.RunService.GetRun:input_type -> singularity.v1.GetRunRequest
+	17, // 43: singularity.v1.RunService.ListRuns:input_type -> singularity.v1.ListRunsRequest
+	19, // 44: singularity.v1.RunService.WatchRun:input_type -> singularity.v1.WatchRunRequest
+	21, // 45: singularity.v1.RunService.CancelRun:input_type -> singularity.v1.CancelRunRequest
+	23, // 46: singularity.v1.RunService.RetryRun:input_type -> singularity.v1.RetryRunRequest
+	25, // 47: singularity.v1.RunService.CancelRuns:input_type -> singularity.v1.CancelRunsRequest
+	27, // 48: singularity.v1.RunService.RetryRuns:input_type -> singularity.v1.RetryRunsRequest
+	10, // 49: singularity.v1.RunService.GetBatch:input_type -> singularity.v1.GetBatchRequest
+	12, // 50: singularity.v1.RunService.CloseBatch:input_type -> singularity.v1.CloseBatchRequest
+	31, // 51: singularity.v1.RunService.ListSteps:input_type -> singularity.v1.ListStepsRequest
+	6,  // 52: singularity.v1.RunService.StartRun:output_type -> singularity.v1.StartRunResponse
+	9,  // 53: singularity.v1.RunService.StartRuns:output_type -> singularity.v1.StartRunsResponse
+	16, // 54: singularity.v1.RunService.GetRun:output_type -> singularity.v1.GetRunResponse
+	18, // 55: singularity.v1.RunService.ListRuns:output_type -> singularity.v1.ListRunsResponse
+	20, // 56: singularity.v1.RunService.WatchRun:output_type -> singularity.v1.WatchRunResponse
+	22, // 57: singularity.v1.RunService.CancelRun:output_type -> singularity.v1.CancelRunResponse
+	24, // 58: singularity.v1.RunService.RetryRun:output_type -> singularity.v1.RetryRunResponse
+	26, // 59: singularity.v1.RunService.CancelRuns:output_type -> singularity.v1.CancelRunsResponse
+	28, // 60: singularity.v1.RunService.RetryRuns:output_type -> singularity.v1.RetryRunsResponse
+	11, // 61: singularity.v1.RunService.GetBatch:output_type -> singularity.v1.GetBatchResponse
+	13, // 62: singularity.v1.RunService.CloseBatch:output_type -> singularity.v1.CloseBatchResponse
+	32, // 63: singularity.v1.RunService.ListSteps:output_type -> singularity.v1.ListStepsResponse
+	52, // [52:64] is the sub-list for method output_type
+	40, // [40:52] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_singularity_v1_run_proto_init() }
@@ -2369,7 +2725,7 @@ func file_singularity_v1_run_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_singularity_v1_run_proto_rawDesc), len(file_singularity_v1_run_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -15,6 +15,11 @@ type Batches interface {
 	// adds nothing. A page that has another OnEnd than the first one, or that adds
 	// runs to a batch that is sealed, is a *workflow.InputError.
 	InsertBatch(ctx context.Context, page BatchPage, inserts []Insert) ([]Inserted, error)
+	// Batch reads how a batch stands, or gives workflow.ErrBatchNotFound.
+	Batch(ctx context.Context, id string) (workflow.BatchStatus, error)
+	// CloseBatch seals a batch, as its last page does, and reports whether it was
+	// open before. It does not make one: that is workflow.ErrBatchNotFound.
+	CloseBatch(ctx context.Context, id string) (changed bool, err error)
 	// OpenBatches lists the batches that have not ended, by id.
 	OpenBatches(ctx context.Context) ([]string, error)
 	// RipeBatches lists those of the batches that can end: they are sealed, and

@@ -21,7 +21,9 @@ type Queues interface {
 	// PauseQueue keeps runs of the queue from beginning, from now on or no longer,
 	// and reports whether that changed anything. Other processes are told.
 	PauseQueue(ctx context.Context, name string, paused bool) (settings QueueSettings, changed bool, err error)
-	// QueueStats counts the runs of each queue that has any which have not ended.
+	// QueueStats counts the runs of each queue that has any which have not ended. Of
+	// those that are due, and of those that are due later, it may stop at
+	// [workflow.MostCounted], and tell only the next ten thousand of the latter apart.
 	QueueStats(ctx context.Context) ([]QueueStats, error)
 }
 

@@ -36,15 +36,21 @@ type Pruned struct {
 	Messages  int `json:"messages"`  // of agents, that were done
 	Boots     int `json:"boots"`     // that had ended
 	Takeovers int `json:"takeovers"` // records of them
+	// Days are those whose checkpoints were dropped as a whole, by a store that
+	// keeps each day's apart.
+	Days int `json:"days,omitempty"`
 }
 
 // Plus is what both deleted.
 func (p Pruned) Plus(other Pruned) Pruned {
-	return Pruned{p.Runs + other.Runs, p.Messages + other.Messages, p.Boots + other.Boots, p.Takeovers + other.Takeovers}
+	return Pruned{
+		p.Runs + other.Runs, p.Messages + other.Messages, p.Boots + other.Boots, p.Takeovers + other.Takeovers,
+		p.Days + other.Days,
+	}
 }
 
 // Most is how many of one kind there were at most.
-func (p Pruned) Most() int { return max(p.Runs, p.Messages, p.Boots, p.Takeovers) }
+func (p Pruned) Most() int { return max(p.Runs, p.Messages, p.Boots, p.Takeovers, p.Days) }
 
 // RetentionPolicy says how long what has ended is kept.
 type RetentionPolicy struct {
@@ -90,6 +96,17 @@ func (a RetentionAges) Of(state workflow.State) time.Duration {
 // policy with defaults.
 func (p RetentionPolicy) Age(state workflow.State, queue string) time.Duration {
 	return cmp.Or(p.Queues[queue].Of(state), p.Of(state))
+}
+
+// Ages are those of all runs of a queue, by a policy with defaults.
+func (p RetentionPolicy) Ages(queue string) map[workflow.State]time.Duration {
+	ages := map[workflow.State]time.Duration{}
+	for _, state := range workflow.States {
+		if state.Terminal() {
+			ages[state] = p.Age(state, queue)
+		}
+	}
+	return ages
 }
 
 // Shortest is the smallest age of runs, by a policy with defaults.

@@ -45,6 +45,8 @@ type Shared interface {
 type Listener struct {
 	Enqueued      func(queue string) // a caller's transaction has put runs into a queue
 	QueuesChanged func()             // an operator has said something of a queue
+	// RunCancelled: somebody has cancelled a run that was running.
+	RunCancelled func(run workflow.RunID)
 	// ScheduleChanged: a schedule was made, changed or deleted.
 	ScheduleChanged func(name string)
 }

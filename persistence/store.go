@@ -4,7 +4,8 @@
 //
 // What changes runs goes through [Committer.Commit], in batches that the journal
 // makes: a batch is one transaction. Only [Bulk] and [Batches] add many at once.
-// The others read, or change what is not a run.
+// Beside it, [Membership] and [Deadlines] change runs that nobody runs. The others
+// read, or change what is not a run.
 //
 // A run's row has one owner at a time, named by (boot, epoch). Each change of
 // hands raises the epoch, and every write of an owner carries the epoch and
@@ -29,6 +30,7 @@ type Store interface {
 	Committer
 	Bulk
 	Batches
+	Deadlines
 	Reader
 	Membership
 	Retention

@@ -80,6 +80,8 @@ var neededScopes = map[string]persistence.TokenScope{
 	"/singularity.v1.RunService/CancelRuns":         "run",
 	"/singularity.v1.RunService/RetryRuns":          "run",
 	"/singularity.v1.RunService/ListSteps":          "read",
+	"/singularity.v1.RunService/GetBatch":           "read",
+	"/singularity.v1.RunService/CloseBatch":         "run",
 	"/singularity.v1.WorkflowService/ListWorkflows": "read",
 	"/singularity.v1.WorkflowService/GetWorkflow":   "read",
 	"/singularity.v1.ActorService/Send":             "run",

@@ -48,6 +48,7 @@ var sentinels = []struct {
 	{workflow.ErrAgentNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_AGENT_NOT_FOUND},
 	{workflow.ErrScheduleNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_SCHEDULE_NOT_FOUND},
 	{workflow.ErrScheduleExists, connect.CodeAlreadyExists, messages.ErrorDetail_REASON_SCHEDULE_EXISTS},
+	{workflow.ErrBatchNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_BATCH_NOT_FOUND},
 	{workflow.ErrActorNotFound, connect.CodeNotFound, messages.ErrorDetail_REASON_ACTOR_NOT_FOUND},
 	{workflow.ErrUnreachable, connect.CodeUnavailable, messages.ErrorDetail_REASON_UNREACHABLE},
 	{workflow.ErrNoReply, connect.CodeDeadlineExceeded, messages.ErrorDetail_REASON_NO_REPLY},

@@ -51,6 +51,8 @@ var errorCases = []errorCase{
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_AGENT_NOT_FOUND}},
 	{"ErrScheduleNotFound", workflow.ErrScheduleNotFound, 404, "not_found",
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_SCHEDULE_NOT_FOUND}},
+	{"ErrBatchNotFound", workflow.ErrBatchNotFound, 404, "not_found",
+		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_BATCH_NOT_FOUND}},
 	{"ErrScheduleExists", workflow.ErrScheduleExists, 409, "already_exists",
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_SCHEDULE_EXISTS}},
 	{"ErrActorNotFound", workflow.ErrActorNotFound, 404, "not_found",

@@ -57,7 +57,7 @@ func TestEveryRouteRefusesForeignHostsAndOrigins(t *testing.T) {
 		{"neighbour site", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }},
 	}
 	handler := server.Handler(&servertest.Engine{}, server.Config{})
-	if got := len(routes()); got != 5+28 {
+	if got := len(routes()); got != 5+30 {
 		t.Errorf("found %d routes, want 33: is a service missing from the list of files?", got)
 	}
 	for _, test := range tests {

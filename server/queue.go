@@ -33,7 +33,7 @@ func (s queueService) PauseQueue(ctx context.Context, request *messages.PauseQue
 	if err != nil {
 		return nil, err
 	}
-	return &messages.PauseQueueResponse{Queue: queueMessage(queue), Changed: changed}, nil
+	return &messages.PauseQueueResponse{Queue: queueMessage(queue), Changed: changed, New: queue.New}, nil
 }
 
 func (s queueService) ResumeQueue(ctx context.Context, request *messages.ResumeQueueRequest) (*messages.ResumeQueueResponse, error) {
@@ -44,7 +44,7 @@ func (s queueService) ResumeQueue(ctx context.Context, request *messages.ResumeQ
 	if err != nil {
 		return nil, err
 	}
-	return &messages.ResumeQueueResponse{Queue: queueMessage(queue), Changed: changed}, nil
+	return &messages.ResumeQueueResponse{Queue: queueMessage(queue), Changed: changed, New: queue.New}, nil
 }
 
 func (s queueService) SetQueue(ctx context.Context, request *messages.SetQueueRequest) (*messages.SetQueueResponse, error) {
@@ -67,7 +67,7 @@ func (s queueService) SetQueue(ctx context.Context, request *messages.SetQueueRe
 	if err != nil {
 		return nil, err
 	}
-	return &messages.SetQueueResponse{Queue: queueMessage(queue)}, nil
+	return &messages.SetQueueResponse{Queue: queueMessage(queue), New: queue.New}, nil
 }
 
 func checkQueueName(name string) error {
@@ -85,6 +85,10 @@ func optionalInt(value *int32) *int {
 }
 
 func queueMessage(queue workflow.Queue) *messages.Queue {
+	kept := make(map[string]float64, len(queue.Kept))
+	for state, age := range queue.Kept {
+		kept[string(state)] = age.Seconds()
+	}
 	return &messages.Queue{
 		Name:     queue.Name,
 		PausedAt: optionalTimestamp(queue.PausedAt),
@@ -107,5 +111,7 @@ func queueMessage(queue workflow.Queue) *messages.Queue {
 		Scheduled: int32(queue.Scheduled),
 		Retryable: int32(queue.Retryable),
 		Oldest:    duration(queue.Oldest),
+
+		KeptSeconds: kept,
 	}
 }

@@ -78,6 +78,7 @@ func filterOf(request *messages.ListRunsRequest) (workflow.Filter, error) {
 		Tags:          request.GetTags(),
 		Schedule:      request.GetSchedule(),
 		Owner:         request.GetOwner(),
+		Batch:         request.GetBatch(),
 		CreatedAfter:  timeOf(request.GetCreatedAfter()),
 		CreatedBefore: timeOf(request.GetCreatedBefore()),
 		ErrorContains: request.GetErrorContains(),

@@ -28,6 +28,9 @@ var scopes = map[string]persistence.TokenScope{
 	messagesconnect.RunServiceCancelRunsProcedure: persistence.ScopeRun,
 	messagesconnect.RunServiceRetryRunsProcedure:  persistence.ScopeRun,
 
+	messagesconnect.RunServiceGetBatchProcedure:   persistence.ScopeRead,
+	messagesconnect.RunServiceCloseBatchProcedure: persistence.ScopeRun,
+
 	messagesconnect.WorkflowServiceListWorkflowsProcedure: persistence.ScopeRead,
 	messagesconnect.WorkflowServiceGetWorkflowProcedure:   persistence.ScopeRead,
 

@@ -44,6 +44,10 @@ type Engine interface {
 	CancelRuns(ctx context.Context, filter workflow.Filter, reason string) (workflow.Changes, error)
 	// RetryRuns takes up the runs of a page of a filter again.
 	RetryRuns(ctx context.Context, filter workflow.Filter) (workflow.Changes, error)
+	// Batch reads how a batch stands.
+	Batch(ctx context.Context, id string) (workflow.BatchStatus, error)
+	// CloseBatch says that no more runs come to a batch.
+	CloseBatch(ctx context.Context, id string) (batch workflow.BatchStatus, changed bool, err error)
 	// Watch tells what happens to a run. The channel is closed after RunEnded,
 	// which comes at once for a run that has ended, or when ctx or the engine
 	// ends. Slow readers lose events, but never RunEnded.

@@ -1,5 +1,7 @@
 package workflow
 
+import "time"
+
 // Batch is what a call of [BulkEngine.StartBatch] says of the batch to which it
 // adds runs. A large batch is started by several calls: pages.
 type Batch struct {
@@ -11,6 +13,22 @@ type Batch struct {
 	// Last says that no more runs come: the batch does not end before. A page with
 	// Last may be without runs.
 	Last bool
+}
+
+// BatchStatus is a batch as it stands.
+type BatchStatus struct {
+	ID       string `json:"id"`
+	OnEnd    string `json:"on_end,omitempty"`
+	OnEndRun RunID  `json:"on_end_run,omitzero"` // of OnEnd, once the batch has ended
+
+	CreatedAt time.Time  `json:"created_at"`
+	ClosedAt  *time.Time `json:"closed_at,omitempty"` // since when no more runs come; nil while it is open
+	EndedAt   *time.Time `json:"ended_at,omitempty"`
+
+	// Total is how many runs were started in it, and States how many of them are in
+	// each state. Ended runs are kept for a limited time, so that these may be fewer.
+	Total  int           `json:"total"`
+	States map[State]int `json:"states"`
 }
 
 // BatchEnd says how the runs of a batch ended. It is the input of the workflow

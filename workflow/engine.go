@@ -52,8 +52,7 @@ type Options struct {
 	// given together with Due.
 	Delay time.Duration
 	// Deadline is how long after it is due the run may end, at the latest; it fails
-	// then. It includes the time for which the run waits for a slot. Defaults to
-	// never.
+	// then, also while it waits for a slot or its queue is paused. Defaults to never.
 	Deadline time.Duration
 	// Tags are words to find the run by.
 	Tags []string

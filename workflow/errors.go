@@ -20,6 +20,8 @@ var (
 	ErrScheduleNotFound = errors.New("schedule not found")
 	// ErrScheduleExists: there is another schedule of that name.
 	ErrScheduleExists = errors.New("schedule exists")
+	// ErrBatchNotFound: no batch has that id; it may be past its retention.
+	ErrBatchNotFound = errors.New("batch not found")
 	// ErrActorNotFound: nothing answers to that PID.
 	ErrActorNotFound = errors.New("actor not found")
 	// ErrUnreachable: the actor lives on a node that cannot be reached from here.

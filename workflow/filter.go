@@ -13,6 +13,7 @@ type Filter struct {
 	Key           string
 	Tags          []string // all of them
 	Schedule      string   // that started the run
+	Batch         string   // with which the run was started
 	Owner         string   // as Run has it
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
@@ -33,7 +34,7 @@ type Page struct {
 
 // SelectsAll reports whether the filter lets every run pass.
 func (f Filter) SelectsAll() bool {
-	return f.Workflow == "" && len(f.States) == 0 && f.Queue == "" && f.Key == "" && len(f.Tags) == 0 && f.Schedule == "" &&
+	return f.Workflow == "" && len(f.States) == 0 && f.Queue == "" && f.Key == "" && len(f.Tags) == 0 && f.Schedule == "" && f.Batch == "" &&
 		f.Owner == "" && f.CreatedAfter.IsZero() && f.CreatedBefore.IsZero() && f.ErrorContains == ""
 }
 

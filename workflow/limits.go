@@ -13,3 +13,7 @@ const (
 	MaxTags   = 16       // of a run
 	MaxStarts = 10_000   // runs that one call starts
 )
+
+// MostCounted is where the counts of what waits in a queue end: so many are so
+// many or more.
+const MostCounted = 100_000

@@ -2,12 +2,20 @@ package workflow
 
 import "time"
 
-// Queue is a queue with its settings and what is in it now, over all nodes.
+// Queue is a queue with its settings and what is in it now, over all nodes. What
+// waits is counted up to [MostCounted]; whether a run that is due later waits for
+// its next attempt, a store may look up for the next ten thousand only.
 type Queue struct {
 	Name     string        `json:"name"`
 	PausedAt *time.Time    `json:"paused_at,omitempty"` // nil while it is not paused
 	Settings QueueSettings `json:"settings"`
 	Slots    int           `json:"slots"` // how many runs run at once on the node that was asked; 0 where none do
+	// Kept is for how long the node that was asked keeps runs that have ended, by their
+	// state: as Settings say, or as the node was told.
+	Kept map[State]time.Duration `json:"-"`
+	// New: nobody knew of the queue before it was set, paused or resumed just now: no
+	// node worked it, no run was in it, and nothing was said of it.
+	New bool `json:"-"`
 
 	Available int           `json:"available"` // due, and waiting for a slot
 	Running   int           `json:"running"`

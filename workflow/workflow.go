@@ -172,8 +172,8 @@ func (w *Workflow[In, Out]) Retry(policy Retry) *Workflow[In, Out] {
 
 // Deadline sets how long after it is due a run may end, at the latest, unless
 // its start says otherwise. The step under way then has its context cancelled
-// and the run fails; one that waits for a slot fails when it gets it. That of an
-// ephemeral run counts from its slot. A run that is retried by hand has no
+// and the run fails; so does one that waits, for a slot or in a paused queue. That
+// of an ephemeral run counts from its slot. A run that is retried by hand has no
 // deadline. Defaults to never.
 func (w *Workflow[In, Out]) Deadline(d time.Duration) *Workflow[In, Out] {
 	if d <= 0 {

@@ -58,8 +58,8 @@ var all = []entry{
 	{"pgflow-tuned", func(a Assets) contender.Contender { return &flow{sql: a.PgflowSQL, settings: pgflowTuned} }},
 }
 
-// version is the version of a module that this program was built with.
-func version(module string) string {
+// Version is the version of a module that this program was built with.
+func Version(module string) string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -31,7 +31,7 @@ func (t *transact) Setup(ctx context.Context, job contender.Job) (contender.Desc
 	}
 	dbos.RegisterWorkflow(t.dbos, threeSteps)
 	return contender.Description{
-		Version:  version("github.com/dbos-inc/dbos-transact-golang"),
+		Version:  Version("github.com/dbos-inc/dbos-transact-golang"),
 		Settings: "defaults; started directly, not by a queue",
 	}, dbos.Launch(t.dbos)
 }

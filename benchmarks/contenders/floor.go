@@ -97,7 +97,7 @@ type bare struct {
 }
 
 func (b *bare) open(ctx context.Context, job contender.Job, schema, what string) (contender.Description, error) {
-	pool, err := openPool(ctx, job.DatabaseURL, floorConnections)
+	pool, err := OpenPool(ctx, job.DatabaseURL, floorConnections)
 	if err != nil {
 		return contender.Description{}, err
 	}
@@ -106,7 +106,7 @@ func (b *bare) open(ctx context.Context, job contender.Job, schema, what string)
 		return contender.Description{}, fmt.Errorf("make the tables: %w", err)
 	}
 	return contender.Description{
-		Version:  "pgx " + version("github.com/jackc/pgx/v5"),
+		Version:  "pgx " + Version("github.com/jackc/pgx/v5"),
 		Settings: fmt.Sprintf("%s; at most %d connections", what, floorConnections),
 	}, nil
 }
@@ -116,8 +116,8 @@ func (b *bare) Close(context.Context) error {
 	return nil
 }
 
-// openPool opens a pool; 0 connections are as many as pgx has by default.
-func openPool(ctx context.Context, url string, connections int32) (*pgxpool.Pool, error) {
+// OpenPool opens a pool; 0 connections are as many as pgx has by default.
+func OpenPool(ctx context.Context, url string, connections int32) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ func (f *flow) Setup(ctx context.Context, job contender.Job) (contender.Descript
 			f.settings.workers, f.settings.batchSize, pgflowPollIntervalMs),
 	}
 	var err error
-	if f.pool, err = openPool(ctx, job.DatabaseURL, int32(pgflowConnections*f.settings.workers)); err != nil {
+	if f.pool, err = OpenPool(ctx, job.DatabaseURL, int32(pgflowConnections*f.settings.workers)); err != nil {
 		return description, err
 	}
 	if err := f.migrate(ctx); err != nil {

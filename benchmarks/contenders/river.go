@@ -59,21 +59,17 @@ type queue struct {
 func (q *queue) Setup(ctx context.Context, job contender.Job) (contender.Description, error) {
 	q.input = contender.NewState(job.StateBytes)
 	description := contender.Description{
-		Version: version("github.com/riverqueue/river"),
+		Version: Version("github.com/riverqueue/river"),
 		Settings: fmt.Sprintf("%s; %d workers; 3 ResumableStepCursor steps, each persisted; inserted in bulk; told of the end in process",
 			q.settings.description, job.MaxInFlight),
 	}
 	var err error
-	if q.pool, err = openPool(ctx, job.DatabaseURL, q.settings.connections); err != nil {
+	if q.pool, err = OpenPool(ctx, job.DatabaseURL, q.settings.connections); err != nil {
 		return description, err
 	}
 	driver := riverpgxv5.New(q.pool)
-	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	if err := MigrateRiver(ctx, driver); err != nil {
 		return description, err
-	}
-	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
-		return description, fmt.Errorf("migrate: %w", err)
 	}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &stepsWorker{queue: q})
@@ -94,6 +90,18 @@ func (q *queue) Setup(ctx context.Context, job contender.Job) (contender.Descrip
 		return err
 	})
 	return description, q.client.Start(context.WithoutCancel(ctx))
+}
+
+// MigrateRiver makes River's schema.
+func MigrateRiver(ctx context.Context, driver *riverpgxv5.Driver) error {
+	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
 }
 
 // follow passes on the results that River reports, until Close.

@@ -24,7 +24,7 @@ func (f *clusterFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.actorsAdvertise, "actors-advertise", "", "the host:port at which others reach --actors (default: itself)")
 	set.StringSliceVar(&f.join, "join", nil, "the --gossip of nodes to join (default: those that are registered in the database)")
 	set.StringVar(&f.keyFile, "gossip-key-file", "", "the keys that encrypt the gossip: one a line in base64, of 32 bytes, the first in use; cluster keys replaces them, here too")
-	set.StringVar(&f.name, "cluster", "", `a name that all nodes of a cluster have in common (default "singularity")`)
+	set.StringVar(&f.name, "cluster", "", "a name that all nodes of a cluster have in common; those of others are refused (default: one made of the identity of the database)")
 }
 
 // config is the cluster of a node whose API is at url.

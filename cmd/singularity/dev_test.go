@@ -162,7 +162,7 @@ func TestDevIsTheOnlyMember(t *testing.T) {
 			t.Fatalf("%s: got %+v (%v), want one member", name, got, err)
 		}
 		m := members[0]
-		if m.Status != "online" || int(m.PID) != node.PID || string(m.Capabilities) != capabilities || m.Version != thisBuild().Version {
+		if m.Status != "online" || int(m.PID) != node.PID || !strings.Contains(string(m.Capabilities), `"llm":true`) || !strings.Contains(string(m.Capabilities), `"queues":["default",`) || m.Version != thisBuild().Version {
 			t.Errorf("%s: got %+v, want this process", name, m)
 		}
 	}
@@ -191,7 +191,7 @@ func TestDevDeliversToItsAgents(t *testing.T) {
 // nobody.
 func eventually(t *testing.T, done func() bool) {
 	t.Helper()
-	for pause := (&cli{patience: 30 * time.Second}).pauses(); !done(); {
+	for pause := (&cli{patience: time.Minute}).pauses(); !done(); {
 		if !pause.next(t.Context()) {
 			t.Fatal("it did not happen")
 		}
@@ -482,7 +482,7 @@ func (d *drainer) Close(ctx context.Context) error {
 // withTimeout is for calls that would go on for ever if they went wrong.
 func withTimeout(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,9 @@ It changes nothing; the exit code is 1 when something is wrong.`,
 			findings = lookAtFolder(ctx, dataDir)
 		} else {
 			var living []livingNode
-			findings, living = lookAtPostgres(ctx, flags.database, flags.migrate)
+			var name string
+			findings, living, name = lookAtPostgres(ctx, flags.database, flags.migrate)
+			flags.cluster.name = cmp.Or(flags.cluster.name, name)
 			findings = append(findings, lookAtCluster(ctx, flags.cluster, flags.http.tlsDir, living)...)
 		}
 		findings = append(findings,

@@ -68,7 +68,7 @@ func lookAtCluster(ctx context.Context, flags clusterFlags, tlsDir string, livin
 	l := clusterLook{
 		flags: flags, living: living,
 		gossip: gossip.Config{
-			Boot: probeName, Cluster: cmp.Or(flags.name, singularity.DefaultCluster),
+			Boot: probeName, Cluster: flags.name,
 			Bind: cmp.Or(flags.gossip, singularity.DefaultGossip), Advertise: flags.gossipAdvertise, KeyFile: flags.keyFile, Logger: quiet,
 		},
 		actors: remoting.Config{

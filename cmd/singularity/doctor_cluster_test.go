@@ -55,6 +55,25 @@ func TestDoctorReachesTheNodesThatRun(t *testing.T) {
 	}
 }
 
+// Without --cluster both make the same name of the database, and others another.
+func TestDoctorReachesANodeWhoseClusterNobodyNamed(t *testing.T) {
+	t.Parallel()
+	database, other := testpostgres.URL(t), testpostgres.URL(t)
+	for _, url := range []string{database, other} {
+		startProcessOf(t, []string{"DATABASE_URL=" + url, "INSTANCE_ID=a"}, "node", anyPorts...)
+	}
+	for _, url := range []string{database, other} {
+		_, findings, _ := consult(t, append([]string{"--database-url", url}, anyPorts...)...)
+		if found := findings["members"]; !found.OK || !strings.Contains(found.Detail, "1 of 1") {
+			t.Errorf("got %+v, want the node reached", found)
+		}
+	}
+	_, findings, _ := consult(t, append([]string{"--database-url", database, "--cluster", "singularity"}, anyPorts...)...)
+	if found := findings["members"]; found.OK || !strings.Contains(found.Detail, "--cluster is another") {
+		t.Errorf("got %+v, want a cluster of another name refused", found)
+	}
+}
+
 func TestDoctorReachesNodesThatAreSecured(t *testing.T) {
 	t.Parallel()
 	database, dir := testpostgres.URL(t), t.TempDir()

@@ -9,7 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"singularity"
 	"singularity/migrations"
+	"singularity/persistence/postgres"
 	"singularity/workflow"
 )
 
@@ -17,21 +19,27 @@ import (
 const connectPatience = 5 * time.Second
 
 // lookAtPostgres looks at a shared database, and returns the nodes that live
-// there. Without a connection there is nothing more to see.
-func lookAtPostgres(ctx context.Context, flags databaseFlags, migrate bool) ([]finding, []livingNode) {
+// there, and what their cluster is called unless they were told. Without a connection
+// there is nothing more to see.
+func lookAtPostgres(ctx context.Context, flags databaseFlags, migrate bool) (findings []finding, living []livingNode, cluster string) {
 	conn, err := connectDatabase(ctx, flags.url)
 	if err != nil {
-		return []finding{{"database", false, flags.explain(err).Error()}}, nil
+		return []finding{{"database", false, flags.explain(err).Error()}}, nil, ""
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	return []finding{
+	findings = []finding{
 		look("database", func() (string, error) { return checkServer(ctx, conn) }),
 		look("schema", func() (string, error) { return checkSchema(ctx, conn, migrate) }),
 		look("session", func() (string, error) { return checkSession(ctx, conn, flags) }),
 		look("retention", func() (string, error) { return checkRetention(ctx, conn) }),
+		look("checkpoints", func() (string, error) { return checkDays(ctx, flags.url) }),
 		look("connections", func() (string, error) { return checkConnections(ctx, conn) }),
 		look("clock", func() (string, error) { return checkDatabaseClock(ctx, conn) }),
-	}, livingNodes(ctx, conn)
+	}
+	if identity, err := postgres.IdentityOf(ctx, conn); err == nil { // or else the server is at fault, as findings say
+		cluster = singularity.ClusterName(identity)
+	}
+	return findings, livingNodes(ctx, conn), cluster
 }
 
 // connectDatabase connects in a way that suits a pooler, too.

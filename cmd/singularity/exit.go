@@ -138,6 +138,8 @@ func adviceFor(detail *messages.ErrorDetail) string {
 		return "`singularity workflow list` lists those there are"
 	case messages.ErrorDetail_REASON_RUN_NOT_FOUND:
 		return "`singularity run list` lists those there are; ended ones are kept for a limited time"
+	case messages.ErrorDetail_REASON_BATCH_NOT_FOUND:
+		return "it is gone some time after its last run; a batch has the name that --batch of `singularity run start` gave it"
 	case messages.ErrorDetail_REASON_AGENT_NOT_FOUND:
 		return "`singularity agent list` lists those there are"
 	case messages.ErrorDetail_REASON_ACTOR_NOT_FOUND:

@@ -88,8 +88,8 @@ func TestNodesShareADatabase(t *testing.T) {
 	found := b.members(t)
 	for name, p := range map[string]process{"a": a, "b": b} {
 		m := found[name]
-		var can map[string]bool
-		if err := json.Unmarshal(m.Capabilities, &can); err != nil || !can["llm"] || !can["embedding"] || !can["agents"] {
+		var can struct{ LLM, Embedding, Agents bool }
+		if err := json.Unmarshal(m.Capabilities, &can); err != nil || !can.LLM || !can.Embedding || !can.Agents {
 			t.Errorf("%s can do %s (%v), want what the built-in workflows do", name, m.Capabilities, err)
 		}
 		if m.Status != "online" || int(m.PID) != p.PID || m.LastHeartbeat.IsZero() {

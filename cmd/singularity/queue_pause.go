@@ -15,16 +15,21 @@ func (c *cli) queuePause() *cobra.Command {
 	return &cobra.Command{
 		Use:   "pause NAME",
 		Short: "Keep runs of a queue from beginning, on all nodes; those that run go on",
-		Args:  queueName,
+		Long: `Keep runs of a queue from beginning, on all nodes; those that run go on. A queue
+of which nobody knew is made by this, which stderr says.`,
+		Args: queueName,
 		RunE: c.call(func(ctx context.Context, node *client, args []string) error {
 			response, err := node.queues.PauseQueue(ctx, &messages.PauseQueueRequest{Name: args[0]})
 			if err != nil {
 				return err
 			}
-			if !response.GetChanged() {
+			switch {
+			case response.GetNew():
+				c.warnMade(args[0])
+			case !response.GetChanged():
 				fmt.Fprintf(c.stderr, "queue %s was paused before\n", args[0])
 			}
-			return c.printPause(response.GetQueue(), response.GetChanged())
+			return c.printPause(queuePause{New: response.GetNew(), Changed: response.GetChanged()}, response.GetQueue())
 		}),
 	}
 }
@@ -39,10 +44,13 @@ func (c *cli) queueResume() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !response.GetChanged() {
+			switch {
+			case response.GetNew():
+				fmt.Fprintf(c.stderr, "warning: no node works queue %s, and no run is in it; there is nothing to resume\n", args[0])
+			case !response.GetChanged():
 				fmt.Fprintf(c.stderr, "queue %s was not paused\n", args[0])
 			}
-			return c.printPause(response.GetQueue(), response.GetChanged())
+			return c.printPause(queuePause{New: response.GetNew(), Changed: response.GetChanged()}, response.GetQueue())
 		}),
 	}
 }
@@ -58,20 +66,27 @@ func queueName(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// warnMade says that a name is that of a queue from now on, since it may be a slip.
+func (c *cli) warnMade(queue string) {
+	fmt.Fprintf(c.stderr, "warning: no node works queue %s; it is made by this, and each node works it. `singularity queue list` lists those there are\n", queue)
+}
+
 // printPause prints a queue that was paused or resumed.
-func (c *cli) printPause(message *messages.Queue, changed bool) error {
-	pause := queuePause{message.GetName(), optionalTimeOf(message.GetPausedAt()), changed}
+func (c *cli) printPause(pause queuePause, queue *messages.Queue) error {
+	pause.Queue, pause.PausedAt = queue.GetName(), optionalTimeOf(queue.GetPausedAt())
 	return c.print(pause, func(t *table) {
 		t.row("QUEUE", "PAUSED", "CHANGED")
-		t.row(pause.Queue, pause.PausedAt, yes(changed))
+		t.row(pause.Queue, pause.PausedAt, yes(pause.Changed))
 	})
 }
 
-// queuePause is whether a queue is paused, and whether it was before.
+// queuePause is whether a queue is paused, and whether it was before, or was there
+// at all.
 type queuePause struct {
 	Queue    string     `json:"queue"`
 	PausedAt *time.Time `json:"paused_at"`
 	Changed  bool       `json:"changed"`
+	New      bool       `json:"new"` // nobody knew of the queue
 }
 
 func yes(is bool) string {

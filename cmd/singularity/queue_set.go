@@ -17,7 +17,8 @@ func (c *cli) queueSet() *cobra.Command {
 		Use:   "set NAME",
 		Short: "Change settings of a queue, on all nodes and for good",
 		Long: `Change settings of a queue, on all nodes and for good, and print what they were and
-what they are now. What is not given stays as it is; "off" takes a limit away.
+what they are now. What is not given stays as it is; "off" takes a limit away. A queue of
+which nobody knew is made by this, which stderr says.
 
 A key is a value in the input of a run: with --key user.id, runs are told apart by
 the id of the user in their input, and those of different users take turns.`,
@@ -60,10 +61,13 @@ the id of the user in their input, and those of different users take turns.`,
 			return err
 		}
 		now := queueOf(response.GetQueue()).Settings
-		if now == before {
+		switch {
+		case response.GetNew():
+			c.warnMade(request.GetName())
+		case now == before:
 			fmt.Fprintln(c.stderr, "nothing changed: the settings were these before")
 		}
-		return c.printSettings(queueChange{request.GetName(), before, now}, given)
+		return c.printSettings(queueChange{request.GetName(), before, now, response.GetNew()}, given)
 	})
 	return command
 }
@@ -95,6 +99,7 @@ type queueChange struct {
 	Queue  string                 `json:"queue"`
 	Before workflow.QueueSettings `json:"before"`
 	Now    workflow.QueueSettings `json:"now"`
+	New    bool                   `json:"new"` // nobody knew of the queue
 }
 
 // printSettings prints the settings that were given, and those that changed with

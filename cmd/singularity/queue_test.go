@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"singularity/internal/testpostgres"
+	"singularity/workflow"
 )
 
 // queues lists the queues through a node.
@@ -102,5 +103,58 @@ func TestRunsOfAFileGetTheKeysOfTheirQueue(t *testing.T) {
 	}
 	if !slices.Equal(keys, []string{"ada", "bob"}) {
 		t.Errorf("the keys are %q", keys)
+	}
+}
+
+func TestQueueThatNobodyKnewIsSaidToBeNew(t *testing.T) {
+	t.Parallel()
+	database := testpostgres.URL(t)
+	a := startNode(t, database, "a")
+	startNode(t, database, "b", "--queues", "default=1,mail=2")
+	for _, test := range []struct{ line, stderr, stdout string }{
+		{"queue pause mail -o json", "", `"new":false`},
+		{"queue resume mial -o json", "warning: no node works queue mial", `"changed":false,"new":true`},
+		{"queue pause mial -o json", "warning: no node works queue mial; it is made by this", `"changed":true,"new":true`},
+		{"queue pause mial -o json", "queue mial was paused before", `"changed":false,"new":false`},
+		{"queue set liam --rate 5/s -o json", "warning: no node works queue liam; it is made by this", `"new":true`},
+		{"queue set liam --rate 6/s -o json", "", `"new":false`},
+	} {
+		got := at(a.URL, strings.Fields(test.line)...).run(t.Context())
+		if got.code != exitDone || !strings.HasPrefix(got.stderr, test.stderr) || (got.stderr == "") != (test.stderr == "") || !strings.Contains(got.stdout, test.stdout) {
+			t.Errorf("%s: got %+v, want %q and %q", test.line, got, test.stderr, test.stdout)
+		}
+	}
+}
+
+func TestQueuesSayForHowLongTheyKeepRuns(t *testing.T) {
+	t.Parallel()
+	node := startDev(t, nil, "--ephemeral", "--retain", "completed=6h,metrics/failed=1h")
+	if got := at(node.URL, "queue", "set", "training", "--retain-completed", "90d").run(t.Context()); got.code != exitDone {
+		t.Fatalf("got %+v", got)
+	}
+	found := process{URL: node.URL}.queues(t)
+	for queue, want := range map[string][2]float64{"default": {6, 7 * 24}, "metrics": {6, 1}, "training": {90 * 24, 7 * 24}} {
+		kept := found[queue].KeptSeconds
+		if kept[workflow.Completed] != want[0]*3600 || kept[workflow.Failed] != want[1]*3600 {
+			t.Errorf("%s keeps runs for %v seconds, want %v hours for completed and failed ones", queue, kept, want)
+		}
+	}
+}
+
+func TestRunInAPausedQueueFailsAtItsDeadline(t *testing.T) {
+	t.Parallel()
+	node := startDev(t, nil, "--data-dir", t.TempDir())
+	for _, line := range []string{"queue pause default", "run start embedding --deadline 300ms --id " + newRun + ` --input {"query_id":"q1","query":"hello"}`} {
+		if got := at(node.URL, strings.Fields(line)...).run(t.Context()); got.code != exitDone {
+			t.Fatalf("%s: got %+v", line, got)
+		}
+	}
+	if ended := at(node.URL, "run", "wait", newRun).run(t.Context()); ended.code != exitRefused || !strings.Contains(ended.stderr, "deadline") {
+		t.Errorf("got %+v, want the run failed at its deadline", ended)
+	}
+	for _, line := range []string{"run retry " + newRun, "queue resume default", "run wait " + newRun} {
+		if got := at(node.URL, strings.Fields(line)...).run(t.Context()); got.code != exitDone {
+			t.Errorf("%s: got %+v", line, got)
+		}
 	}
 }

@@ -15,12 +15,17 @@ import (
 // queue is a queue as it is printed.
 type queue struct {
 	workflow.Queue
-	OldestSeconds float64 `json:"oldest_seconds"`
+	OldestSeconds float64                    `json:"oldest_seconds"`
+	KeptSeconds   map[workflow.State]float64 `json:"kept_seconds"`
 }
 
 func queueOf(message *messages.Queue) queue {
 	s := message.GetSettings()
 	oldest := message.GetOldest().AsDuration()
+	kept := make(map[workflow.State]float64, len(message.GetKeptSeconds()))
+	for state, seconds := range message.GetKeptSeconds() {
+		kept[workflow.State(state)] = seconds
+	}
 	return queue{
 		Queue: workflow.Queue{
 			Name:     message.GetName(),
@@ -46,7 +51,18 @@ func queueOf(message *messages.Queue) queue {
 			Oldest:    oldest,
 		},
 		OldestSeconds: oldest.Seconds(),
+		KeptSeconds:   kept,
 	}
+}
+
+// kept is for how long runs are kept that ended in a state; those of the other
+// state are named where that is different.
+func (q queue) kept(state, other workflow.State) string {
+	text := retentionText(int(q.KeptSeconds[state]))
+	if q.KeptSeconds[state] != q.KeptSeconds[other] {
+		text += fmt.Sprintf(", %s %s", other, retentionText(int(q.KeptSeconds[other])))
+	}
+	return text
 }
 
 // age is for how long the oldest run has waited; empty for none.

@@ -23,7 +23,7 @@ type runFilter struct {
 
 // names are those of the flags that select some of the runs.
 func (f *runFilter) names() []string {
-	return []string{"workflow", "state", "queue", "key", "tag", "schedule", "owner", "created-after", "created-before", "error"}
+	return []string{"workflow", "state", "queue", "key", "tag", "schedule", "batch", "owner", "created-after", "created-before", "error"}
 }
 
 func (f *runFilter) register(flags *pflag.FlagSet) {
@@ -33,6 +33,7 @@ func (f *runFilter) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.Key, "key", "", "only runs with this key")
 	flags.StringSliceVar(&f.Tags, "tag", nil, "only runs with this tag; may be given again, for runs with all of them")
 	flags.StringVar(&f.Schedule, "schedule", "", "only runs that this schedule started")
+	flags.StringVar(&f.Batch, "batch", "", "only runs that were started with this batch")
 	flags.StringVar(&f.Owner, "owner", "", "only runs of this process")
 	flags.StringVar(&f.since, "created-after", "", "only runs stored since then: a time as 2026-03-01T09:00:00Z, or how long ago as 24h")
 	flags.StringVar(&f.until, "created-before", "", "only runs stored before then")

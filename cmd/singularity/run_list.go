@@ -26,6 +26,7 @@ func (c *cli) runList() *cobra.Command {
 		Long: `List runs, newest first (by id). Where there are more, stderr says how the next
 ones are listed.`,
 		Example: `  singularity run list --state failed --workflow llm_request
+  singularity run list --batch names --state failed
   singularity run list --error "rate limit" --created-after 24h`,
 		Args: arguments(),
 	}

@@ -18,7 +18,7 @@ func (c *cli) runRetry() *cobra.Command {
 		Use:   "retry [ID]",
 		Short: "Take up a run again, or all that flags select",
 		Long: `Take up a failed, cancelled, quarantined or waiting run again, at the step where
-it stands and with fresh attempts; or all that the flags select, by default those
+it stands, with fresh attempts and without a deadline; or all that the flags select, by default those
 that failed or are quarantined.`,
 		Example: `  singularity run retry 01998d2e-7c1b-7e9a-a1f4-5b6c7d8e9f00
   singularity run retry --state failed --workflow llm_request --created-after 2h`,

@@ -43,7 +43,11 @@ that it started before.
 With --batch, the runs are a batch. Once all of them have ended, however they
 did, one run of the workflow of --on-end is started, with how many there were of
 each as its input. The batch is closed behind the last line of the file, and the
-command may be repeated with the same --id and --batch.`,
+command may be repeated with the same --id and --batch. "batch get" shows how it
+stands, and "batch close" closes one that a file left open which ended early.
+
+A run that is not done by its --deadline fails then, also while it waits for a
+slot or its queue is paused; "run retry" takes it up again without one.`,
 		Example: `  singularity run start greet --input '{"name":"Ada"}' --wait
   singularity run start greet --input @input.json --key ada --wait -o json
   singularity run start greet --in 24h --tag reminder

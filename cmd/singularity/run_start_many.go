@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 	"unicode/utf8"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
 	"singularity/messages"
@@ -162,7 +164,10 @@ func (l *inputLines) explain(ctx context.Context, err error, lost bool, started 
 		return &interruptedError{perhaps}
 	}
 	if detail := detailOf(err); detail != nil && detail.Index != nil && int(detail.GetIndex()) < len(l.numbers) {
-		err = fmt.Errorf("%s, line %d: %w", l.name, l.numbers[detail.GetIndex()], err)
+		err = fmt.Errorf("%s, line %d: %w", l.name, l.numbers[detail.GetIndex()], ofStart(int(detail.GetIndex()), err))
+		if started == 0 {
+			err = fmt.Errorf("%w; none of the runs was started", err)
+		}
 	}
 	switch {
 	case lost:
@@ -172,6 +177,23 @@ func (l *inputLines) explain(ctx context.Context, err error, lost bool, started 
 	default:
 		return err
 	}
+}
+
+// ofStart is the error of one of many starts without its place among them, which the
+// line of a file says better.
+func ofStart(index int, err error) error {
+	refusal, ok := errors.AsType[*connect.Error](err)
+	if !ok {
+		return err
+	}
+	reason := errors.New("?")
+	before, after, _ := strings.Cut((&workflow.StartError{Index: index, Err: reason}).Error(), reason.Error())
+	message := strings.TrimSuffix(strings.Replace(refusal.Message(), before, "", 1), after)
+	bare := connect.NewWireError(refusal.Code(), errors.New(message))
+	for _, detail := range refusal.Details() {
+		bare.AddDetail(detail)
+	}
+	return bare
 }
 
 // progress says on stderr how many runs are started: to a person in one line that

@@ -175,7 +175,7 @@ func TestStartOfUnknownOutcomeIsRepeatedAndNamesTheRun(t *testing.T) {
 	engine.Err = workflow.ErrOutcomeUnknown
 	var stderr bytes.Buffer
 	c := newCLI(strings.NewReader(""), &bytes.Buffer{}, &stderr, func(string) (string, bool) { return "", false })
-	c.patience = 100 * time.Millisecond
+	c.patience = time.Second
 
 	code := c.run(t.Context(), []string{"run", "start", "greet", "--id", newRun, "--address", serve(t, engine)})
 

@@ -52,6 +52,7 @@ CREATE SCHEMA soak;
 CREATE TABLE soak.changes (
 	n           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	xid         xid NOT NULL DEFAULT pg_current_xact_id()::xid,
+	begun_at    timestamptz NOT NULL DEFAULT now(), -- the transaction
 	noted_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
 	run         uuid NOT NULL,
 	old_state   text,
@@ -90,7 +91,7 @@ CREATE TABLE soak.starts (run uuid PRIMARY KEY, outcome text NOT NULL);
 CREATE TABLE soak.effects (key text NOT NULL, run uuid NOT NULL, step text NOT NULL, epoch bigint NOT NULL, pid integer NOT NULL);
 CREATE INDEX ON soak.effects (run, step);
 CREATE TABLE soak.steps (workflow text NOT NULL, step text NOT NULL);
-INSERT INTO soak.steps VALUES ('load', 'first'), ('load', 'second'), ('load', 'third');
+INSERT INTO soak.steps VALUES ('load', 'first'), ('load', 'second'), ('load', 'third'), ('limited', 'first'), ('limited', 'second');
 
 -- What a primary had acknowledged and its standby never got.
 CREATE TABLE soak.lost_runs (run uuid PRIMARY KEY);

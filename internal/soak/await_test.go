@@ -7,11 +7,20 @@ import (
 )
 
 const (
-	// patience bounds every wait.
-	patience = time.Minute
+	// patience bounds every wait, on a machine that is busy with more than this.
+	patience = 2 * time.Minute
 	// lookEvery is how often a wait looks that no event ends.
 	lookEvery = 10 * time.Millisecond
 )
+
+// inFull is a bound of how long something may take: in short, where that says
+// more of the machine than of the nodes, it is only awaited.
+func inFull(limit time.Duration) time.Duration {
+	if *full {
+		return limit
+	}
+	return patience
+}
 
 func bounded(t testing.TB) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), patience)

@@ -1,6 +1,8 @@
 package soak
 
 import (
+	"context"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -28,7 +30,7 @@ func TestBadLinksMoveNoRuns(t *testing.T) {
 	} {
 		lost, began := c.network.lost(), time.Now()
 		links.last(c, sites, duration)
-		c.expectLosses(lost, "while links "+links.name)
+		c.awaitLosses(lost, "while links "+links.name)
 		c.verdict.Times[key("run while links %s", links.name)] = c.runTimes(began)
 		c.mend()
 		c.verdict.Faults++
@@ -52,7 +54,7 @@ func oneWay(c *cluster, sites []*site, duration time.Duration) {
 // phase is how long a link that comes and goes is there, or not.
 const phase = 300 * time.Millisecond
 
-// comeAndGo cuts and mends all links between nodes.
+// comeAndGo cuts and mends all links between nodes, and leaves them cut.
 func comeAndGo(c *cluster, sites []*site, duration time.Duration) {
 	for range duration / (2 * phase) {
 		c.network.suffer(amongAll(sites, everything)...)
@@ -60,6 +62,7 @@ func comeAndGo(c *cluster, sites []*site, duration time.Duration) {
 		c.mend()
 		pass(c.t, phase)
 	}
+	c.network.suffer(amongAll(sites, everything)...)
 }
 
 // lossy drops packets here and there, of those for Postgres, too.
@@ -81,16 +84,16 @@ FROM singularity.workflow_runs
 WHERE created_at > $1 AND finished_at IS NOT NULL`
 
 // runTimes is how long the runs took that were started since then and have
-// ended.
+// ended. It waits for one at least.
 func (c *cluster) runTimes(since time.Time) percentiles {
 	c.t.Helper()
-	millis, err := list[float64](c.t.Context(), c.audit, runsSince, since)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if len(millis) == 0 {
-		c.brokenly("no run that was started since %s has ended", since)
-	}
+	var millis []float64
+	await(c.t, func(ctx context.Context) (missing string, err error) {
+		if millis, err = list[float64](ctx, c.audit, runsSince, since); len(millis) == 0 {
+			missing = fmt.Sprintf("no run that was started since %s has ended", since)
+		}
+		return missing, err
+	})
 	times := make([]time.Duration, len(millis))
 	for i, m := range millis {
 		times[i] = time.Duration(m * float64(time.Millisecond))

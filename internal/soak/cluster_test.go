@@ -209,18 +209,6 @@ func (c *cluster) awaitNewBoot(n *node, dead string) {
 	})
 }
 
-const declaredDead = `SELECT count(*) FROM singularity.node_leases WHERE ended_by IN ('crashed', 'lapsed')`
-
-// declaredDead counts the boots that others declared dead so far.
-func (c *cluster) declaredDead() int {
-	c.t.Helper()
-	count, err := one[int](c.t.Context(), c.audit, declaredDead)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return count
-}
-
 // awaitEnds waits until all runs have ended that clients know to be there.
 func (c *cluster) awaitEnds() {
 	c.t.Helper()

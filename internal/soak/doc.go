@@ -2,9 +2,10 @@
 // of them, while things go wrong: owners are killed with -9, paused at the worst
 // moments, starved and drained, one after the other is replaced at its addresses,
 // the database is restarted, killed, replaced by its standby and slow, and the
-// network is cut, works one way only or loses packets. It also measures what they
+// network is cut, works one way only or loses packets. All the while the limits of
+// queues hold over all nodes, however many there are. It also measures what they
 // claim: that three nodes do the work of three, that idle ones leave the database
-// alone, and that many start together.
+// alone, that many start together, and that a cancel reaches a step elsewhere.
 //
 // Each scenario runs real processes, of the program in node, on a Postgres
 // server of its own; faults that one node alone has to see get an engine in the
@@ -19,7 +20,8 @@
 // breaches. A scenario also proves that its fault happened; else it is invalid,
 // which is no pass.
 //
-// As part of the tests each fault happens a few times and only safety counts.
+// As part of the tests each fault happens a few times and only safety counts:
+// nothing that a busy machine makes slower fails them.
 // With -soak.full, as make soak gives it, faults are repeated until their
 // figures mean something, and a report has the figures and verdicts.
 package soak

@@ -19,6 +19,8 @@ type Effect struct {
 	Epoch   int64     `json:"epoch"`
 	PID     int       `json:"pid"` // of the process that runs the attempt
 	At      time.Time `json:"at"`  // when it was asked for
+	// Ends says that the step, which has begun with another effect, ends.
+	Ends bool `json:"ends,omitempty"`
 }
 
 // Post has the ledger at an address note the effect, and returns when the

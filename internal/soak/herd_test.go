@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"singularity/workflow"
 )
 
 // herdClients start runs at the same time.
@@ -58,7 +60,7 @@ func (c *cluster) startAll(count int) *load {
 	for range herdClients {
 		l.clients.Go(func() {
 			for begun.Add(1) <= int64(count) {
-				l.start()
+				l.start(loadRequest(workflow.NewRunID()))
 			}
 		})
 	}
@@ -75,7 +77,8 @@ func (c *cluster) connections() int {
 	return count
 }
 
-// countSteps notes how the steps were shared, and expects some on each node.
+// countSteps notes how the steps were shared, and expects some on each node
+// where there are enough for the last one to start.
 func (c *cluster) countSteps(nodes int) {
 	c.t.Helper()
 	steps := map[int]int{}
@@ -87,7 +90,7 @@ func (c *cluster) countSteps(nodes int) {
 		shares = append(shares, float64(count))
 	}
 	c.verdict.Figures["steps_of_nodes"] = figureOf(shares...)
-	if len(steps) != nodes {
+	if *full && len(steps) != nodes {
 		c.brokenly("%d nodes of %d had a step", len(steps), nodes)
 	}
 }

@@ -19,6 +19,13 @@ const noStaleWrite = "a checkpoint is written by the owner of that moment"
 
 const terminal = `('completed', 'failed', 'cancelled', 'quarantined')`
 
+var endsOnce = invariant{"a run ends once", `
+SELECT run::text, 'ended ' || count(*) || ' times'
+FROM soak.changes
+WHERE state IN ` + terminal + `
+GROUP BY run
+HAVING count(*) <> 1`}
+
 var invariants = []invariant{
 	{"an acknowledged run is there and ends", `
 SELECT start.run::text, coalesce('is ' || run.state, 'is not there')
@@ -36,7 +43,7 @@ WHERE start.outcome = 'refused'`},
 	{"a run of good steps completes", `
 SELECT id::text, 'is ' || state || ': ' || coalesce(error, reason, '')
 FROM singularity.workflow_runs
-WHERE workflow = 'load' AND state IN ` + terminal + ` AND state <> 'completed'`},
+WHERE workflow IN ('load', 'limited') AND state IN ` + terminal + ` AND state <> 'completed'`},
 
 	{"a completed run has a checkpoint of every step", `
 SELECT run.id::text, 'has none of ' || step.step

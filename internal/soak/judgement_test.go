@@ -31,13 +31,14 @@ func (c *cluster) note(what string, took time.Duration) {
 // begin is called when the nodes are there and the faults begin.
 func (c *cluster) begin() { c.cpu = readCPU() }
 
-// settle waits for the end of all runs, ends the nodes and looks for breaches.
-func (c *cluster) settle() {
+// settle waits for the end of all runs, ends the nodes and looks for breaches of
+// the usual invariants and of more.
+func (c *cluster) settle(more ...invariant) {
 	c.t.Helper()
 	c.awaitEnds()
 	c.verdict.CPU = c.cpu.share(readCPU())
 	c.stopNodes()
-	c.searchBreaches()
+	c.searchBreaches(more...)
 	c.count()
 }
 
@@ -71,14 +72,6 @@ func (c *cluster) conclude() {
 		c.t.Errorf("%s: %s", v.Verdict, faulty)
 	}
 	c.t.Logf("%s: %d faults, CPU %.2f, %v, %+v, %v", v.Verdict, v.Faults, v.CPU, v.Counts, v.Times, v.Figures)
-}
-
-// expectNobodyDead is for scenarios in which no process died.
-func (c *cluster) expectNobodyDead() {
-	c.t.Helper()
-	if declared := c.declaredDead(); declared > 0 {
-		c.brokenly("%d nodes were declared dead that were alive", declared)
-	}
 }
 
 // searchBreaches looks for breaches of the usual invariants and of more.

@@ -17,6 +17,7 @@ type ledger struct {
 	*httptest.Server
 
 	takes time.Duration // for each answer; set before the first effect
+	watch func(Effect)  // hears of each effect, one after the other; the same
 
 	mu      sync.Mutex
 	effects []Effect
@@ -29,7 +30,8 @@ type hold struct {
 	ledger   *ledger
 	selects  func(Effect) bool
 	released chan struct{}
-	effects  []Effect // held so far
+	effects  []Effect    // held so far
+	dropped  []time.Time // when steps went that were held
 }
 
 // newLedger listens at an address of this machine.
@@ -59,6 +61,7 @@ func (l *ledger) handle(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-held.released:
 		case <-r.Context().Done():
+			held.drop()
 			return
 		}
 	}
@@ -75,9 +78,14 @@ func (l *ledger) handle(w http.ResponseWriter, r *http.Request) {
 func (l *ledger) note(effect Effect) (held *hold) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.watch != nil {
+		l.watch(effect)
+	}
+	if effect.Ends { // the step was counted when it began
+		return nil
+	}
 	l.effects = append(l.effects, effect)
-	close(l.changed)
-	l.changed = make(chan struct{})
+	l.stir()
 	for _, h := range l.holds {
 		if h.selects(effect) {
 			h.effects = append(h.effects, effect)
@@ -85,6 +93,33 @@ func (l *ledger) note(effect Effect) (held *hold) {
 		}
 	}
 	return nil
+}
+
+// stir wakes who waits.
+func (l *ledger) stir() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// drop notes that a step has gone without its answer.
+func (h *hold) drop() {
+	h.ledger.mu.Lock()
+	defer h.ledger.mu.Unlock()
+	h.dropped = append(h.dropped, time.Now())
+	h.ledger.stir()
+}
+
+// awaitDrop waits until a step has gone without its answer, and returns when the
+// first did.
+func (h *hold) awaitDrop(t testing.TB) (at time.Time) {
+	t.Helper()
+	h.ledger.await(t, "the end of a step that is held", func([]Effect) bool {
+		if len(h.dropped) > 0 {
+			at = h.dropped[0]
+		}
+		return len(h.dropped) > 0
+	})
+	return at
 }
 
 // holdBack leaves the effects that are selected without their answer, until

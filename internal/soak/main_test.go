@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	// What the program is made of: the go tool must not take an old result for
 	// that of this source.
@@ -19,6 +20,7 @@ var (
 	full       = flag.Bool("soak.full", false, "repeat each fault until its figures mean something, one scenario after the other, on a server that keeps its data on disk")
 	repeats    = flag.Int("soak.repeats", 0, "how often each fault happens; 0 is the usual number of the scenario")
 	rate       = flag.Int("soak.rate", 0, "runs started per second while a scenario wants load; 0 is 60, and 200 in full: half of two processors")
+	idle       = flag.Duration("soak.idle", time.Minute, "for how long, in full, a million runs that are due later are left alone")
 	reportFile = flag.String("soak.report", "", "file that the report is written to")
 )
 

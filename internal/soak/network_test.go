@@ -160,12 +160,15 @@ func (c *cluster) awaitMetric(sites []*site, name string, want float64) {
 // mend ends all faults.
 func (c *cluster) mend() { c.network.suffer() }
 
-// expectLosses is for the end of a fault: since it began something was lost.
-func (c *cluster) expectLosses(before int, when string) {
+// awaitLosses is for the end of a fault: since it began something was lost.
+func (c *cluster) awaitLosses(before int, when string) {
 	c.t.Helper()
-	lost := c.network.lost() - before
+	lost := 0
+	await(c.t, func(context.Context) (missing string, err error) {
+		if lost = c.network.lost() - before; lost == 0 {
+			missing = when + ", nothing is lost"
+		}
+		return missing, nil
+	})
 	c.verdict.Counts[key("lost %s", when)] += lost
-	if lost == 0 {
-		c.invalidly("%s, nothing was lost", when)
-	}
 }

@@ -177,16 +177,18 @@ func (c *cluster) takeConnections() (giveBack func()) {
 		return fmt.Sprintf("%d connections of engines were left, who may have been quicker with the next", ended), nil
 	})
 	return func() {
+		var sessions []uint32
 		for _, conn := range taken {
+			sessions = append(sessions, conn.PgConn().PID())
 			_ = conn.Close(context.Background())
 		}
 		// The server takes a moment to notice.
-		await(c.t, func(ctx context.Context) (string, error) {
-			conn, err := pgx.Connect(ctx, c.url)
-			if err != nil {
-				return "", err
+		await(c.t, func(ctx context.Context) (missing string, err error) {
+			left, err := one[int](ctx, c.audit, `SELECT count(*) FROM pg_stat_activity WHERE pid = ANY ($1::bigint[])`, sessions)
+			if left > 0 {
+				missing = fmt.Sprintf("%d connections of %d are still there", left, len(taken))
 			}
-			return "", conn.Close(ctx)
+			return missing, err
 		})
 	}
 }

@@ -69,7 +69,7 @@ func partition(t *testing.T, kind string) {
 	if *full {
 		pass(t, time.Until(began.Add(longCut)))
 	}
-	c.expectLosses(0, "in the cut")
+	c.awaitLosses(0, "in the cut")
 	c.expectNobodyDead()
 
 	c.mend()

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -37,7 +38,7 @@ WHERE schemaname = 'singularity'`
 func TestTablesStaySmallUnderSteadyLoad(t *testing.T) {
 	t.Parallel()
 	server := usualServer()
-	lasts, every := 20*time.Second, time.Second
+	lasts, every := 10*time.Second, time.Second
 	if *full {
 		lasts, every = 6*time.Minute, 10*time.Second
 	} else {
@@ -68,6 +69,7 @@ func TestTablesStaySmallUnderSteadyLoad(t *testing.T) {
 	}
 	started := load.stop()
 	c.verdict.CPU = c.cpu.share(readCPU())
+	c.awaitEmpty()
 	c.judgeSizes(seen, started, usualLoad())
 	c.expectNobodyDead()
 	engine.close()
@@ -79,8 +81,21 @@ const withoutHistory = `
 ALTER TABLE singularity.workflow_runs DISABLE TRIGGER USER;
 ALTER TABLE singularity.step_checkpoints DISABLE TRIGGER USER`
 
-// judgeSizes expects no more rows than the load makes in a few ages, and, when
-// there was time for vacuums, tables that no longer grow.
+// awaitEmpty waits until no run is kept any more.
+func (c *cluster) awaitEmpty() {
+	c.t.Helper()
+	await(c.t, func(ctx context.Context) (missing string, err error) {
+		left, err := one[int](ctx, c.audit, `SELECT count(*) FROM singularity.workflow_runs WHERE workflow = 'load'`)
+		if left > 0 {
+			missing = fmt.Sprintf("%d runs are there after all have ended", left)
+		}
+		return missing, err
+	})
+}
+
+// judgeSizes expects, in full, no more rows than the load makes in a few ages,
+// and tables that no longer grow: in short there is no time for vacuums, and how
+// many runs end is up to the machine.
 func (c *cluster) judgeSizes(seen []sizes, started, perSecond int) {
 	runs := func(s sizes) int { return s.Runs }
 	most := func(of []sizes, what func(sizes) int) int {
@@ -102,6 +117,9 @@ func (c *cluster) judgeSizes(seen []sizes, started, perSecond int) {
 	// A stall of the disk lets more of them gather, for once.
 	usual := slices.SortedFunc(slices.Values(last), func(a, b sizes) int { return a.Runs - b.Runs })[len(last)/2].Runs
 	counts["runs_there_usually"] = usual
+	if !*full {
+		return
+	}
 	const slack = 4 // seconds that a retention may take, on a busy machine
 	if bound := perSecond * (int(shortAge.Seconds()*1.5) + slack); usual > bound {
 		c.brokenly("%d runs are there, of %d; expected at most %d", usual, started, bound)
@@ -110,7 +128,7 @@ func (c *cluster) judgeSizes(seen []sizes, started, perSecond int) {
 		c.invalidly("%d runs were started in %d seconds, not %d a second", started, seen[len(seen)-1].At, perSecond)
 	}
 	for _, size := range []string{"runs_kb", "checkpoints_kb"} {
-		if middle, last := counts[size+"_middle"], counts[size+"_last"]; *full && last > middle+middle/4 {
+		if middle, last := counts[size+"_middle"], counts[size+"_last"]; last > middle+middle/4 {
 			c.brokenly("%s grows on: %d in the middle third, %d in the last", size, middle, last)
 		}
 	}

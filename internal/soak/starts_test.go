@@ -62,7 +62,7 @@ func (c *cluster) startLoad(startsPerSecond int) *load {
 		for {
 			select {
 			case <-next.C:
-				l.clients.Go(l.start)
+				l.clients.Go(func() { l.start(loadRequest(workflow.NewRunID())) })
 			case <-l.stopped:
 				return
 			case <-c.t.Context().Done():
@@ -85,10 +85,9 @@ func (l *load) stop() {
 
 // start is a client: it repeats the start of one run, on one node after the
 // other, until it is acknowledged.
-func (l *load) start() {
+func (l *load) start(request *messages.StartRunRequest) {
 	ctx, cancel := bounded(l.cluster.t)
 	defer cancel()
-	request := loadRequest(workflow.NewRunID())
 	id, _ := workflow.ParseRunID(request.GetId())
 	l.cluster.starts.note(id, unknown)
 	again := time.NewTicker(200 * time.Millisecond)

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -56,7 +57,7 @@ func (c *cluster) starveOne(starve func(*node) (starvation, error)) {
 		judges = 2
 	}
 	starved := c.living()[0]
-	var killed []int
+	var killed []string
 	c.begin()
 	load := c.startLoad(usualLoad())
 	s, err := starve(starved)
@@ -72,20 +73,17 @@ func (c *cluster) starveOne(starve func(*node) (starvation, error)) {
 	began, used := time.Now(), processTime(starved.pid())
 	c.awaitJudges(nil, 3) // which takes longer than a lease lasts
 	var takeovers []time.Duration
+	waits := 0
 	for range often(1, 10) {
 		others := slices.DeleteFunc(c.living(), func(n *node) bool { return n == starved })
 		victim := others[rand.N(len(others))]
 		c.awaitJudges(victim, judges)
-		killed = append(killed, victim.pid())
+		waits = c.awaitThrottled(s, waits+throttledBeforeKill)
 		takeovers = append(takeovers, c.killInStep(victim))
+		killed = append(killed, c.boot(victim))
 		c.launch()
 	}
-	lasted := time.Since(began).Seconds()
-	share := (processTime(starved.pid()) - used).Seconds() / lasted
-	waits, err := s.throttled()
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	share := (processTime(starved.pid()) - used).Seconds() / time.Since(began).Seconds()
 	end()
 	load.stop()
 	c.verdict.Faults = len(takeovers)
@@ -95,39 +93,31 @@ func (c *cluster) starveOne(starve func(*node) (starvation, error)) {
 	c.settle()
 	c.noteTakeovers()
 	c.judgeDeaths(killed)
-	if least := int(lasted); waits < least {
-		c.invalidly("the node was throttled %d times, expected at least %d", waits, least)
-	}
-	if share > mostStarved {
+	if *full && share > mostStarved {
 		c.invalidly("the starved node had %.3f processors, expected at most %.2f", share, mostStarved)
 	}
 	c.conclude()
 }
 
-// mostStarved is how much of a processor a starved node may have had: signals let
-// it have a twentieth of each of two, and never in time.
-const mostStarved = 0.15
+// throttledBeforeKill is how often the starved node was throttled since the last
+// kill, or the beginning, before the next one.
+const throttledBeforeKill = 5
 
-// deathsOfLiving are those of processes that were not killed, and of them those
-// whose leases were over on the database's clock.
-const deathsOfLiving = `
-SELECT count(*), count(*) FILTER (WHERE ended_by = 'lapsed' AND lease_until <= ended_at)
-FROM singularity.node_leases
-WHERE ended_by IN ('crashed', 'lapsed') AND pid <> ALL ($1)`
-
-// judgeDeaths expects that nobody was declared dead but who was killed, or had
-// lost its lease.
-func (c *cluster) judgeDeaths(killed []int) {
+// awaitThrottled waits until a starvation has throttled its node so many times,
+// and returns how many it was.
+func (c *cluster) awaitThrottled(s starvation, times int) int {
 	c.t.Helper()
-	var deaths, lapses int
-	if err := c.audit.pool.QueryRow(c.t.Context(), deathsOfLiving, killed).Scan(&deaths, &lapses); err != nil {
-		c.t.Fatal(err)
-	}
-	c.verdict.Counts["leases_lost_by_living"] = lapses
-	if deaths > lapses {
-		c.brokenly("%d nodes were declared dead that were alive and had a lease", deaths-lapses)
-	}
-	if declared := c.declaredDead(); declared != len(killed)+deaths {
-		c.brokenly("%d nodes were declared dead; expected the %d that were killed, and %d that lost their lease", declared, len(killed), deaths)
-	}
+	throttled := 0
+	await(c.t, func(context.Context) (missing string, err error) {
+		if throttled, err = s.throttled(); err == nil && throttled < times {
+			missing = fmt.Sprintf("the starved node was throttled %d times, expected %d", throttled, times)
+		}
+		return missing, err
+	})
+	return throttled
 }
+
+// mostStarved is how much of a processor a starved node may have had: signals let
+// it have a twentieth of each of two, and never in time. On a busy machine they
+// come too late for that, so it counts in full only.
+const mostStarved = 0.15

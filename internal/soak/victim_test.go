@@ -86,7 +86,7 @@ const temptation = 500 * time.Millisecond
 // awaitRefusal waits until a write of the node was refused.
 func (v *victim) awaitRefusal() {
 	v.cluster.t.Helper()
-	missing := awaitFor(v.cluster.t, takeoverBound, func(ctx context.Context) (string, error) {
+	missing := awaitFor(v.cluster.t, patience, func(ctx context.Context) (string, error) {
 		if refused, err := v.node.fenced(ctx); err != nil || refused > 0 {
 			return "", err
 		}

@@ -51,6 +51,10 @@ const (
 	RunServiceCancelRunsProcedure = "/singularity.v1.RunService/CancelRuns"
 	// RunServiceRetryRunsProcedure is the fully-qualified name of the RunService's RetryRuns RPC.
 	RunServiceRetryRunsProcedure = "/singularity.v1.RunService/RetryRuns"
+	// RunServiceGetBatchProcedure is the fully-qualified name of the RunService's GetBatch RPC.
+	RunServiceGetBatchProcedure = "/singularity.v1.RunService/GetBatch"
+	// RunServiceCloseBatchProcedure is the fully-qualified name of the RunService's CloseBatch RPC.
+	RunServiceCloseBatchProcedure = "/singularity.v1.RunService/CloseBatch"
 	// RunServiceListStepsProcedure is the fully-qualified name of the RunService's ListSteps RPC.
 	RunServiceListStepsProcedure = "/singularity.v1.RunService/ListSteps"
 )
@@ -79,12 +83,17 @@ type RunServiceClient interface {
 	// CancelRun ends a run that has not ended.
 	CancelRun(context.Context, *messages.CancelRunRequest) (*messages.CancelRunResponse, error)
 	// RetryRun makes a failed, cancelled, quarantined or waiting run available
-	// again, at the step where it stands, with fresh attempts.
+	// again, at the step where it stands, with fresh attempts and no deadline.
 	RetryRun(context.Context, *messages.RetryRunRequest) (*messages.RetryRunResponse, error)
 	// CancelRuns ends the runs that a filter selects, up to a page of them.
 	CancelRuns(context.Context, *messages.CancelRunsRequest) (*messages.CancelRunsResponse, error)
 	// RetryRuns takes up the runs again that a filter selects, up to a page of them.
 	RetryRuns(context.Context, *messages.RetryRunsRequest) (*messages.RetryRunsResponse, error)
+	// GetBatch reads a batch: how its runs stand, and what it ends with.
+	GetBatch(context.Context, *messages.GetBatchRequest) (*messages.GetBatchResponse, error)
+	// CloseBatch says that no more runs come to a batch. It ends once all that it
+	// has have ended.
+	CloseBatch(context.Context, *messages.CloseBatchRequest) (*messages.CloseBatchResponse, error)
 	// ListSteps reads a run's history: its checkpoints and failed attempts.
 	ListSteps(context.Context, *messages.ListStepsRequest) (*messages.ListStepsResponse, error)
 }
@@ -156,6 +165,20 @@ func NewRunServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithSchema(runServiceMethods.ByName("RetryRuns")),
 			connect.WithClientOptions(opts...),
 		),
+		getBatch: connect.NewClient[messages.GetBatchRequest, messages.GetBatchResponse](
+			httpClient,
+			baseURL+RunServiceGetBatchProcedure,
+			connect.WithSchema(runServiceMethods.ByName("GetBatch")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		closeBatch: connect.NewClient[messages.CloseBatchRequest, messages.CloseBatchResponse](
+			httpClient,
+			baseURL+RunServiceCloseBatchProcedure,
+			connect.WithSchema(runServiceMethods.ByName("CloseBatch")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 		listSteps: connect.NewClient[messages.ListStepsRequest, messages.ListStepsResponse](
 			httpClient,
 			baseURL+RunServiceListStepsProcedure,
@@ -177,6 +200,8 @@ type runServiceClient struct {
 	retryRun   *connect.Client[messages.RetryRunRequest, messages.RetryRunResponse]
 	cancelRuns *connect.Client[messages.CancelRunsRequest, messages.CancelRunsResponse]
 	retryRuns  *connect.Client[messages.RetryRunsRequest, messages.RetryRunsResponse]
+	getBatch   *connect.Client[messages.GetBatchRequest, messages.GetBatchResponse]
+	closeBatch *connect.Client[messages.CloseBatchRequest, messages.CloseBatchResponse]
 	listSteps  *connect.Client[messages.ListStepsRequest, messages.ListStepsResponse]
 }
 
@@ -257,6 +282,24 @@ func (c *runServiceClient) RetryRuns(ctx context.Context, req *messages.RetryRun
 	return nil, err
 }
 
+// GetBatch calls singularity.v1.RunService.GetBatch.
+func (c *runServiceClient) GetBatch(ctx context.Context, req *messages.GetBatchRequest) (*messages.GetBatchResponse, error) {
+	response, err := c.getBatch.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CloseBatch calls singularity.v1.RunService.CloseBatch.
+func (c *runServiceClient) CloseBatch(ctx context.Context, req *messages.CloseBatchRequest) (*messages.CloseBatchResponse, error) {
+	response, err := c.closeBatch.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListSteps calls singularity.v1.RunService.ListSteps.
 func (c *runServiceClient) ListSteps(ctx context.Context, req *messages.ListStepsRequest) (*messages.ListStepsResponse, error) {
 	response, err := c.listSteps.CallUnary(ctx, connect.NewRequest(req))
@@ -290,12 +333,17 @@ type RunServiceHandler interface {
 	// CancelRun ends a run that has not ended.
 	CancelRun(context.Context, *messages.CancelRunRequest) (*messages.CancelRunResponse, error)
 	// RetryRun makes a failed, cancelled, quarantined or waiting run available
-	// again, at the step where it stands, with fresh attempts.
+	// again, at the step where it stands, with fresh attempts and no deadline.
 	RetryRun(context.Context, *messages.RetryRunRequest) (*messages.RetryRunResponse, error)
 	// CancelRuns ends the runs that a filter selects, up to a page of them.
 	CancelRuns(context.Context, *messages.CancelRunsRequest) (*messages.CancelRunsResponse, error)
 	// RetryRuns takes up the runs again that a filter selects, up to a page of them.
 	RetryRuns(context.Context, *messages.RetryRunsRequest) (*messages.RetryRunsResponse, error)
+	// GetBatch reads a batch: how its runs stand, and what it ends with.
+	GetBatch(context.Context, *messages.GetBatchRequest) (*messages.GetBatchResponse, error)
+	// CloseBatch says that no more runs come to a batch. It ends once all that it
+	// has have ended.
+	CloseBatch(context.Context, *messages.CloseBatchRequest) (*messages.CloseBatchResponse, error)
 	// ListSteps reads a run's history: its checkpoints and failed attempts.
 	ListSteps(context.Context, *messages.ListStepsRequest) (*messages.ListStepsResponse, error)
 }
@@ -363,6 +411,20 @@ func NewRunServiceHandler(svc RunServiceHandler, opts ...connect.HandlerOption) 
 		connect.WithSchema(runServiceMethods.ByName("RetryRuns")),
 		connect.WithHandlerOptions(opts...),
 	)
+	runServiceGetBatchHandler := connect.NewUnaryHandlerSimple(
+		RunServiceGetBatchProcedure,
+		svc.GetBatch,
+		connect.WithSchema(runServiceMethods.ByName("GetBatch")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	runServiceCloseBatchHandler := connect.NewUnaryHandlerSimple(
+		RunServiceCloseBatchProcedure,
+		svc.CloseBatch,
+		connect.WithSchema(runServiceMethods.ByName("CloseBatch")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	runServiceListStepsHandler := connect.NewUnaryHandlerSimple(
 		RunServiceListStepsProcedure,
 		svc.ListSteps,
@@ -390,6 +452,10 @@ func NewRunServiceHandler(svc RunServiceHandler, opts ...connect.HandlerOption) 
 			runServiceCancelRunsHandler.ServeHTTP(w, r)
 		case RunServiceRetryRunsProcedure:
 			runServiceRetryRunsHandler.ServeHTTP(w, r)
+		case RunServiceGetBatchProcedure:
+			runServiceGetBatchHandler.ServeHTTP(w, r)
+		case RunServiceCloseBatchProcedure:
+			runServiceCloseBatchHandler.ServeHTTP(w, r)
 		case RunServiceListStepsProcedure:
 			runServiceListStepsHandler.ServeHTTP(w, r)
 		default:
@@ -435,6 +501,14 @@ func (UnimplementedRunServiceHandler) CancelRuns(context.Context, *messages.Canc
 
 func (UnimplementedRunServiceHandler) RetryRuns(context.Context, *messages.RetryRunsRequest) (*messages.RetryRunsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.RunService.RetryRuns is not implemented"))
+}
+
+func (UnimplementedRunServiceHandler) GetBatch(context.Context, *messages.GetBatchRequest) (*messages.GetBatchResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.RunService.GetBatch is not implemented"))
+}
+
+func (UnimplementedRunServiceHandler) CloseBatch(context.Context, *messages.CloseBatchRequest) (*messages.CloseBatchResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.RunService.CloseBatch is not implemented"))
 }
 
 func (UnimplementedRunServiceHandler) ListSteps(context.Context, *messages.ListStepsRequest) (*messages.ListStepsResponse, error) {

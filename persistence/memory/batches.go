@@ -13,6 +13,9 @@ import (
 // batch is a row of a batch; its page is sealed by Last.
 type batch struct {
 	persistence.BatchPage
+	total      int
+	createdAt  time.Time
+	sealedAt   *time.Time
 	finishedAt *time.Time
 }
 
@@ -28,16 +31,67 @@ func (s *Store) InsertBatch(ctx context.Context, page persistence.BatchPage, ins
 	}
 	known := s.batches[page.ID]
 	if known == nil {
-		known = &batch{BatchPage: page}
+		known = &batch{BatchPage: page, createdAt: now()}
 		known.Last = false
 	}
 	if err := persistence.CheckPage(page, known.BatchPage, persistence.Added(list)); err != nil {
 		s.takeBack(list)
 		return nil, err
 	}
-	known.Last = known.Last || page.Last
+	known.total += persistence.Added(list)
+	if page.Last {
+		known.seal()
+	}
 	s.batches[page.ID] = known
 	return list, nil
+}
+
+// seal lets no more runs in, and reports whether they were before.
+func (b *batch) seal() bool {
+	if b.Last {
+		return false
+	}
+	at := now()
+	b.Last, b.sealedAt = true, &at
+	return true
+}
+
+// Batch implements [persistence.Batches].
+func (s *Store) Batch(ctx context.Context, id string) (workflow.BatchStatus, error) {
+	if err := s.enter(ctx); err != nil {
+		return workflow.BatchStatus{}, err
+	}
+	defer s.mu.Unlock()
+	b := s.batches[id]
+	if b == nil {
+		return workflow.BatchStatus{}, fmt.Errorf("batch %s: %w", id, workflow.ErrBatchNotFound)
+	}
+	status := workflow.BatchStatus{
+		ID: id, OnEnd: b.OnEnd, CreatedAt: b.createdAt, ClosedAt: clonePointer(b.sealedAt), EndedAt: clonePointer(b.finishedAt),
+		Total: b.total, States: map[workflow.State]int{},
+	}
+	if b.OnEnd != "" && b.finishedAt != nil {
+		status.OnEndRun = b.CallbackID
+	}
+	for _, r := range s.runs {
+		if r.Batch == id {
+			status.States[r.State]++
+		}
+	}
+	return status, nil
+}
+
+// CloseBatch implements [persistence.Batches].
+func (s *Store) CloseBatch(ctx context.Context, id string) (changed bool, err error) {
+	if err := s.enter(ctx); err != nil {
+		return false, err
+	}
+	defer s.mu.Unlock()
+	b := s.batches[id]
+	if b == nil {
+		return false, fmt.Errorf("close batch %s: %w", id, workflow.ErrBatchNotFound)
+	}
+	return b.seal(), nil
 }
 
 // OpenBatches implements [persistence.Batches].

@@ -56,6 +56,7 @@ func (s *Store) matches(filter workflow.Filter, r *run) bool {
 		(filter.Key == "" || r.Key == filter.Key) &&
 		!slices.ContainsFunc(filter.Tags, func(tag string) bool { return !slices.Contains(r.Tags, tag) }) &&
 		(filter.Schedule == "" || r.Schedule == filter.Schedule) &&
+		(filter.Batch == "" || r.Batch == filter.Batch) &&
 		(filter.Owner == "" || s.label(r.boot) == filter.Owner) &&
 		(filter.CreatedAfter.IsZero() || !r.CreatedAt.Before(filter.CreatedAfter)) &&
 		(filter.CreatedBefore.IsZero() || r.CreatedAt.Before(filter.CreatedBefore)) &&

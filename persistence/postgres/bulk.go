@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -24,14 +25,13 @@ func (s *Store) InsertAll(ctx context.Context, inserts []persistence.Insert) ([]
 
 // insertPage adds runs, and to their batch if there is a page of one.
 func (s *Store) insertPage(ctx context.Context, page *persistence.BatchPage, inserts []persistence.Insert) ([]persistence.Inserted, error) {
-	writes := make([]persistence.Write, len(inserts))
+	c := &commit{verdicts: make([]persistence.Verdict, len(inserts)), inserts: make([]placed[persistence.Insert], len(inserts))}
 	for i, insert := range inserts {
+		if err := persistence.Check(insert); err != nil {
+			return nil, fmt.Errorf("run %s: %w", insert.Run, err)
+		}
 		insert.Owner = ""
-		writes[i] = insert
-	}
-	c, err := sortOut(writes)
-	if err != nil {
-		return nil, err
+		c.inserts[i] = placed[persistence.Insert]{i, insert}
 	}
 	select {
 	case s.bulk <- struct{}{}:

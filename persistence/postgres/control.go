@@ -40,6 +40,20 @@ func (c *commit) queueReactivates() error {
 	return nil
 }
 
+// Their owners learn of it at once, whether or not messages reach them. The lock
+// keeps runs from beginning between this statement and the next.
+var tellCancelled = &statement{"tell_cancelled", `
+WITH locked AS MATERIALIZED (
+	SELECT id, state
+	FROM singularity.workflow_runs
+	WHERE id = ANY ($1::uuid[])
+	ORDER BY id
+	FOR NO KEY UPDATE
+)
+SELECT pg_notify('` + cancelledChannel + `', id::text)
+FROM locked
+WHERE state = 'running'`}
+
 var cancelRuns = &statement{"cancel_runs", `
 UPDATE singularity.workflow_runs AS run
 SET state = 'cancelled', sort_key = NULL, reason = w.reason, epoch = run.epoch + 1, owner = NULL, claim_id = NULL,
@@ -67,8 +81,10 @@ func (c *commit) queueCancels() error {
 		places[w.write.Run] = w.place
 		c.verdicts[w.place].Err = workflow.ErrRunNotFound
 	}
+	ids := uuids(subjects(c.cancels))
+	c.queue(tellCancelled, ids, func(scanner) error { return nil })
 	c.queue(cancelRuns, list.params(), nil)
-	c.queue(bareRuns, uuids(subjects(c.cancels)), func(row scanner) error {
+	c.queue(bareRuns, ids, func(row scanner) error {
 		run, err := scanRun(row)
 		if err != nil {
 			return err

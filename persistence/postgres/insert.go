@@ -140,7 +140,7 @@ func (c *commit) queueInserts() error {
 	if len(c.inserts) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(c.inserts, byKey)
+	c.sortInserts()
 	places := make(map[workflow.RunID]int, len(c.inserts))
 	for _, w := range c.inserts {
 		places[w.write.Run] = w.place
@@ -149,6 +149,7 @@ func (c *commit) queueInserts() error {
 			c.verdicts[w.place].Err = persistence.ErrSlotTaken
 		}
 	}
+	c.queueForget()
 	queue := func(inserts []placed[persistence.Insert]) error { return c.queueRuns(inserts, places) }
 	if slices.ContainsFunc(c.inserts, isUnique) {
 		return c.queueUnique(queue)
@@ -156,13 +157,30 @@ func (c *commit) queueInserts() error {
 	return queue(c.inserts)
 }
 
-func byKey(a, b placed[persistence.Insert]) int {
-	switch {
-	case isUnique(a) && isUnique(b):
-		return bytes.Compare(a.write.Unique.Key[:], b.write.Unique.Key[:])
-	case isUnique(a):
+// sortInserts moves each once, since they are large.
+func (c *commit) sortInserts() {
+	order := make([]*placed[persistence.Insert], len(c.inserts))
+	for i := range c.inserts {
+		order[i] = &c.inserts[i]
+	}
+	if slices.IsSortedFunc(order, byKey) {
+		return
+	}
+	slices.SortStableFunc(order, byKey)
+	sorted := make([]placed[persistence.Insert], len(order))
+	for i, w := range order {
+		sorted[i] = *w
+	}
+	c.inserts = sorted
+}
+
+func byKey(a, b *placed[persistence.Insert]) int {
+	switch unique := a.write.Unique; {
+	case unique != nil && b.write.Unique != nil:
+		return bytes.Compare(unique.Key[:], b.write.Unique.Key[:])
+	case unique != nil:
 		return 1
-	case isUnique(b):
+	case b.write.Unique != nil:
 		return -1
 	}
 	if order := cmp.Or(cmp.Compare(a.write.Key, b.write.Key), cmp.Compare(a.write.Workflow, b.write.Workflow)); order != 0 || a.write.Key != "" {

@@ -10,8 +10,17 @@ import (
 )
 
 // However few runs a filter selects, only so many are looked through, the newest
-// first. The last of them comes back too, for the next page to begin there.
-const listRuns = `
+// first. The last of them comes back too, for the next page to begin there. Those of
+// a batch, $14, are all found by its index, which OFFSET has the planner do first.
+const (
+	listRuns        = listFirst + `singularity.workflow_runs` + listLast
+	listRunsOfBatch = listFirst + `(SELECT ` + filtered + ` FROM singularity.workflow_runs WHERE batch_id = $14 OFFSET 0) AS member` + listLast
+)
+
+// filtered are what filters look at.
+const filtered = `id, workflow, queue, key, state, tags, schedule, created_at, error, owner`
+
+const listFirst = `
 SELECT ` + runColumns + `, looked.n, looked.selected
 FROM (
 	SELECT newest.id, row_number() OVER (ORDER BY newest.id DESC) AS n, (
@@ -29,8 +38,10 @@ FROM (
 		))
 	) IS TRUE AS selected
 	FROM (
-		SELECT id, workflow, queue, key, state, tags, schedule, created_at, error, owner
-		FROM singularity.workflow_runs
+		SELECT ` + filtered + `
+		FROM `
+
+const listLast = `
 		WHERE id < $1
 		ORDER BY id DESC
 		LIMIT $12
@@ -57,6 +68,14 @@ func (s *Store) Runs(ctx context.Context, filter workflow.Filter) (workflow.Page
 		states[i] = string(state)
 	}
 	limit := persistence.PageSize(filter.Limit)
+	query, args := listRuns, []any{
+		[16]byte(before), filter.Workflow, filter.Queue, filter.Key, states, append([]string{}, filter.Tags...), filter.Schedule,
+		optional(filter.CreatedAfter), optional(filter.CreatedBefore), persistence.Folded(filter.ErrorContains), filter.Owner,
+		persistence.MaxLookedThrough, limit,
+	}
+	if filter.Batch != "" {
+		query, args = listRunsOfBatch, append(args, filter.Batch)
+	}
 	var runs []workflow.Run
 	var end workflow.RunID // where the search ended; zero when there are no more
 	err := s.query(ctx, func(row scanner) error {
@@ -70,9 +89,7 @@ func (s *Store) Runs(ctx context.Context, filter workflow.Filter) (workflow.Page
 			end = run.ID
 		}
 		return err
-	}, listRuns, [16]byte(before), filter.Workflow, filter.Queue, filter.Key, states, append([]string{}, filter.Tags...), filter.Schedule,
-		optional(filter.CreatedAfter), optional(filter.CreatedBefore), persistence.Folded(filter.ErrorContains), filter.Owner,
-		persistence.MaxLookedThrough, limit)
+	}, query, args...)
 	if err != nil {
 		return workflow.Page{}, fmt.Errorf("list runs: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"singularity/persistence"
+	"singularity/workflow"
 )
 
 // session is the connection that a boot has to itself from Join to Leave. It
@@ -129,6 +130,10 @@ func (s *session) hear(ctx context.Context) error {
 		switch {
 		case notification.Channel == queuesChannel && s.news.QueuesChanged != nil:
 			s.news.QueuesChanged()
+		case notification.Channel == cancelledChannel && s.news.RunCancelled != nil:
+			if id, err := workflow.ParseRunID(notification.Payload); err == nil {
+				s.news.RunCancelled(id)
+			}
 		case notification.Channel == schedulesChannel && s.news.ScheduleChanged != nil:
 			s.news.ScheduleChanged(notification.Payload)
 		case notification.Channel == wakeChannel && s.news.Enqueued != nil:

@@ -74,11 +74,13 @@ const takeLock = `SELECT pg_advisory_lock(` + lockKey + `)`
 
 // The channels of notifications: wakeChannel is where a caller's transaction
 // names the queues of its runs, queuesChannel where queues are named whose
-// settings have changed, schedulesChannel where schedules are.
+// settings have changed, schedulesChannel where schedules are, cancelledChannel where
+// runs are that ran when they were cancelled.
 const (
 	wakeChannel      = "singularity_wake"
 	queuesChannel    = "singularity_queues"
 	schedulesChannel = "singularity_schedules"
+	cancelledChannel = "singularity_cancelled"
 )
 
 // occupy checks a new connection and makes it the boot's.
@@ -100,7 +102,7 @@ func (s *session) occupy(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, takeLock, string(s.boot)); err != nil {
 		return err
 	}
-	for _, channel := range []string{wakeChannel, queuesChannel, schedulesChannel} {
+	for _, channel := range []string{wakeChannel, queuesChannel, schedulesChannel, cancelledChannel} {
 		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 			return err
 		}

@@ -43,7 +43,9 @@ func TestBrokenSessionIsMadeAnewUnderARenewal(t *testing.T) {
 func TestFormerSessionThatTheServerKeepsIsEnded(t *testing.T) {
 	t.Parallel()
 	cfg := postgres.Config{URL: testpostgres.URL(t)}
-	first := joined(t, "a", cfg)
+	wire, url := newWire(t, cfg.URL)
+	first := joined(t, "a", postgres.Config{URL: cfg.URL, SessionURL: url})
+	wire.refuse() // who is gone does not take its lock back
 	again := newNode(t, "a", cfg)
 	again.boot = first.boot
 	db := connectTo(t, cfg.URL)

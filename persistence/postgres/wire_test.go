@@ -17,8 +17,9 @@ import (
 // wire stands between a store and its server. It counts what the store sends,
 // and can lose the end of a transaction.
 type wire struct {
-	server string // the path of its socket
-	loss   atomic.Int32
+	server   string // the path of its socket
+	listener net.Listener
+	loss     atomic.Int32
 
 	mu    sync.Mutex
 	sent  map[byte]int // messages by their type
@@ -46,16 +47,19 @@ func newWire(t *testing.T, database string) (*wire, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{server: filepath.Join(config.Host, ".s.PGSQL."+strconv.Itoa(int(config.Port))), sent: map[byte]int{}}
 	dir := t.TempDir()
 	listener, err := net.Listen("unix", filepath.Join(dir, ".s.PGSQL.5432"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	w := &wire{
+		server:   filepath.Join(config.Host, ".s.PGSQL."+strconv.Itoa(int(config.Port))),
+		listener: listener, sent: map[byte]int{},
+	}
 	var serving sync.WaitGroup
-	serving.Go(func() { w.serve(t, listener, &serving) })
+	serving.Go(func() { w.serve(t, &serving) })
 	t.Cleanup(func() {
-		_ = listener.Close()
+		w.refuse()
 		w.mu.Lock()
 		for _, conn := range w.conns {
 			_ = conn.Close()
@@ -74,6 +78,9 @@ func newWire(t *testing.T, database string) (*wire, string) {
 	return w, through.String()
 }
 
+// refuse lets nobody connect any more; connections that there are stay.
+func (w *wire) refuse() { _ = w.listener.Close() }
+
 // count returns how many messages of a type were sent so far.
 func (w *wire) count(kind byte) int {
 	w.mu.Lock()
@@ -81,9 +88,9 @@ func (w *wire) count(kind byte) int {
 	return w.sent[kind]
 }
 
-func (w *wire) serve(t *testing.T, listener net.Listener, serving *sync.WaitGroup) {
+func (w *wire) serve(t *testing.T, serving *sync.WaitGroup) {
 	for {
-		client, err := listener.Accept()
+		client, err := w.listener.Accept()
 		if err != nil {
 			return
 		}

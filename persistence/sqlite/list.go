@@ -9,7 +9,12 @@ import (
 	"singularity/workflow"
 )
 
-const listRuns = `
+const (
+	listRuns        = listFirst + listLast
+	listRunsOfBatch = listFirst + ` AND run.batch_id = ?14` + listLast
+)
+
+const listFirst = `
 SELECT ` + runColumns + `
 FROM ` + runTables + `
 WHERE run.id < ?1 AND run.id >= ?2
@@ -26,7 +31,9 @@ WHERE run.id < ?1 AND run.id >= ?2
 	AND (?9 IS NULL OR run.created_at >= ?9)
 	AND (?10 IS NULL OR run.created_at < ?10)
 	AND (?11 = '' OR instr(lower(run.error), ?11) > 0)
-	AND (?12 = '' OR ?12 = coalesce(boot.instance_id, run.owner))
+	AND (?12 = '' OR ?12 = coalesce(boot.instance_id, run.owner))`
+
+const listLast = `
 ORDER BY run.id DESC
 LIMIT ?13`
 
@@ -35,6 +42,13 @@ const lookAhead = `
 SELECT id
 FROM workflow_runs
 WHERE id < ?
+ORDER BY id DESC
+LIMIT 1 OFFSET ?`
+
+const lookAheadInBatch = `
+SELECT id
+FROM workflow_runs
+WHERE id < ? AND batch_id = ?
 ORDER BY id DESC
 LIMIT 1 OFFSET ?`
 
@@ -63,7 +77,7 @@ func (s *Store) list(ctx context.Context, filter workflow.Filter) (workflow.Page
 	var runs []workflow.Run
 	for looked, some := 0, firstLook; looked < persistence.MaxLookedThrough; looked, some = looked+some, 9*(looked+some) {
 		some = min(some, persistence.MaxLookedThrough-looked)
-		last, err := s.lastOf(ctx, before, some)
+		last, err := s.lastOf(ctx, before, filter.Batch, some)
 		if err != nil {
 			return workflow.Page{}, err
 		}
@@ -81,11 +95,15 @@ func (s *Store) list(ctx context.Context, filter workflow.Filter) (workflow.Page
 	return workflow.Page{Runs: runs, Next: next, LookedThrough: persistence.MaxLookedThrough}, err
 }
 
-// lastOf is the id of the last of so many runs before an id, or beforeAll when
-// there are not as many.
-func (s *Store) lastOf(ctx context.Context, before string, some int) (string, error) {
+// lastOf is the id of the last of so many runs before an id, all or those of a
+// batch, or beforeAll when there are not as many.
+func (s *Store) lastOf(ctx context.Context, before, batch string, some int) (string, error) {
+	query, args := lookAhead, []any{before, some - 1}
+	if batch != "" {
+		query, args = lookAheadInBatch, []any{before, batch, some - 1}
+	}
 	last := beforeAll
-	err := s.readers.query(ctx, func(row scanner) error { return row.Scan(&last) }, lookAhead, before, some-1)
+	err := s.readers.query(ctx, func(row scanner) error { return row.Scan(&last) }, query, args...)
 	return last, err
 }
 
@@ -99,12 +117,18 @@ func (s *Store) between(ctx context.Context, before, last string, filter workflo
 	if err != nil {
 		return nil, err
 	}
+	query, args := listRuns, []any{
+		before, last, filter.Workflow, filter.Queue, filter.Key, string(states), string(tags), filter.Schedule,
+		instant(filter.CreatedAfter), instant(filter.CreatedBefore), persistence.Folded(filter.ErrorContains), filter.Owner, limit,
+	}
+	if filter.Batch != "" {
+		query, args = listRunsOfBatch, append(args, filter.Batch)
+	}
 	var runs []workflow.Run
 	err = s.readers.query(ctx, func(row scanner) error {
 		run, err := scanRun(row)
 		runs = append(runs, run)
 		return err
-	}, listRuns, before, last, filter.Workflow, filter.Queue, filter.Key, string(states), string(tags), filter.Schedule,
-		instant(filter.CreatedAfter), instant(filter.CreatedBefore), persistence.Folded(filter.ErrorContains), filter.Owner, limit)
+	}, query, args...)
 	return runs, err
 }

@@ -23,6 +23,9 @@ var batchOfRunsStories = []story{
 	{name: "batches/a run that is retried keeps it open", tell: batchRetried},
 	{name: "batches/retention spares the runs of one that has not ended", tell: batchSpared},
 	{name: "batches/open ones are listed until they end", tell: batchesOpen},
+	{name: "batches/one says how it stands", tell: batchStands},
+	{name: "batches/one is closed once, and ends then", tell: batchClosed},
+	{name: "batches/one that nobody made is not there", tell: batchUnknown},
 }
 
 // page is a page of a batch that ends with a run of report.

@@ -75,6 +75,8 @@ var faults = []fault{
 	{"pauses are ignored", "limited/takes nothing while the queue is paused", unlimited},
 	{"keys are lost", "turns/keys take turns across claims", edited(func(w *persistence.Insert) { w.LimitKey = new("") })},
 	{"pauses are forgotten", "queues/pausing reports whether it changed anything", func(store *memory.Store) persistence.Store { return restless{store} }},
+	{"deadlines are lost", "deadlines/a run that waits fails once it is over", edited(func(w *persistence.Insert) { w.Deadline = 0 })},
+	{"batches are lost", "batches/one says how it stands", func(store *memory.Store) persistence.Store { return scattered{store} }},
 	{"due times are ignored", "claim/leaves runs that are not due, whatever their priority", edited(func(w *persistence.Insert) { w.Due = time.Time{} })},
 	{"delays are ignored", "advance/gives a run back until its backoff is over", edited(func(w *persistence.Advance) { w.Delay = 0 })},
 
@@ -487,4 +489,14 @@ func (u unlocked) FireSchedule(ctx context.Context, name string, decide persiste
 		decision.Runs = append(decision.Runs, other.Runs...)
 		return decision, err
 	})
+}
+
+// scattered forgets which runs are a batch's.
+type scattered struct{ *memory.Store }
+
+func (s scattered) InsertBatch(ctx context.Context, page persistence.BatchPage, inserts []persistence.Insert) ([]persistence.Inserted, error) {
+	if _, err := s.Store.InsertBatch(ctx, page, nil); err != nil {
+		return nil, err
+	}
+	return s.InsertAll(ctx, inserts)
 }

@@ -12,6 +12,7 @@ var readStories = []story{
 	{name: "read/runs are listed newest first and without documents", tell: runsListed},
 	{name: "read/filters select runs", tell: runsFiltered},
 	{name: "read/tags, schedule, owner, error and time select runs", tell: runsFilteredFurther},
+	{name: "read/a batch selects runs", tell: runsOfABatch},
 	{name: "read/pages join up while runs are added", tell: runsPaged},
 	{name: "read/a page has a bound", tell: runsBounded},
 	{name: "read/a run without steps has an empty history", tell: stepsOfNone},
@@ -143,6 +144,19 @@ func runsFilteredFurther(f *fixture) {
 	f.wantRuns(workflow.Filter{CreatedAfter: f.run(id(0)).CreatedAt, CreatedBefore: created.Add(time.Microsecond)}, all...)
 	f.wantRuns(workflow.Filter{CreatedAfter: created.Add(time.Microsecond)})
 	f.wantRuns(workflow.Filter{CreatedBefore: f.run(id(0)).CreatedAt})
+}
+
+func runsOfABatch(f *fixture) {
+	batch, other := f.drafts(2), f.drafts(2)
+	f.insertBatch(page("b-1", true), batch...)
+	f.insertBatch(page("b-2", true), other[0])
+	f.land(other[1])
+	f.wantRuns(workflow.Filter{Batch: "b-1"}, batch[1].Run, batch[0].Run)
+	f.wantRuns(workflow.Filter{Batch: "b-1", Limit: 1}, batch[1].Run)
+	f.wantRuns(workflow.Filter{Batch: "b-1", Before: batch[1].Run}, batch[0].Run)
+	f.wantRuns(workflow.Filter{Batch: "b-2"}, other[0].Run)
+	f.wantRuns(workflow.Filter{Batch: "b-1", Queue: "metrics"})
+	f.wantRuns(workflow.Filter{Batch: "b-3"})
 }
 
 func runsBounded(f *fixture) {

@@ -41,6 +41,8 @@ type Engine struct {
 	AgentList []workflow.Agent
 	// Deliveries are what whoever attaches gets.
 	Deliveries []workflow.Delivery
+	// BatchList is what Batch and CloseBatch answer with; calls change it.
+	BatchList []workflow.BatchStatus
 	// QueueList is what Queues answers with.
 	QueueList []workflow.Queue
 	// Tree is what ActorTree answers with.
@@ -254,6 +256,7 @@ func (e *Engine) Runs(_ context.Context, filter workflow.Filter) (workflow.Page,
 		case filter.Workflow != "" && run.Workflow != filter.Workflow,
 			filter.Queue != "" && run.Queue != filter.Queue,
 			filter.Key != "" && run.Key != filter.Key,
+			filter.Batch != "" && run.Batch != filter.Batch,
 			!strings.Contains(run.Error, filter.ErrorContains),
 			len(filter.States) > 0 && !slices.Contains(filter.States, run.State),
 			!filter.Before.IsZero() && run.ID.String() >= filter.Before.String():

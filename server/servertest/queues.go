@@ -69,7 +69,11 @@ func (e *Engine) changeQueue(name string, change func(*workflow.Queue) bool) (qu
 	if at < 0 {
 		at = len(e.QueueList)
 		e.QueueList = append(e.QueueList, workflow.Queue{Name: name})
+		queue.New = true
 	}
 	changed = change(&e.QueueList[at])
-	return e.QueueList[at], changed, nil
+	isNew := queue.New
+	queue = e.QueueList[at]
+	queue.New = isNew
+	return queue, changed, nil
 }

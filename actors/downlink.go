@@ -141,7 +141,7 @@ func (n *Node) learn(ctx context.Context, message centralcloud.Message) (bool, e
 			n.log.Warn("the hub teaches something that this version does not know; it is kept", "type", lesson.Type, "version", lesson.Version)
 			continue
 		}
-		n.log.Info("learnt from the hub", "type", lesson.Type, "name", lesson.Name, "version", lesson.Version)
+		n.log.Info("learned from the hub", "type", lesson.Type, "name", lesson.Name, "version", lesson.Version)
 	}
 	return true, nil
 }

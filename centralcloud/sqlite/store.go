@@ -24,7 +24,8 @@ type Store struct {
 
 var _ centralcloud.Queue = (*Store)(nil)
 
-const databaseFile = "centralcloud.db"
+// File is the name of the database in its directory.
+const File = "centralcloud.db"
 
 // Open opens the hub's database in a directory and makes or migrates it if need
 // be. An error wraps [ErrNewer] when a newer version of the program has been
@@ -43,7 +44,7 @@ func open(ctx context.Context, dir string) (*Store, error) {
 	}
 	// A file name in a URI is absolute: the first part of another one would be
 	// taken for a host.
-	path, err := filepath.Abs(filepath.Join(dir, databaseFile))
+	path, err := filepath.Abs(filepath.Join(dir, File))
 	if err != nil {
 		return nil, err
 	}

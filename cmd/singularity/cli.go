@@ -90,7 +90,7 @@ Exit codes: 0 done; 1 the run failed, or the request was refused; 2 wrong usage;
 		group("schedule", "Start runs at certain times",
 			c.scheduleList(), c.scheduleCreate(), c.scheduleDelete(), c.schedulePause(), c.scheduleResume(), c.scheduleTrigger()),
 		group("cluster", "Look after the nodes, and into them", c.clusterMembers(), c.clusterTakeovers(), c.clusterActors(), c.clusterDrain(), c.clusterKeys()),
-		group("centralcloud", "Learn from the results of all nodes", c.centralcloudLearn()),
+		c.centralcloud(),
 		group("certs", "Make the certificates by which nodes know each other", c.certsInit(), c.certsNode()),
 		group("token", "Look after the tokens of the API, in the database of a node",
 			c.tokenCreate(), c.tokenList(), c.tokenRevoke()),

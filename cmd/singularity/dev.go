@@ -17,6 +17,7 @@ type devFlags struct {
 	nodeFlags
 	dataDir   string
 	ephemeral bool
+	hub       hubFlags
 }
 
 func registerDataDir(set *pflag.FlagSet, dir *string) {
@@ -37,6 +38,7 @@ second one stops at once; the next start goes on with the unfinished runs.`,
 	registerDataDir(set, &flags.dataDir)
 	set.BoolVar(&flags.ephemeral, "ephemeral", false, "keep everything in memory: nothing outlives the process")
 	flags.register(set)
+	flags.hub.register(set, "with a database beside the node's")
 	command.RunE = c.act(func(ctx context.Context, _ []string) error {
 		flags.http.asked = set.Changed("http")
 		if flags.ephemeral {
@@ -58,6 +60,7 @@ func (f devFlags) home() home {
 		config:  singularity.Config{DataDir: f.dataDir},
 		about:   about,
 		explain: func(err error) error { return fmt.Errorf("--data-dir %s: %w", f.dataDir, err) },
+		hub:     hubHome{flags: &f.hub, dataDir: f.dataDir},
 		agents:  func(log *slog.Logger) agents { return exampleAgents(f.dataDir, log) },
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"singularity/centralcloud/hub"
 	"singularity/messages"
 	"singularity/persistence"
 	"singularity/workflow"
@@ -75,7 +76,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &unreachable), errors.Is(err, persistence.ErrTokenNotFound):
+	case errors.As(err, &unreachable), errors.Is(err, persistence.ErrTokenNotFound), errors.Is(err, hub.ErrNoPolicy):
 		return exitUnknown
 	case errors.As(err, &call):
 		switch call.Code() {

@@ -62,6 +62,7 @@ func (f *modelFlags) check() error {
 // models are what the built-in workflows ask.
 type models struct {
 	providers []string
+	table     *llm.Table
 	router    *llm.Router
 	ledger    *ledger
 	embedders []llm.Embedder // the default first
@@ -83,7 +84,7 @@ func (c *cli) models(flags modelFlags, log *slog.Logger) (models, error) {
 	if err != nil {
 		return models{}, err
 	}
-	chosen := models{providers: c.providersAskedFor(flags.providers), ledger: newLedger()}
+	chosen := models{table: table, providers: c.providersAskedFor(flags.providers), ledger: newLedger()}
 	var providers []llm.Provider
 	for _, name := range chosen.providers {
 		provider, err := c.provider(name, flags)

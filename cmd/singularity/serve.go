@@ -43,11 +43,11 @@ func (f *nodeFlags) register(set *pflag.FlagSet) {
 
 // home is where a node keeps its runs.
 type home struct {
-	config  singularity.Config        // the fields that say where
-	about   string                    // for people
-	explain func(error) error         // says which flag an error of Open is about
-	cluster *clusterFlags             // nil where nobody else is
-	hub     *hubFlags                 // nil where there can be none
+	config  singularity.Config // the fields that say where
+	about   string             // for people
+	explain func(error) error  // says which flag an error of Open is about
+	cluster *clusterFlags      // nil where nobody else is
+	hub     hubHome
 	agents  func(*slog.Logger) agents // that live there, beside those that attach
 }
 
@@ -68,16 +68,16 @@ func (c *cli) runNode(ctx context.Context, flags nodeFlags, home home) error {
 	if home.cluster != nil {
 		home.config.Cluster = home.cluster.config(flags.http.tlsDir, endpoint.url)
 	}
-	hub, disconnect, err := home.hub.connect(ctx)
+	hub, err := home.hub.open(ctx, models, log)
 	if err != nil {
 		return errors.Join(err, endpoint.Close())
 	}
-	defer disconnect()
-	home.config.CentralCloud = hub
+	home.config.CentralCloud = hub.config
 	engine, err := openNode(ctx, flags, home, models, log)
 	if err != nil {
-		return errors.Join(err, endpoint.Close())
+		return errors.Join(err, endpoint.Close(), hub.close())
 	}
+	stopHub := hub.run(ctx)
 	if endpoint.replaced {
 		fmt.Fprintf(c.stderr, "%s is in use; listening on %s instead: give clients --address %s\n", flags.http.address, endpoint.Addr(), endpoint.url)
 	}
@@ -85,7 +85,7 @@ func (c *cli) runNode(ctx context.Context, flags nodeFlags, home home) error {
 	if endpoint.public {
 		config.Tokens = tokens.NewVerifier(engine.Tokens(), log)
 	}
-	return serveUntilDone(ctx, engine, endpoint, config, func() error {
+	err = serveUntilDone(ctx, engine, endpoint, config, func() error {
 		return c.printReady(readiness{
 			URL:      endpoint.url,
 			PID:      os.Getpid(),
@@ -96,6 +96,8 @@ func (c *cli) runNode(ctx context.Context, flags nodeFlags, home home) error {
 			CAFile:   endpoint.caFile,
 		}, home.about)
 	})
+	stopHub()
+	return errors.Join(err, hub.close())
 }
 
 // capabilities are what the built-in workflows can do, for the registry.

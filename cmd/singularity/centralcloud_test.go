@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"singularity/centralcloud"
+	"singularity/internal/testpostgres"
+)
+
+// often has a node and its hub speak to each other all the time.
+var often = []string{"--results-every", "50ms", "--learnings-every", "50ms"}
+
+// ask has a node make some calls of a task.
+func (p process) ask(t *testing.T, task string, calls int) {
+	t.Helper()
+	var inputs strings.Builder
+	for i := range calls {
+		fmt.Fprintf(&inputs, `{"request_id":"%s-%s-%d","task_type":"%s","messages":[{"role":"user","content":"%d"}]}`+"\n", p.URL, task, i, task, i)
+	}
+	file := filepath.Join(t.TempDir(), "inputs.jsonl")
+	if err := os.WriteFile(file, []byte(inputs.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := at(p.URL, "run", "start", "llm_request", "--inputs", file).run(t.Context()); got.code != exitDone {
+		t.Fatalf("got %+v", got)
+	}
+}
+
+// calls is how many judged calls of a task the hub's policy rests on.
+func calls(t *testing.T, task string, hub ...string) (sum int64) {
+	t.Helper()
+	got := at("", append([]string{"centralcloud", "policy", "-o", "json"}, hub...)...).run(t.Context())
+	var policy centralcloud.Policy
+	if got.code != exitDone || json.Unmarshal([]byte(got.stdout), &policy) != nil {
+		return 0
+	}
+	for _, row := range policy.Rows {
+		if row.TaskType == task && row.Bucket == centralcloud.AnyBucket {
+			for _, arm := range row.Arms {
+				sum += arm.N
+			}
+		}
+	}
+	return sum
+}
+
+func TestDevIsAHubThatLearns(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	hub := []string{"--data-dir", dir}
+	if got := at("", append([]string{"centralcloud", "policy"}, hub...)...).run(t.Context()); got.code != exitUsage || !strings.Contains(got.stderr, "singularity dev --centralcloud") {
+		t.Errorf("without a hub: %+v, want advice", got)
+	}
+	node := startProcess(t, append(append([]string{"--centralcloud", "--learn-every", "50ms"}, often...), hub...)...)
+	node.ask(t, "math", 20)
+	eventually(t, func() bool { return calls(t, "math", hub...) == 20 })
+
+	explained := at("", append([]string{"centralcloud", "explain", "math", "2"}, hub...)...).run(t.Context())
+	for _, word := range []string{"simulated/simulated-small", "simulated/simulated-large", "JUDGED CALLS", "within 0.03 of the reference"} {
+		if !strings.Contains(explained.stdout, word) {
+			t.Errorf("explain says %q, want %q in it", explained.stdout, word)
+		}
+	}
+	if got := at("", append([]string{"centralcloud", "policy", "1000000"}, hub...)...).run(t.Context()); got.code != exitUnknown {
+		t.Errorf("a version that there is not: %+v", got)
+	}
+	if got := at("", append([]string{"centralcloud", "explain", "math", "3"}, hub...)...).run(t.Context()); got.code != exitUsage {
+		t.Errorf("a bucket that there is not: %+v", got)
+	}
+	eventually(t, func() bool { return node.log.has("learned from the hub", "model_routing") })
+}
+
+func TestHubOfItsOwnLearnsFromNodesOfACluster(t *testing.T) {
+	t.Parallel()
+	database, hubDatabase := testpostgres.URL(t), testpostgres.Empty(t)
+	hub := []string{"--centralcloud-database-url", hubDatabase}
+	if got := at("", append([]string{"centralcloud", "--provider", "simulated"}, hub...)...).run(t.Context()); got.code == exitDone || !strings.Contains(got.stderr, "centralcloud --migrate") {
+		t.Errorf("on a database without a schema: %+v, want advice", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	for range 2 { // of which one leads
+		running.Go(func() {
+			got := at("", append([]string{"centralcloud", "--migrate", "--provider", "simulated", "--learn-every", "50ms"}, hub...)...).run(ctx)
+			if got.code != exitDone {
+				t.Errorf("the hub ended with %+v", got)
+			}
+		})
+	}
+	a := startNode(t, database, "a", append(often, hub...)...)
+	b := startNode(t, database, "b", append(often, hub...)...)
+	a.ask(t, "math", 30)
+	b.ask(t, "chat", 10)
+	eventually(t, func() bool { return calls(t, "math", hub...) == 30 && calls(t, "chat", hub...) == 10 })
+	for _, node := range []process{a, b} {
+		eventually(t, func() bool { return node.log.has("learned from the hub", "model_routing") })
+	}
+	cancel()
+	running.Wait()
+	if got := at(a.URL, "run", "start", "llm_request", "--wait", "--input", slowRequest).run(t.Context()); got.code != exitDone {
+		t.Errorf("without the hub: %+v, want an answer", got)
+	}
+}
+
+func TestHubSaysWhatIsWrongWithItsFlags(t *testing.T) {
+	t.Parallel()
+	rules := filepath.Join(t.TempDir(), "rules.json")
+	if err := os.WriteFile(rules, []byte(`{"rule":{}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ args, says string }{
+		{"dev --ephemeral --centralcloud", "--data-dir"},
+		{"dev --centralcloud --reference simulated/none", `--reference "simulated/none"`},
+		{"dev --centralcloud --mode cheap", "mode"},
+		{"dev --centralcloud --mode budget", "hourly_budget"},
+		{"dev --centralcloud --rules " + rules, "rule"},
+		{"dev --centralcloud --learn-every 0s", "--learn-every"},
+		{"dev --centralcloud --results-every 0s", "--results-every"},
+		{"centralcloud", "--centralcloud-database-url"},
+	} {
+		args := strings.Fields(test.args)
+		if args[0] == "dev" {
+			args = append(args, "--http", "127.0.0.1:0")
+			if args[1] != "--ephemeral" {
+				args = append(args, "--data-dir", t.TempDir())
+			}
+		}
+		if got := at("", args...).run(t.Context()); got.code == exitDone || !strings.Contains(got.stderr, test.says) {
+			t.Errorf("%s: %+v, want %q in what it says", test.args, got, test.says)
+		}
+	}
+}

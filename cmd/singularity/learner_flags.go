@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"singularity/centralcloud"
+	"singularity/centralcloud/hub"
+	"singularity/centralcloud/learner"
+	"singularity/llm"
+	"singularity/workflow"
+)
+
+// learnerFlags say how a hub learns.
+type learnerFlags struct {
+	reference    string
+	mode         string
+	delta        float64
+	costWeight   float64
+	hourlyBudget float64 // in dollars
+	rules        string
+	every        time.Duration
+}
+
+func (f *learnerFlags) register(set *pflag.FlagSet) {
+	set.StringVar(&f.reference, "reference", "", "of the hub: the `provider/model` that others are held against (default: the cheapest large one)")
+	set.StringVar(&f.mode, "mode", string(centralcloud.Reference), "of the hub: reference takes the cheapest model that is about as good as --reference, utility weighs success against money, budget does so within --hourly-budget")
+	set.Float64Var(&f.delta, "delta", 0.03, "of the hub: how much less success is about as good")
+	set.Float64Var(&f.costWeight, "cost-weight", 0.1, "of the hub, in the modes utility and budget: the success that one call of --reference is worth")
+	set.Float64Var(&f.hourlyBudget, "hourly-budget", 0, "of the hub, in the mode budget: what all calls of an hour may cost, in US `dollars`")
+	set.StringVar(&f.rules, "rules", "", "of the hub: a `file` of rules that no estimate may overrule, see docs/centralcloud.md")
+	set.DurationVar(&f.every, "learn-every", 10*time.Second, "of the hub: how often it learns")
+}
+
+// hub makes a hub that chooses among the models of some providers.
+func (f *learnerFlags) hub(store hub.Store, table *llm.Table, providers []string, log *slog.Logger) (*hub.Hub, error) {
+	config, err := f.config(table, providers)
+	if err != nil {
+		return nil, err
+	}
+	if f.every <= 0 {
+		return nil, usagef("--learn-every %s: expected a time above 0", f.every)
+	}
+	return hub.New(hub.Config{
+		Store: store, Name: workflow.NewRunID().String(), Learner: config, Prices: prices(table, providers), Every: f.every, Logger: log,
+	})
+}
+
+// config is what operators chose, and what the table of models knows.
+func (f *learnerFlags) config(table *llm.Table, providers []string) (learner.Config, error) {
+	config := learner.Config{}
+	if f.rules != "" {
+		document, err := os.ReadFile(f.rules)
+		if err != nil {
+			return config, usagef("--rules: %w", err)
+		}
+		decoder := json.NewDecoder(bytes.NewReader(document))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&config); err != nil {
+			return config, fmt.Errorf("--rules %s: %w", f.rules, err)
+		}
+	}
+	reference, err := f.referenceIn(table, providers)
+	if err != nil {
+		return config, err
+	}
+	config.Mode, config.Reference, config.Delta, config.CostWeight = centralcloud.Mode(f.mode), reference, f.delta, f.costWeight
+	config.HourlyBudget = int64(f.hourlyBudget * 1e9)
+	for _, model := range table.Models {
+		arm := armOf(model)
+		known := slices.ContainsFunc(config.Arms, func(facts learner.ArmFacts) bool { return facts.Arm == arm })
+		if !known && slices.Contains(providers, model.Provider) {
+			config.Arms = append(config.Arms, learner.ArmFacts{Arm: arm, Prior: priors[model.Tier], Context: model.Context})
+		}
+	}
+	return config, nil
+}
+
+// priors are what to expect of a model of which nothing was seen. They weigh as
+// much as a call or two.
+var priors = map[llm.Tier]float64{llm.Small: 0.6, llm.Medium: 0.7, llm.Large: 0.8}
+
+func armOf(model llm.Model) centralcloud.Arm {
+	return centralcloud.Arm{Provider: model.Provider, Model: model.Name}
+}
+
+// referenceIn finds the reference among the models that have a price.
+func (f *learnerFlags) referenceIn(table *llm.Table, providers []string) (centralcloud.Arm, error) {
+	var best *llm.Model
+	for i, model := range table.Models {
+		if model.Price == nil || !slices.Contains(providers, model.Provider) {
+			continue
+		}
+		if armOf(model).String() == f.reference {
+			return armOf(model), nil
+		}
+		if model.Tier == llm.Large && (best == nil || model.Price.Out < best.Price.Out) {
+			best = &table.Models[i]
+		}
+	}
+	switch {
+	case f.reference != "":
+		return centralcloud.Arm{}, usagef("--reference %q: no model of %s is called that and has a price; expected provider/model, as the table of models has them", f.reference, strings.Join(providers, ", "))
+	case best == nil:
+		return centralcloud.Arm{}, usagef("which model are others to be held against? There is no large one with a price; give --reference")
+	}
+	return armOf(*best), nil
+}
+
+// prices are those of the models that a node with the providers can call.
+func prices(table *llm.Table, providers []string) []learner.Price {
+	const pico = 1000 // of a nano-dollar
+	var list []learner.Price
+	for _, model := range table.Models {
+		if model.Price != nil && slices.Contains(providers, model.Provider) {
+			list = append(list, learner.Price{Arm: armOf(model), In: int64(model.Price.In) * pico, Out: int64(model.Price.Out) * pico})
+		}
+	}
+	return list
+}
+
+// closing closes what an error leaves useless.
+func closing(store hubStore, err error) error { return errors.Join(err, store.Close()) }

@@ -12,6 +12,7 @@ type Expiry struct {
 	Runs []EndedRuns
 	Rest bool // messages, boots or takeovers have expired
 	Past bool // there are ended runs of RetentionWorkflow
+	Days bool // there are days to come for whose checkpoints no place was made
 	// Run is one of RetentionWorkflow that has not ended; zero for none.
 	Run workflow.RunID
 	// Waits is for how long Run has been due without running.
@@ -24,9 +25,9 @@ type EndedRuns struct {
 	Queue string
 }
 
-// Due reports whether anything has expired. Ended runs of RetentionWorkflow do
+// Due reports whether anything has expired or is to be made ready. Ended runs of RetentionWorkflow do
 // not count: they go with what has.
-func (e *Expiry) Due() bool { return len(e.Runs) > 0 || e.Rest }
+func (e *Expiry) Due() bool { return len(e.Runs) > 0 || e.Rest || e.Days }
 
 // Kinds of what a store looks at, beside the states in which runs end.
 const (

@@ -36,15 +36,21 @@ type Pruned struct {
 	Messages  int `json:"messages"`  // of agents, that were done
 	Boots     int `json:"boots"`     // that had ended
 	Takeovers int `json:"takeovers"` // records of them
+	// Days are those whose checkpoints were dropped as a whole, by a store that
+	// keeps each day's apart.
+	Days int `json:"days,omitempty"`
 }
 
 // Plus is what both deleted.
 func (p Pruned) Plus(other Pruned) Pruned {
-	return Pruned{p.Runs + other.Runs, p.Messages + other.Messages, p.Boots + other.Boots, p.Takeovers + other.Takeovers}
+	return Pruned{
+		p.Runs + other.Runs, p.Messages + other.Messages, p.Boots + other.Boots, p.Takeovers + other.Takeovers,
+		p.Days + other.Days,
+	}
 }
 
 // Most is how many of one kind there were at most.
-func (p Pruned) Most() int { return max(p.Runs, p.Messages, p.Boots, p.Takeovers) }
+func (p Pruned) Most() int { return max(p.Runs, p.Messages, p.Boots, p.Takeovers, p.Days) }
 
 // RetentionPolicy says how long what has ended is kept.
 type RetentionPolicy struct {

@@ -94,7 +94,7 @@ Exit codes: 0 done; 1 the run failed, or the request was refused; 2 wrong usage;
 		group("token", "Look after the tokens of the API, in the database of a node",
 			c.tokenCreate(), c.tokenList(), c.tokenRevoke()),
 		group("migrate", "Look after the schema of a Postgres database",
-			c.migrateUp(), c.migrateDown(), c.migrateStatus(), c.migrateSQL()),
+			c.migrateUp(), c.migrateDown(), c.migrateStatus(), c.migrateSQL(), c.migratePartition()),
 		c.doctor(),
 		c.bench(),
 		c.version(),

@@ -29,6 +29,7 @@ func lookAtPostgres(ctx context.Context, flags databaseFlags, migrate bool) ([]f
 		look("schema", func() (string, error) { return checkSchema(ctx, conn, migrate) }),
 		look("session", func() (string, error) { return checkSession(ctx, conn, flags) }),
 		look("retention", func() (string, error) { return checkRetention(ctx, conn) }),
+		look("checkpoints", func() (string, error) { return checkDays(ctx, flags.url) }),
 		look("connections", func() (string, error) { return checkConnections(ctx, conn) }),
 		look("clock", func() (string, error) { return checkDatabaseClock(ctx, conn) }),
 	}, livingNodes(ctx, conn)

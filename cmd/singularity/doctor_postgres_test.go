@@ -28,15 +28,16 @@ func TestDoctorFindsNothingWrongWithADatabase(t *testing.T) {
 	}
 	for check, want := range map[string]string{
 		"database": "user singularity", "schema": "the newest", "session": "no pooler", "connections": "of 197 are in use", "retention": "nothing",
-		"clock": "from it", "gossip": "127.0.0.1:7946 is", "actors": "127.0.0.1:7947 is", "members": "no node lives",
+		"checkpoints": "one table",
+		"clock":       "from it", "gossip": "127.0.0.1:7946 is", "actors": "127.0.0.1:7947 is", "members": "no node lives",
 		"address": "free", "provider": "simulated",
 	} {
 		if found := findings[check]; !found.OK || !strings.Contains(found.Detail, want) {
 			t.Errorf("%s: got %+v, want it good, with %q", check, found, want)
 		}
 	}
-	if len(findings) != 11 {
-		t.Errorf("got %d findings, want 11: the folder of dev is no matter here", len(findings))
+	if len(findings) != 12 {
+		t.Errorf("got %d findings, want 12: the folder of dev is no matter here", len(findings))
 	}
 }
 
@@ -59,6 +60,17 @@ INSERT INTO singularity.workflow_runs
 	(id, workflow, version, input_hash, state, queue, priority, due_at, sort_key, step, created_at, updated_at)
 VALUES (gen_random_uuid(), 'singularity.retention', 1, '', 'available', 'metrics', 0, now() - interval '3 hours', now(), 'prune', now(), now())`
 
+// What came before the first day would have been until a time that is past.
+const lateDays = `
+DO $$
+DECLARE
+	child regclass;
+BEGIN
+	FOR child IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'singularity.step_checkpoints'::regclass AND inhrelid <> 'singularity.step_checkpoints_spare'::regclass LOOP
+		EXECUTE format('DROP TABLE %s', child);
+	END LOOP;
+END $$`
+
 func TestDoctorNamesEachFaultOfADatabase(t *testing.T) {
 	t.Parallel()
 	good, newer, older := testpostgres.URL(t), testpostgres.URL(t), testpostgres.URL(t)
@@ -70,6 +82,9 @@ func TestDoctorNamesEachFaultOfADatabase(t *testing.T) {
 	execute(t, frozen, freeze)
 	paused := testpostgres.URL(t)
 	execute(t, paused, waitingRetention)
+	late := testpostgres.URL(t)
+	partition(t, late)
+	execute(t, late, lateDays)
 	standby := testpostgres.Start(t, testpostgres.Config{}).Standby(t)
 	tests := []struct {
 		name, url   string
@@ -87,6 +102,7 @@ func TestDoctorNamesEachFaultOfADatabase(t *testing.T) {
 		{"no connections left", crowded.URL(testpostgres.Database), nil, "connections", "max_connections"},
 		{"transactions are read-only", frozen, nil, "database", "read-only"},
 		{"what has expired stays", paused, nil, "retention", "has waited in queue metrics for 3h0m"},
+		{"days have no partitions", late, nil, "checkpoints", "migrate partition"},
 		{"replica", standby.URL(testpostgres.Database), nil, "database", "primary"},
 	}
 	for _, test := range tests {

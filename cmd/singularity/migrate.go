@@ -43,7 +43,18 @@ func (c *cli) migrateDown() *cobra.Command {
 }
 
 func (c *cli) migrateStatus() *cobra.Command {
-	return c.migrate("status", "List the migrations, and when each was applied", postgres.MigrationStatus)
+	return c.migrate("status", "List the migrations, and when each was applied, and say whether the checkpoints are partitioned",
+		func(ctx context.Context, url string) ([]postgres.Migration, error) {
+			list, err := postgres.MigrationStatus(ctx, url)
+			if err != nil {
+				return nil, err
+			}
+			days, err := postgres.ReadDays(ctx, url)
+			if err == nil {
+				fmt.Fprintln(c.stderr, tellDays(days))
+			}
+			return list, err
+		})
 }
 
 // migrate is a command about the migrations that one call returns.

@@ -266,3 +266,59 @@ func TestMigrateSaysWhatIsWrongWithADatabase(t *testing.T) {
 		fault.check(t, onDatabase(fault.url, "migrate", "up").run(t.Context()))
 	}
 }
+
+// partition gives days partitions and returns those that are there.
+func partition(t *testing.T, url string) []checkpointDay {
+	t.Helper()
+	got := onDatabase(url, "migrate", "partition", "-o", "json").run(t.Context())
+	var list []checkpointDay
+	if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || got.code != exitDone {
+		t.Fatalf("migrate partition: got %+v (%v)", got, err)
+	}
+	return list
+}
+
+func TestMigratePartition(t *testing.T) {
+	t.Parallel()
+	database := testpostgres.URL(t)
+	status := func(want string) {
+		t.Helper()
+		if got := onDatabase(database, "migrate", "status", "-o", "json").run(t.Context()); got.stderr != want+"\n" {
+			t.Errorf("status: got %q on stderr, want %q", got.stderr, want)
+		}
+	}
+	status("the checkpoints are one table")
+	days := partition(t, database)
+	if len(days) != 2 || days[0].From != nil || days[1].From == nil || !days[1].From.Equal(days[0].Until) || !days[1].Until.Equal(days[1].From.AddDate(0, 0, 1)) {
+		t.Errorf("got %+v, want all up to a day, and that day", days)
+	}
+	status("the checkpoints are partitioned by day; the days to come have their partitions")
+	again := onDatabase(database, "migrate", "partition").run(t.Context())
+	if again.code != exitDone || again.stderr != "the checkpoints are partitioned already; the days to come have their partitions\n" || !strings.HasPrefix(again.stdout, "TABLE ") {
+		t.Errorf("again: got %+v", again)
+	}
+	code, findings, _ := consultOn(t, database)
+	if found := findings["checkpoints"]; code != exitDone || !strings.Contains(found.Detail, "partitioned by day") {
+		t.Errorf("doctor: got exit code %d, %+v", code, found)
+	}
+}
+
+func TestMigratePartitionSaysWhatItNeeds(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		url  string
+		args []string
+		code int
+		want string
+	}{
+		{"", nil, exitUsage, "the embedded database is not partitioned"},
+		{nobodyListens, nil, exitUnknown, "--database-url"},
+		{nobodyListens, []string{"--pause", "-1s"}, exitUsage, "--pause"},
+		{testpostgres.Empty(t), nil, exitRefused, "migrate up"},
+	} {
+		got := onDatabase(test.url, append([]string{"migrate", "partition"}, test.args...)...).run(t.Context())
+		if got.code != test.code || !strings.Contains(got.stderr, test.want) {
+			t.Errorf("%s %v: got %+v, want exit code %d and %q", test.url, test.args, got, test.code, test.want)
+		}
+	}
+}

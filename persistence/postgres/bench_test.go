@@ -27,18 +27,62 @@ func BenchmarkCommit(b *testing.B) {
 	for _, size := range []int{170, 1000} {
 		for _, batch := range []int{1, 8, 64, 250} {
 			b.Run(fmt.Sprintf("state=%d/batch=%d", size, batch), func(b *testing.B) {
-				benchmarkCommit(b, size, batch)
+				benchmarkCommit(b, benchmarked(b), size, batch)
 			})
 		}
 	}
+}
+
+// BenchmarkPartitions compares stores by their partitions, 0 for one table: a
+// checkpoint, a claimed run with its three, and a look at a run.
+func BenchmarkPartitions(b *testing.B) {
+	for _, days := range []int{0, 5, 10, 35} {
+		for _, batch := range []int{1, 64} {
+			b.Run(fmt.Sprintf("checkpoint/days=%d/batch=%d", days, batch), func(b *testing.B) {
+				benchmarkCommit(b, withDays(b, days), 1000, batch)
+			})
+		}
+		b.Run(fmt.Sprintf("run/days=%d", days), func(b *testing.B) {
+			benchmarkRun(b, withDays(b, days), true)
+		})
+		b.Run(fmt.Sprintf("read/days=%d", days), func(b *testing.B) {
+			store := withDays(b, days)
+			run := store.insert(b, store.boot, 1)[0]
+			store.measure(b, func() {
+				for range b.N {
+					if _, err := store.Run(b.Context(), run); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// withDays is a store with partitions for so many days up to the one after
+// tomorrow, beside the two for the rest.
+func withDays(b *testing.B, count int) bench {
+	b.Helper()
+	store := benchmarked(b)
+	if count > 0 {
+		partitionAt(b, store.url, daysAgo(count-1))
+	}
+	const day = `CREATE TABLE %s PARTITION OF step_checkpoints FOR VALUES FROM ('%s') TO ('%s')`
+	conn := store.outside(b)
+	for n := range count - 1 {
+		from := daysAgo(n - 2).Truncate(24 * time.Hour)
+		if _, err := conn.Exec(b.Context(), fmt.Sprintf(day, tableOf(from), postgres.FirstID(from), postgres.FirstID(from.AddDate(0, 0, 1)))); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return store
 }
 
 // stepsOfRun is how many checkpoints a run of the benchmark has: as many runs
 // as a batch has room for take them in step, then the next ones begin.
 const stepsOfRun = 8
 
-func benchmarkCommit(b *testing.B, size, batch int) {
-	store := benchmarked(b)
+func benchmarkCommit(b *testing.B, store bench, size, batch int) {
 	var runs []workflow.RunID
 	for len(runs)*stepsOfRun < b.N+batch*stepsOfRun {
 		runs = append(runs, store.insert(b, store.boot, 250)...)
@@ -83,36 +127,39 @@ func BenchmarkBareCommit(b *testing.B) {
 
 // BenchmarkRun takes runs of three steps through their life, 64 at a time.
 func BenchmarkRun(b *testing.B) {
-	const flight = 64
 	for _, claimed := range []bool{false, true} {
 		b.Run(fmt.Sprintf("claimed=%t", claimed), func(b *testing.B) {
-			store := benchmarked(b)
-			owner := store.boot
-			if claimed {
-				owner = ""
-			}
-			state := bytes.Repeat([]byte("x"), 170)
-			store.measure(b, func() {
-				for done := 0; done < b.N; done += flight {
-					runs := store.insert(b, owner, min(flight, b.N-done))
-					if claimed {
-						store.commit(b, store.claim(flight))
-					}
-					for seq := range int64(3) {
-						var writes []persistence.Write
-						for _, run := range runs {
-							w := step(persistence.Fence{Run: run, Boot: store.boot, Epoch: 1, Seq: seq}, state)
-							if seq == 2 {
-								w.State, w.Entry.Output = workflow.Completed, state
-							}
-							writes = append(writes, w)
-						}
-						store.commit(b, writes...)
-					}
-				}
-			})
+			benchmarkRun(b, benchmarked(b), claimed)
 		})
 	}
+}
+
+func benchmarkRun(b *testing.B, store bench, claimed bool) {
+	const flight = 64
+	owner := store.boot
+	if claimed {
+		owner = ""
+	}
+	state := bytes.Repeat([]byte("x"), 170)
+	store.measure(b, func() {
+		for done := 0; done < b.N; done += flight {
+			runs := store.insert(b, owner, min(flight, b.N-done))
+			if claimed {
+				store.commit(b, store.claim(flight))
+			}
+			for seq := range int64(3) {
+				var writes []persistence.Write
+				for _, run := range runs {
+					w := step(persistence.Fence{Run: run, Boot: store.boot, Epoch: 1, Seq: seq}, state)
+					if seq == 2 {
+						w.State, w.Entry.Output = workflow.Completed, state
+					}
+					writes = append(writes, w)
+				}
+				store.commit(b, writes...)
+			}
+		}
+	})
 }
 
 // BenchmarkBacklog looks at, and claims from, a queue in which a million runs

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -103,9 +104,13 @@ func collided(err error) bool {
 	if !ok {
 		return false
 	}
-	// A run that is retried takes its keys back, unless another takes them meanwhile.
-	return cause.Code == serialization || cause.Code == deadlock ||
-		cause.Code == uniqueViolation && (cause.ConstraintName == "workflow_runs_key" || cause.ConstraintName == "workflow_runs_unique")
+	if cause.Code == uniqueViolation {
+		// A run that is retried takes its keys back, unless another takes them
+		// meanwhile; and what a run left behind was not to be seen before it was gone.
+		return cause.ConstraintName == "workflow_runs_key" || cause.ConstraintName == "workflow_runs_unique" ||
+			strings.HasPrefix(cause.TableName, "step_checkpoints")
+	}
+	return cause.Code == serialization || cause.Code == deadlock
 }
 
 // unsent reports that a batch was not sent whole, over a connection that had

@@ -149,6 +149,7 @@ func (c *commit) queueInserts() error {
 			c.verdicts[w.place].Err = persistence.ErrSlotTaken
 		}
 	}
+	c.queueForget()
 	queue := func(inserts []placed[persistence.Insert]) error { return c.queueRuns(inserts, places) }
 	if slices.ContainsFunc(c.inserts, isUnique) {
 		return c.queueUnique(queue)

@@ -15,7 +15,7 @@ import (
 	"singularity/workflow"
 )
 
-func exec(t *testing.T, url, statement string) {
+func exec(t testing.TB, url, statement string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {

@@ -19,7 +19,7 @@ type statement struct{ name, sql string }
 
 // statements are all that there are.
 var statements = []*statement{
-	lockRuns, insertRun, insertRuns, insertFullRuns, existingByID, existingByKey,
+	lockRuns, forgetRuns, insertRun, insertRuns, insertFullRuns, existingByID, existingByKey,
 	completeStep, advanceRuns, insertRecords, upsertResults, landedEntries, landedBare,
 	claimRuns, claimedRuns, lockLease, lockQueue, queueUsage, anyDue, countClaimed, waitingPage, giveKeys, takeTurns, keepTurn, keepBucket,
 	reactivateRuns, cancelRuns, retryRuns, keyHolders, bareRuns,

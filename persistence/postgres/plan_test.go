@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -77,7 +78,31 @@ func atoi(t *testing.T, digits []byte) (number int) {
 // each row is found by an index.
 func TestPlansUseIndexesWhateverIsKnownOfTheTables(t *testing.T) {
 	t.Parallel()
-	store, err := Open(t.Context(), Config{URL: testpostgres.URL(t)})
+	checkPlans(t, testpostgres.URL(t))
+}
+
+func TestPlansUseIndexesOfPartitions(t *testing.T) {
+	t.Parallel()
+	checkPlans(t, partitionedURL(t))
+}
+
+// partitionedURL is a database with partitions for today and the days to come,
+// for what came before and for what is of no known day.
+func partitionedURL(t *testing.T) string {
+	t.Helper()
+	url := testpostgres.URL(t)
+	if _, _, err := partition(t.Context(), url, time.Minute, time.Now().AddDate(0, 0, -2)); err != nil {
+		t.Fatal(err)
+	}
+	if days, _, err := Partition(t.Context(), url, time.Minute); err != nil || len(days.Missing()) > 0 {
+		t.Fatalf("days %+v, %v; want none missing", days, err)
+	}
+	return url
+}
+
+func checkPlans(t *testing.T, url string) {
+	t.Helper()
+	store, err := Open(t.Context(), Config{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +213,7 @@ func checkAccess(t *testing.T, name, knowledge string, n planNode) {
 
 func TestCheckpointWritesNoIndexOfTheRun(t *testing.T) {
 	t.Parallel()
-	store, fences := ownedRunsOf(t, 20)
+	store, fences := ownedRunsOf(t, testpostgres.URL(t), 20)
 	const hot = `SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'workflow_runs'`
 	conn, err := pgx.Connect(t.Context(), store.cfg.URL)
 	if err != nil {
@@ -217,9 +242,9 @@ func TestCheckpointWritesNoIndexOfTheRun(t *testing.T) {
 
 // ownedRunsOf is a store with some runs that a boot owns, and a checkpoint for
 // each.
-func ownedRunsOf(t *testing.T, count int) (*Store, []placed[persistence.Advance]) {
+func ownedRunsOf(t *testing.T, url string, count int) (*Store, []placed[persistence.Advance]) {
 	t.Helper()
-	store, err := Open(t.Context(), Config{URL: testpostgres.URL(t)})
+	store, err := Open(t.Context(), Config{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,4 +266,50 @@ func ownedRunsOf(t *testing.T, count int) (*Store, []placed[persistence.Advance]
 		t.Fatal(err)
 	}
 	return store, checkpoints
+}
+
+// The first sixteen locks of a transaction on tables and indexes cost next to
+// nothing; each further one is entered in a table that all share.
+func TestCheckpointOfPartitionedStoreTakesCheapLocksOnly(t *testing.T) {
+	t.Parallel()
+	store, steps := ownedRunsOf(t, partitionedURL(t), 2)
+	conn, err := store.writers.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	list, err := advanceRows(steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &commit{advances: steps[:1], verdicts: make([]persistence.Verdict, 1)}
+	if err := c.queueStep(); err != nil {
+		t.Fatal(err)
+	}
+	for name, params := range map[string][][]byte{completeStep.name: c.queries[0].params, advanceRuns.name: list.params()} {
+		tx, err := conn.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // locks to plan it are no locks to run it
+			if err := conn.Conn().PgConn().ExecPrepared(t.Context(), name, params, binaryForm, binaryForm).Read().Err; err != nil {
+				t.Fatal(err)
+			}
+			const locks = `SELECT array_agg(relation::regclass::text || ' ' || mode) FROM pg_locks
+				WHERE pid = pg_backend_pid() AND locktype = 'relation' AND NOT fastpath`
+			var dear []string
+			if err := tx.QueryRow(t.Context(), locks).Scan(&dear); err != nil || len(dear) > 0 {
+				t.Errorf("%s takes the locks %v, %v", name, dear, err)
+			}
+			if err := tx.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if tx, err = conn.Begin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := tx.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

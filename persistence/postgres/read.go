@@ -70,14 +70,15 @@ func (s *Store) Run(ctx context.Context, id workflow.RunID) (workflow.Run, error
 	return run, nil
 }
 
-// Row 0 is the input; it proves that the run is there.
+// Row 0 is the input; it proves that the run is there, which may have left its
+// history to be dropped with its day.
 const listSteps = `
 SELECT entry.seq, coalesce(entry.step, ''), coalesce(entry.turn, 0), coalesce(entry.attempt, 0), coalesce(entry.outcome, ''),
 	coalesce(entry.epoch, 0),
 	coalesce((SELECT boot.instance_id FROM singularity.node_leases AS boot WHERE boot.boot = entry.owner), entry.owner, ''),
 	entry.state, coalesce(entry.error, ''), entry.started_at, entry.finished_at
 FROM singularity.step_checkpoints AS entry
-WHERE entry.run_id = $1
+WHERE entry.run_id = $1 AND (SELECT true FROM singularity.workflow_runs AS run WHERE run.id = $1)
 ORDER BY entry.seq`
 
 const listRecords = `

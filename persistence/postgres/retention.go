@@ -13,7 +13,11 @@ const pruneAtOnce = 250
 
 // Expired implements [persistence.Retention].
 func (s *Store) Expired(ctx context.Context, policy persistence.RetentionPolicy) (persistence.Expiry, error) {
-	return s.look(ctx, policy.WithDefaults())
+	found, err := s.look(ctx, policy.WithDefaults())
+	if err == nil {
+		found.Days, err = s.daysAreDue(ctx)
+	}
+	return found, err
 }
 
 // Prune implements [persistence.Retention].
@@ -54,6 +58,11 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 	}
 	if err := s.query(ctx, nil, deleteBatches, policy.Completed, pruneAtOnce); err != nil {
 		return pruned, fmt.Errorf("prune batches: %w", err)
+	}
+	if pruned.Runs < limit { // this is the last turn
+		if pruned.Days, err = s.turnDays(ctx); err != nil {
+			return pruned, fmt.Errorf("make and drop days of checkpoints: %w", err)
+		}
 	}
 	return pruned, nil
 }
@@ -149,8 +158,8 @@ const ownsNothing = `(SELECT true FROM singularity.workflow_runs AS run WHERE ru
 
 // Rows that somebody else holds are passed over: another node that prunes has
 // them, or a run is being retried and has not ended after all.
-const deleteExpired = `
-WITH expired AS MATERIALIZED (
+var deleteExpired = `
+WITH ` + daysOver + `, expired AS MATERIALIZED (
 	SELECT id
 	FROM singularity.workflow_runs
 	WHERE finished_at IS NOT NULL AND state = $1 AND queue = $2 AND finished_at < now() - $3::interval AND ` + countedNoMore + `
@@ -159,8 +168,8 @@ WITH expired AS MATERIALIZED (
 	FOR UPDATE SKIP LOCKED
 )` + deleteWhole
 
-const deletePast = `
-WITH expired AS MATERIALIZED (
+var deletePast = `
+WITH ` + daysOver + `, expired AS MATERIALIZED (
 	SELECT id
 	FROM singularity.workflow_runs
 	WHERE workflow = '` + persistence.RetentionWorkflow + `' AND finished_at IS NOT NULL
@@ -168,11 +177,13 @@ WITH expired AS MATERIALIZED (
 	FOR UPDATE SKIP LOCKED
 )` + deleteWhole
 
-const deleteWhole = `, deleted AS (
+// The checkpoints of a day that is over go with it.
+var deleteWhole = `, deleted AS (
 	DELETE FROM singularity.workflow_runs AS run USING expired WHERE run.id = ANY (ARRAY[expired.id])
 	RETURNING run.id
 ), checkpoints AS (
-	DELETE FROM singularity.step_checkpoints AS entry USING deleted WHERE entry.run_id = ANY (ARRAY[deleted.id])
+	DELETE FROM singularity.step_checkpoints AS entry USING deleted
+	WHERE entry.run_id = ANY (ARRAY[deleted.id]) AND (` + isOver("deleted.id") + `) IS NOT TRUE
 ), records AS (
 	DELETE FROM singularity.step_records AS record USING deleted WHERE record.run_id = ANY (ARRAY[deleted.id])
 ), results AS (

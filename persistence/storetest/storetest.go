@@ -6,6 +6,7 @@ package storetest
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 type Config struct {
 	// Open returns a store on a fresh database and sees to its end.
 	Open func(t testing.TB) persistence.Store
+	// About names the subjects of the stories to tell, as "retention". Nil for all.
+	About []string
 	// Ahead is by how much the clock of the stores is ahead of the test's.
 	Ahead time.Duration
 	// Reopen ends a store that Open returned and opens its database again, as a
@@ -44,6 +47,9 @@ type JobResult struct {
 // Run runs the suite.
 func Run(t *testing.T, config Config) {
 	for _, story := range stories() {
+		if subject, _, _ := strings.Cut(story.name, "/"); config.About != nil && !slices.Contains(config.About, subject) {
+			continue
+		}
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()
 			if story.restarts && config.Reopen == nil {

@@ -1,0 +1,5 @@
+-- +goose Up
+
+-- An embedded database is not partitioned.
+
+-- +goose Down

@@ -8,13 +8,13 @@ TOOL       := go tool -modfile=tools/go.mod
 PEERS      ?= -rounds 3 -duration 3s
 QUEUES     ?= -rounds 3 -duration 4s
 
-.PHONY: help setup build run test race soak bench bench-peers bench-queues fuzz format vet lint check generate verify
+.PHONY: help setup build run test clients race soak bench bench-peers bench-queues fuzz format vet lint check generate verify
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Install what the tests need beyond Go, make and git: gcc (for race), Postgres, PgBouncer, libfaketime, iproute2, nftables
-	@tools/setup gcc postgres pgbouncer libfaketime iproute2 nftables
+setup: ## Install what the tests need beyond Go, make and git: gcc (for race), Postgres, PgBouncer, libfaketime, iproute2, nftables, npm (for clients)
+	@tools/setup gcc postgres pgbouncer libfaketime iproute2 nftables npm
 
 build: ## Build bin/singularity
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/singularity ./cmd/singularity
@@ -25,6 +25,11 @@ run: ## Run one node, with its store in .singularity
 test: build ## Run all tests; installs Postgres, PgBouncer, libfaketime, iproute2 and nftables if it must and may
 	@tools/setup postgres pgbouncer libfaketime iproute2 nftables
 	go test ./...
+
+clients: ## Run public clients of pgmq, from the npm registry, against the hub's queues
+	@tools/setup postgres npm
+	cd centralcloud/pgmq/testdata/pgmq-js && npm ci --ignore-scripts
+	go test -tags npm -count=1 -run Client ./centralcloud/pgmq
 
 race: ## Run the tests of what is concurrent under the race detector
 	@tools/setup gcc postgres pgbouncer libfaketime # the race detector links against the C library, so it needs its headers too

@@ -187,15 +187,21 @@ func teach(t *testing.T, queue centralcloud.Queue, body string) {
 	}
 }
 
-func TestEngineOpensWithoutItsHub(t *testing.T) {
-	t.Parallel()
+// noHub is the queues of a hub that cannot be reached.
+func noHub(t *testing.T) centralcloud.Queue {
+	t.Helper()
 	queue, err := pgmq.Connect(t.Context(), pgmq.Config{URL: "postgres://nobody@127.0.0.1:1/nothing"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = queue.Close() })
+	return queue
+}
+
+func TestEngineOpensWithoutItsHub(t *testing.T) {
+	t.Parallel()
 	flow := asks(false)
-	engine := open(t, singularity.Config{CentralCloud: singularity.CentralCloud{Queue: queue}}, flow)
+	engine := open(t, singularity.Config{CentralCloud: singularity.CentralCloud{Queue: noHub(t)}}, flow)
 	run, err := flow.Start(t.Context(), engine, tally{})
 	if err != nil {
 		t.Fatal(err)

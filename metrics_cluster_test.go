@@ -98,8 +98,10 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		}
 	}
 	engine := openMember(t, testpostgres.URL(t), "a", singularity.Cluster{})
+	taught := open(t, singularity.Config{CentralCloud: singularity.CentralCloud{Queue: noHub(t)}})
 	descs := make(chan *prometheus.Desc, 100)
 	engine.Metrics().Describe(descs)
+	taught.Metrics().Describe(descs)
 	close(descs)
 	var told []string
 	for desc := range descs {

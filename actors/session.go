@@ -282,6 +282,7 @@ func (s *session) insist(ctx context.Context, what string, try func() error) boo
 func (s *session) rejoined(m rejoined) {
 	s.rejoining, s.judge = false, judge{}
 	s.node.standing.reboot(m.boot)
+	s.node.results.orphan() // its former boot
 	s.renew()
 	s.task(func(ctx context.Context) any {
 		s.insist(ctx, "register its agents", func() error { return s.node.agents.settleAgain(ctx) })

@@ -63,8 +63,9 @@ func (u *uplink) count(ctx context.Context, boot persistence.UncountedBoot, last
 	store := u.node.store
 	sum.Boots++
 	for from := (time.Time{}); ; {
-		tally := centralcloud.NewTally(boot.Instance, string(boot.Boot))
+		tally, read := centralcloud.NewTally(boot.Instance, string(boot.Boot)), false
 		stretch, err := store.ReadRecords(ctx, boot.Boot, from, func(record persistence.Record) error {
+			read = true
 			tally.Add(fmt.Sprintf("%s/%d/%d", record.Run, record.Seq, record.Number), record.StoredAt, record.Doc)
 			return nil
 		})
@@ -80,7 +81,7 @@ func (u *uplink) count(ctx context.Context, boot persistence.UncountedBoot, last
 		}
 		u.sent.Sent(rows)
 		u.sent.Forget(stretch.Settled)
-		if final := last && !stretch.More; final || len(rows) > 0 {
+		if final := last && !stretch.More; final || read {
 			if err := store.NoteCounted(ctx, boot.Boot, stretch.Settled, final); err != nil {
 				return err
 			}

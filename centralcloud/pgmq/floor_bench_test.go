@@ -120,7 +120,7 @@ func sendBatchBare(ctx context.Context, conn *pgx.Conn) error {
 func readOurs(ctx context.Context, conn *pgx.Conn) error {
 	return readAndDelete(ctx, conn,
 		`SELECT msg_id, message FROM pgmq.read('ours', 30, $1)`,
-		`SELECT delete FROM pgmq.delete('ours', $1)`)
+		`SELECT delete FROM pgmq.delete('ours', $1::bigint[])`)
 }
 
 func readBare(ctx context.Context, conn *pgx.Conn) error {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"io/fs"
-	"strings"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
@@ -42,46 +40,24 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	steps, err := readMigrations(migrations.SQLite())
+	steps, err := migrations.Read(migrations.SQLite())
 	if err != nil {
 		return nil, err
+	}
+	list := make([]*goose.Migration, len(steps))
+	for i, step := range steps {
+		list[i] = goose.NewGoMigration(step.Number, script(step.Up), script(step.Down))
 	}
 	return goose.NewProvider(goose.DialectCustom, db, nil,
-		goose.WithStore(store), goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(steps...))
+		goose.WithStore(store), goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(list...))
 }
 
-// readMigrations reads the files of a folder in place of goose, whose parser
-// keeps 16 MiB of buffers and thereby has the process grow to twice of that
-// before the first garbage is collected. SQLite tells statements apart itself.
-func readMigrations(folder fs.FS) ([]*goose.Migration, error) {
-	files, err := fs.Glob(folder, "*.sql")
-	if err != nil {
-		return nil, err
-	}
-	var read []*goose.Migration
-	for _, file := range files {
-		version, err := goose.NumericComponent(file)
-		if err != nil {
-			return nil, err
-		}
-		text, err := fs.ReadFile(folder, file)
-		if err != nil {
-			return nil, err
-		}
-		up, down, found := strings.Cut(string(text), "-- +goose Down\n")
-		if !found {
-			return nil, fmt.Errorf("migration %s has no way down; expected a line -- +goose Down", file)
-		}
-		read = append(read, goose.NewGoMigration(version, script(file, up), script(file, down)))
-	}
-	return read, nil
-}
-
-func script(file, statements string) *goose.GoFunc {
+// script takes the place of goose's own reading of files, whose parser keeps 16
+// MiB of buffers and thereby has the process grow to twice of that before the
+// first garbage is collected.
+func script(statements string) *goose.GoFunc {
 	return &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, statements); err != nil {
-			return fmt.Errorf("migration %s: %w", file, err)
-		}
-		return nil
+		_, err := tx.ExecContext(ctx, statements)
+		return err
 	}}
 }

@@ -28,7 +28,8 @@ var ErrIDsAhead = errors.New("there are runs whose ids are of days to come, as i
 //
 // Nodes may be at work. They wait while Partition looks through the checkpoints
 // that are there, and no longer than pause: if it takes longer, nothing is
-// changed.
+// changed. Before that it waits for those who use the checkpoints, a quarter of a
+// second at a time, and others wait behind it.
 func Partition(ctx context.Context, url string, pause time.Duration) (days *Days, changed bool, err error) {
 	return partition(ctx, url, pause, time.Time{})
 }

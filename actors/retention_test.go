@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,6 +119,42 @@ func TestOperatorsSayHowLongAQueueKeepsItsRuns(t *testing.T) {
 		}
 		if policy.Queues["training"].Completed != time.Hour {
 			t.Error("what operators say is written into the node's configuration")
+		}
+	})
+}
+
+// calendar is a store that makes days ready when it prunes.
+type calendar struct {
+	*memory.Store
+	due atomic.Bool
+}
+
+func (c *calendar) Expired(ctx context.Context, policy persistence.RetentionPolicy) (persistence.Expiry, error) {
+	found, err := c.Store.Expired(ctx, policy)
+	found.Days = c.due.Load()
+	return found, err
+}
+
+func (c *calendar) Prune(ctx context.Context, policy persistence.RetentionPolicy, limit int) (persistence.Pruned, error) {
+	pruned, err := c.Store.Prune(ctx, policy, limit)
+	if c.due.Swap(false) {
+		pruned.Days++
+	}
+	return pruned, err
+}
+
+func TestDaysToComeCallForRetention(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		store := &calendar{Store: memory.New()}
+		node := startNode(t, store, Config{}, workflow.New("counting", add("one")))
+		for day := range 3 {
+			store.due.Store(true)
+			time.Sleep(24 * time.Hour)
+			runs := listed(t, node, persistence.RetentionWorkflow)
+			if len(runs) != 1 || runs[0].State != workflow.Completed || string(read(t, node, runs[0].ID).Output) != `{"runs":0,"messages":0,"boots":0,"takeovers":0,"days":1}` {
+				t.Errorf("day %d: runs of retention are %+v, want one that dropped a day", day, runs)
+			}
 		}
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,8 +74,12 @@ func (c *cli) printDays(days *postgres.Days) error {
 
 // comingDays says whether the days to come have their partitions.
 func comingDays(days *postgres.Days) string {
-	if missing := days.Missing(); len(missing) > 0 {
-		return "there is no partition for " + missing[len(missing)-1].From.Format(time.DateOnly)
+	var missing []string
+	for _, day := range days.Missing() {
+		missing = append(missing, day.From.Format(time.DateOnly))
+	}
+	if len(missing) > 0 {
+		return "there is no partition for " + strings.Join(missing, ", ")
 	}
 	return "the days to come have their partitions"
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -168,7 +169,7 @@ func TestRetentionMakesTheDaysToComeAndDropsThoseThatAreOver(t *testing.T) {
 		"step_checkpoints_spare": 2, // those that are kept
 		tableOf(today):           1, tableOf(today.AddDate(0, 0, 1)): 0, tableOf(today.AddDate(0, 0, 2)): 0,
 	}
-	if tables := store.partitions(t); fmt.Sprint(tables) != fmt.Sprint(want) {
+	if tables := store.partitions(t); !maps.Equal(tables, want) {
 		t.Errorf("got the partitions %v, want %v", tables, want)
 	}
 	for _, insert := range []persistence.Insert{earlier, kept} {

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -16,11 +15,6 @@ const (
 	spareTable   = "step_checkpoints_spare"   // what is of no known day
 )
 
-// ErrIDsAhead is the error of a partition that would be of no use: there are runs
-// whose ids are of a time that has not come.
-var ErrIDsAhead = errors.New("there are runs whose ids are of days to come, as ids are that callers chose and that are no UUIDs of version 7; " +
-	"checkpoints can be partitioned by day once retention has deleted them")
-
 // Partition makes the checkpoints a table with a partition for each day, by the
 // time in the ids of runs, and returns its days, and whether they were changed.
 // What is there already becomes the first of them. If it was made so before,
@@ -28,7 +22,8 @@ var ErrIDsAhead = errors.New("there are runs whose ids are of days to come, as i
 //
 // Nodes may be at work. They wait while Partition looks through the checkpoints
 // that are there, and no longer than pause: if it takes longer, nothing is
-// changed.
+// changed. Before that it waits for those who use the checkpoints, a quarter of a
+// second at a time, and others wait behind it.
 func Partition(ctx context.Context, url string, pause time.Duration) (days *Days, changed bool, err error) {
 	return partition(ctx, url, pause, time.Time{})
 }
@@ -108,36 +103,32 @@ func divideWhole(ctx context.Context, tx pgx.Tx, at time.Time) error {
 		}
 	}
 	first := dayFrom(startOfDay(at).AddDate(0, 0, daysAhead))
-	bound := firstID(first.From).String()
-	const someAhead = `SELECT EXISTS (SELECT FROM singularity.step_checkpoints WHERE run_id >= $1::uuid)`
-	var ahead bool
-	if err := tx.QueryRow(ctx, someAhead, bound).Scan(&ahead); err != nil {
-		return err
-	}
-	if ahead {
-		return ErrIDsAhead
-	}
 	grants, err := grantsOfCheckpoints(ctx, tx)
 	if err != nil {
 		return err
 	}
-	_, err = tx.Conn().PgConn().Exec(ctx, fmt.Sprintf(divided, earlierTable, spareTable, bound)+grants).ReadAll()
+	_, err = tx.Conn().PgConn().Exec(ctx, fmt.Sprintf(divided, earlierTable, spareTable, firstID(first.From))+grants).ReadAll()
 	if err != nil {
 		return err
 	}
 	return makeDay(ctx, tx, first)
 }
 
-// Postgres looks through the table that is attached, to see whether all of its
-// ids are below the bound.
+// What has an id from the bound on moves, as ids have that callers chose, and
+// that are of no version 7. Postgres looks through what is attached, to see
+// whether all that stays is below.
 const divided = `
 ALTER TABLE singularity.step_checkpoints RENAME TO %[1]s;
 ALTER TABLE singularity.%[1]s RENAME CONSTRAINT step_checkpoints_pkey TO %[1]s_pkey;
 CREATE TABLE singularity.step_checkpoints (LIKE singularity.%[1]s INCLUDING DEFAULTS, PRIMARY KEY (run_id, seq))
 PARTITION BY RANGE (run_id);
-ALTER TABLE singularity.step_checkpoints ATTACH PARTITION singularity.%[1]s FOR VALUES FROM (MINVALUE) TO ('%[3]s');
 CREATE TABLE singularity.%[2]s PARTITION OF singularity.step_checkpoints DEFAULT
 WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.5);
+WITH moved AS (
+	DELETE FROM singularity.%[1]s WHERE run_id >= '%[3]s' RETURNING *
+)
+INSERT INTO singularity.%[2]s TABLE moved;
+ALTER TABLE singularity.step_checkpoints ATTACH PARTITION singularity.%[1]s FOR VALUES FROM (MINVALUE) TO ('%[3]s');
 `
 
 const selectGrants = `

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"singularity/internal/testpostgres"
+	"singularity/workflow"
 )
 
 // queues lists the queues through a node.
@@ -102,5 +103,14 @@ func TestRunsOfAFileGetTheKeysOfTheirQueue(t *testing.T) {
 	}
 	if !slices.Equal(keys, []string{"ada", "bob"}) {
 		t.Errorf("the keys are %q", keys)
+	}
+}
+
+func TestCountsThatEndedAtTheirBoundSaySo(t *testing.T) {
+	t.Parallel()
+	for count, want := range map[int]string{0: "0", workflow.MostCounted - 1: "99999", workflow.MostCounted: "100000+"} {
+		if got := countText(count); got != want {
+			t.Errorf("%d is shown as %s, want %s", count, got, want)
+		}
 	}
 }

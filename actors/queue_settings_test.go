@@ -1,12 +1,14 @@
 package actors
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"singularity/persistence"
 	"singularity/persistence/memory"
 	"singularity/workflow"
 )
@@ -179,6 +181,30 @@ func TestQueueVerbsRefuseWhatIsNoQueue(t *testing.T) {
 		}
 		if _, err := node.SetQueue(t.Context(), "q", workflow.QueueChange{Burst: new(1)}); !isInput(err) {
 			t.Errorf("a burst without a rate: %v", err)
+		}
+	})
+}
+
+// crowded is a store in which more runs wait than are counted.
+type crowded struct{ persistence.Store }
+
+func (crowded) QueueStats(context.Context) ([]persistence.QueueStats, error) {
+	return []persistence.QueueStats{{
+		Queue: "default", Available: workflow.MostCounted + 1, Running: workflow.MostCounted + 1, Scheduled: 2 * workflow.MostCounted, Retryable: 7,
+	}}, nil
+}
+
+func TestCountsOfQueuesEndAtTheirBoundOnEveryStore(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		node := startNode(t, crowded{memory.New()}, Config{Queues: map[string]int{"default": 1}})
+		list, err := node.Queues(t.Context())
+		if err != nil || len(list) != 1 {
+			t.Fatalf("queues %+v, %v; want one", list, err)
+		}
+		q := list[0]
+		if q.Available != workflow.MostCounted || q.Running != workflow.MostCounted+1 || q.Scheduled != workflow.MostCounted || q.Retryable != 7 {
+			t.Errorf("queue %+v, want what waits counted up to the bound", q)
 		}
 	})
 }

@@ -158,3 +158,12 @@ func TestRunInAPausedQueueFailsAtItsDeadline(t *testing.T) {
 		}
 	}
 }
+
+func TestCountsThatEndedAtTheirBoundSaySo(t *testing.T) {
+	t.Parallel()
+	for count, want := range map[int]string{0: "0", workflow.MostCounted - 1: "99999", workflow.MostCounted: "100000+"} {
+		if got := countText(count); got != want {
+			t.Errorf("%d is shown as %s, want %s", count, got, want)
+		}
+	}
+}

@@ -39,6 +39,26 @@ func TestCountersAddUpWhateverTheOrder(t *testing.T) {
 	}
 }
 
+func TestCountersThatCannotBeTrueAreNotPlausible(t *testing.T) {
+	t.Parallel()
+	if good := (centralcloud.Counters{Calls: 2, Judged: 1, Successes: 1, Quality: 1_000_000, Squares: 1_000_000}); !good.Plausible() {
+		t.Errorf("%+v is not plausible", good)
+	}
+	for _, bad := range []centralcloud.Counters{
+		{Calls: -1},
+		{Calls: 1, Judged: 2},
+		{Calls: 2, Judged: 1, Successes: 2},
+		{Calls: 1, Judged: 1, Quality: 2_000_000},
+		{Calls: 1, Judged: 1, Quality: 500_000, Squares: 600_000},
+		{TokensIn: 1 << 60},
+		{Errors: map[string]int64{"timeout": -3}},
+	} {
+		if bad.Plausible() {
+			t.Errorf("%+v is plausible", bad)
+		}
+	}
+}
+
 func TestLatestKeepsTheHighestRevision(t *testing.T) {
 	t.Parallel()
 	row := func(revision int64) centralcloud.Row { return centralcloud.Row{Revision: revision} }

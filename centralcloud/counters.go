@@ -94,6 +94,25 @@ func (c *Counters) Unavailable() int64 {
 	return sum
 }
 
+// Plausible reports whether the counters of one row can be true: one that
+// cannot must not spoil what is learned from the others.
+func (c *Counters) Plausible() bool {
+	const most = 1 << 40
+	for _, n := range [...]int64{
+		c.Calls, c.Judged, c.Successes, c.Quality, c.Squares, c.TokensIn, c.TokensOut, c.Cost, c.Retries, c.InversePropensity,
+	} {
+		if n < 0 || n > most {
+			return false
+		}
+	}
+	for _, n := range c.Errors {
+		if n < 0 || n > most {
+			return false
+		}
+	}
+	return c.Judged <= c.Calls && c.Successes <= c.Judged && c.Quality/1_000_000 <= c.Judged && c.Squares <= c.Quality
+}
+
 // Merge adds other to c. It changes nothing that c shares with other counters.
 func (c *Counters) Merge(other Counters) { c.merge(other, 1) }
 

@@ -20,7 +20,7 @@ func Learn(ledger *Ledger, prices Prices, config Config, now time.Time) *central
 		Mode: config.Mode, Reference: config.Reference, Delta: config.Delta, CostWeight: config.CostWeight,
 		DriftEvents: p.driftEvents(prices), Quarantined: p.suspects,
 	}
-	rows := p.rows(p.estimate(), p.consumptions())
+	rows := p.rows(p.estimate(), p.consumptions(), prices)
 	if config.Mode == centralcloud.Budget {
 		policy.Budget = p.account(ledger, rows)
 		for _, r := range rows {
@@ -44,9 +44,9 @@ type row struct {
 
 // rows lists what the policy has a row for: tasks of any kind, each task, and
 // its buckets where they make a difference.
-func (p *picture) rows(e estimates, c consumptions) []*row {
+func (p *picture) rows(e estimates, c consumptions, prices Prices) []*row {
 	reference := slices.IndexFunc(p.arms, func(arm Price) bool { return arm.Arm == p.config.Reference })
-	weight := p.config.CostWeight / p.referenceCost(c, reference)
+	weight := p.config.CostWeight / p.referenceCost(c, reference, prices.first(p.config.Reference))
 	draws := make([]*draws, len(p.arms))
 	for a, arm := range p.arms {
 		draws[a] = drawsOf(arm.Arm)
@@ -115,9 +115,9 @@ func (p *picture) latency(arm, task int) centralcloud.Sketch {
 }
 
 // referenceCost is what a call of the reference costs, over the calls as they
-// come in.
-func (p *picture) referenceCost(c consumptions, reference int) float64 {
-	price := p.arms[reference]
+// come in, at its first price: when the reference gets dearer, a dollar is worth
+// what it was.
+func (p *picture) referenceCost(c consumptions, reference int, price Price) float64 {
 	var sum, calls float64
 	for t, n := range c.calls {
 		sum += float64(n * c.byTask[p.at(reference, t)].cost(price))

@@ -94,9 +94,9 @@ func NewLedger() *Ledger {
 // Add counts a row, in place of its earlier revision. It reports whether that
 // changed anything: it does not when this revision or a later one is counted
 // already, when the row is so late that it is not known any more whether it is,
-// or when its bucket does not exist.
+// or when it cannot be true.
 func (l *Ledger) Add(row centralcloud.Row) bool {
-	if row.Epoch < l.floor || row.Bucket < 0 || row.Bucket >= buckets {
+	if row.Epoch < l.floor || row.Bucket < 0 || row.Bucket >= buckets || !row.Plausible() {
 		return false
 	}
 	k, from := l.kind(kindKey{row.Arm, row.TaskType}), l.instance(row.Instance)

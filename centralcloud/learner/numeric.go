@@ -28,7 +28,7 @@ func exp2Series(x float64) float64 {
 func exp2(x float64) float64 {
 	whole := math.Floor(x)
 	fraction := float64((x - whole) * float64(len(exp2Steps)))
-	step := int(fraction)
+	step := min(int(fraction), len(exp2Steps)-1) // just below a whole number, the difference rounds to 1
 	rest := float64((fraction - float64(step)) * (math.Ln2 / float64(len(exp2Steps))))
 	power := math.Float64frombits(uint64(int64(whole)+1023) << 52)
 	return float64(float64(power*exp2Steps[step]) * horner(rest, 1.0/120, 1.0/24, 1.0/6, 1.0/2, 1, 1))

@@ -50,7 +50,7 @@ func (p Prices) With(since time.Time, changed ...Price) Prices {
 	return next
 }
 
-// Arms lists the arms that have a price at a time, in order.
+// arms lists the arms that have a price at a time, in order.
 func (p Prices) arms(now int64) []Price {
 	var arms []Price
 	for _, entry := range p.entries {
@@ -74,6 +74,12 @@ func (p Prices) at(arm centralcloud.Arm, now int64) (price Price, found bool) {
 		}
 	}
 	return price, found
+}
+
+// first returns the earliest price of an arm.
+func (p Prices) first(arm centralcloud.Arm) Price {
+	i := slices.IndexFunc(p.entries, func(e Price) bool { return e.Arm == arm })
+	return p.entries[i]
 }
 
 // changes lists what arms were repriced since a time.

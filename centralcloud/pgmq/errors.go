@@ -13,6 +13,7 @@ import (
 // Codes of SQLSTATE, and a class of them, that mean something to a queue.
 const (
 	classData         = "22"
+	notSupported      = "0A000"
 	noPrivilege       = "42501"
 	undefinedTable    = "42P01"
 	undefinedSchema   = "3F000"

@@ -1,6 +1,13 @@
 package pgmq
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"singularity/internal/testpostgres"
+	"singularity/migrations"
+)
 
 func TestWhatIsThereDecidesWhichPgmqIsUsed(t *testing.T) {
 	t.Parallel()
@@ -23,5 +30,27 @@ func TestWhatIsThereDecidesWhichPgmqIsUsed(t *testing.T) {
 		if got, err := c.found.next(); (err != nil) != c.refused || err == nil && got != c.want {
 			t.Errorf("%s: %d, %v; want %d, refused %t", name, got, err, c.want, c.refused)
 		}
+	}
+}
+
+// The server of the tests lets nobody create the extension, unless it has it.
+func TestFunctionsOfOurOwnComeWhereTheExtensionIsNotAllowed(t *testing.T) {
+	t.Parallel()
+	steps, err := migrations.Read(migrations.CentralCloudPostgres())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), testpostgres.Empty(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(t.Context()) })
+	err = pgx.BeginFunc(t.Context(), conn, func(tx pgx.Tx) error { return tryExtension.take(t.Context(), tx, steps[0]) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := look(t.Context(), conn)
+	if err != nil || !there.complete || there.ours() == (there.extension != "") {
+		t.Errorf("found %+v, %v; want pgmq, by the extension or ours", there, err)
 	}
 }

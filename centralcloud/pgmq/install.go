@@ -22,16 +22,30 @@ func install(ctx context.Context, tx pgx.Tx, step migrations.Step) error {
 		return err
 	}
 	next, err := there.next()
-	if err != nil || next == useIt {
+	if err != nil {
 		return err
 	}
-	if next == tryExtension {
-		err := createExtension(ctx, tx)
-		if refusal, ok := errors.AsType[*pgconn.PgError](err); !ok || refusal.Code != noPrivilege {
+	return next.take(ctx, tx, step)
+}
+
+// take brings pgmq into a database by one way.
+func (w way) take(ctx context.Context, tx pgx.Tx, step migrations.Step) error {
+	switch w {
+	case useIt:
+		return nil
+	case tryExtension:
+		if err := createExtension(ctx, tx); !notAllowed(err) {
 			return err
 		}
 	}
 	return run(ctx, tx, step.Up)
+}
+
+// notAllowed reports that a role may not create an extension, or that the
+// server does not let anybody.
+func notAllowed(err error) bool {
+	refusal, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (refusal.Code == noPrivilege || refusal.Code == notSupported)
 }
 
 // createExtension leaves the transaction usable when it is refused.

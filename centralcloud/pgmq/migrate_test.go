@@ -2,6 +2,7 @@ package pgmq_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -64,9 +65,9 @@ func TestMigrationsGoDownAndUpAgain(t *testing.T) {
 		t.Errorf("down: %+v, %v; want nothing to undo", undone, err)
 	}
 	all := up(t, url)
-	for i := len(all) - 1; i >= 0; i-- {
-		if undone, err := pgmq.MigrateDown(t.Context(), url); err != nil || undone == nil || *undone != all[i] {
-			t.Fatalf("down: %+v, %v; want %+v", undone, err, all[i])
+	for _, migration := range slices.Backward(all) {
+		if undone, err := pgmq.MigrateDown(t.Context(), url); err != nil || undone == nil || *undone != migration {
+			t.Fatalf("down: %+v, %v; want %+v", undone, err, migration)
 		}
 		refuses(t, url, pgmq.ErrNotMigrated, "singularity centralcloud --migrate")
 	}

@@ -115,7 +115,7 @@ func queueSurvives(f *fixture) {
 }
 
 // calls is every method that names a queue.
-func calls(f *fixture, ctx context.Context, queue string) map[string]error {
+func calls(ctx context.Context, f *fixture, queue string) map[string]error {
 	errs := map[string]error{}
 	_, errs["Send"] = f.Send(ctx, queue, draft(1))
 	_, errs["SendBatch"] = f.SendBatch(ctx, queue, []centralcloud.Draft{draft(1)})
@@ -131,13 +131,13 @@ func calls(f *fixture, ctx context.Context, queue string) map[string]error {
 
 func queueMissing(f *fixture) {
 	f.create(other)
-	for method, err := range calls(f, f.Context(), "missing") {
+	for method, err := range calls(f.Context(), f, "missing") {
 		if !errors.Is(err, centralcloud.ErrNoQueue) {
 			f.Errorf("%s: %v, want %v", method, err, centralcloud.ErrNoQueue)
 		}
 	}
 	for _, name := range []string{"", "Jobs", "jobs-1", "q;--", strings.Repeat("z", centralcloud.MaxQueueName+1)} {
-		errs := calls(f, f.Context(), name)
+		errs := calls(f.Context(), f, name)
 		errs["CreateQueue"] = f.CreateQueue(f.Context(), name)
 		_, errs["DropQueue"] = f.DropQueue(f.Context(), name)
 		_, errs["Move to it"] = f.Move(f.Context(), jobs, centralcloud.Message{ID: 1, Body: json.RawMessage("1")}, name, nil)
@@ -153,7 +153,7 @@ func queueCancelled(f *fixture) {
 	f.sent(1)
 	gone, cancel := context.WithCancel(f.Context())
 	cancel()
-	for method, err := range calls(f, gone, jobs) {
+	for method, err := range calls(gone, f, jobs) {
 		if !errors.Is(err, context.Canceled) {
 			f.Errorf("%s: %v, want %v", method, err, context.Canceled)
 		}

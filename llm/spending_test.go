@@ -3,6 +3,7 @@ package llm
 import (
 	"context"
 	"errors"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -97,9 +98,7 @@ func TestCallsGiveWayToCheaperModels(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ledger := &fakeLedger{spent: map[string]NanoDollars{}}
-			for account, amount := range test.spent {
-				ledger.spent[account] = amount
-			}
+			maps.Copy(ledger.spent, test.spent)
 			var asked Request
 			router := newLimited(t, test.limits, ledger, func(ctx context.Context, req Request) (Response, error) {
 				asked = req

@@ -3,6 +3,7 @@ package llm
 import (
 	"context"
 	"errors"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -97,9 +98,7 @@ func TestCallsGiveWayToCheaperModels(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ledger := &fakeLedger{spent: map[string]NanoDollars{}}
-			for account, amount := range test.spent {
-				ledger.spent[account] = amount
-			}
+			maps.Copy(ledger.spent, test.spent)
 			var asked Request
 			router := newLimited(t, test.limits, ledger, func(ctx context.Context, req Request) (Response, error) {
 				asked = req
@@ -170,6 +169,8 @@ func TestCostTakesThePlaceOfWhatWasHeld(t *testing.T) {
 		"a refusal that cost":         {Response{Usage: Usage{In: 2}}, &Error{Class: Content}, 2_000},
 		"an error answer":             {Response{}, &Error{Class: Overload, Status: 529}, 0},
 		"an answer that broke off":    {Response{Text: "1234"}, &Error{Class: Timeout}, 3_000},
+		"one that was half counted":   {Response{Text: "12345678", Usage: Usage{In: 2, Out: 1}}, &Error{Class: Timeout}, 4_000},
+		"one that was thought over":   {Response{Text: "1234", Usage: Usage{In: 2, Out: 9}}, &Error{Class: Unknown}, 11_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

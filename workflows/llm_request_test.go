@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"singularity/llm"
+	"singularity/llm/anthropic"
+	"singularity/llm/gemini"
 	"singularity/llm/openai"
 	"singularity/llm/simulated"
 	"singularity/llm/wire"
@@ -243,26 +245,53 @@ func TestLLMRequestWithoutUsageSaysNull(t *testing.T) {
 	}
 }
 
+// panicking is a provider that breaks at an error, and says all that it knows.
+type panicking struct{ llm.Provider }
+
+func (p panicking) Complete(ctx context.Context, req llm.Request) (llm.Response, error) {
+	_, err := p.Provider.Complete(ctx, req)
+	panic(fmt.Sprintf("%+v %#v: %+v %#v", p.Provider, p.Provider, err, err))
+}
+
 // The key is planted in every answer of the server, and looked for in all that
 // a run leaves.
 func TestLLMRequestLeavesNoKeyBehind(t *testing.T) {
 	t.Parallel()
 	const key = "sk-canary-77aa1c0e42"
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.Error(w, `{"error": {"message": "refused: `+r.Header.Get("Authorization")+`"}}`, http.StatusServiceUnavailable)
+		given := r.Header.Get("Authorization") + r.Header.Get("X-Api-Key") + r.Header.Get("X-Goog-Api-Key")
+		http.Error(w, `{"error": {"message": "refused: `+given+`"}}`, http.StatusServiceUnavailable)
 	}))
-	defer server.Close()
-	provider, err := openai.New(server.URL, key, wire.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var logged bytes.Buffer
-	end, err := run(t.Context(), LLMRequest(newRouter(t, provider, &logged)), goodRequest)
-	if err == nil || !strings.Contains(err.Error(), "refused: Bearer [key]") {
-		t.Errorf("%v, expected the server's words without the key", err)
-	}
-	everything, _ := json.Marshal(end)
-	if shown := string(everything) + logged.String() + fmt.Sprintf("%v %+v", err, err); strings.Contains(shown, key) {
-		t.Errorf("the key shows in %s", shown)
+	t.Cleanup(server.Close)
+	for name, create := range map[string]func() (llm.Provider, error){
+		"anthropic": func() (llm.Provider, error) { return anthropic.New(server.URL, key, wire.Config{}) },
+		"gemini":    func() (llm.Provider, error) { return gemini.New(server.URL, key, wire.Config{}) },
+		"openai":    func() (llm.Provider, error) { return openai.New(server.URL, key, wire.Config{}) },
+	} {
+		provider, err := create()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for how, provider := range map[string]llm.Provider{"fails": provider, "panics": panicking{provider}} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				t.Parallel()
+				var logged bytes.Buffer
+				end, err := run(t.Context(), LLMRequest(newRouter(t, provider, &logged)), goodRequest)
+				if err == nil || !strings.Contains(err.Error(), "[key]") {
+					t.Errorf("%v, expected the server's words without the key", err)
+				}
+				stack := ""
+				if broken, ok := errors.AsType[*workflow.PanicError](err); ok {
+					stack = broken.Stack
+				}
+				if (stack != "") != (how == "panics") {
+					t.Errorf("%v with the stack %q", err, stack)
+				}
+				everything, _ := json.Marshal(end)
+				if shown := string(everything) + logged.String() + fmt.Sprintf("%v %+v", err, err) + stack; strings.Contains(shown, key) {
+					t.Errorf("the key shows in %s", shown)
+				}
+			})
+		}
 	}
 }

@@ -64,7 +64,8 @@ func asked(req *http.Request, body []byte) (providertest.Asked, error) {
 		} `json:"messages"`
 	}
 	err := json.Unmarshal(body, &request)
-	if err == nil && !(request.Stream && request.MaxTokens > 0 && req.URL.Path == "/v1/messages" && req.Header.Get("Anthropic-Version") != "") {
+	good := request.Stream && request.MaxTokens > 0 && req.URL.Path == "/v1/messages" && req.Header.Get("Anthropic-Version") != ""
+	if err == nil && !good {
 		err = fmt.Errorf("asked %s at %s, expected a stream of messages with a bound, of a certain version", body, req.URL.Path)
 	}
 	read := providertest.Asked{Model: request.Model, MaxTokens: request.MaxTokens}
@@ -138,7 +139,8 @@ func TestProviderConforms(t *testing.T) {
 	providertest.Run(t, protocol)
 }
 
-func TestEnvironmentIsNotRead(t *testing.T) { // not parallel: it sets the environment
+//nolint:paralleltest // it sets the environment
+func TestEnvironmentIsNotRead(t *testing.T) {
 	providertest.EnvironmentIsNotRead(t, protocol)
 }
 

@@ -52,7 +52,7 @@ func (e *Embedder) embed(ctx context.Context, text string) (vector []float32, er
 	}()
 	config := &genai.EmbedContentConfig{}
 	if e.dimensions > 0 {
-		config.OutputDimensionality = genai.Ptr(int32(e.dimensions))
+		config.OutputDimensionality = new(int32(e.dimensions))
 	}
 	response, err := e.provider.models.EmbedContent(ctx, e.model, genai.Text(text), config)
 	if err != nil {

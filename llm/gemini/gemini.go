@@ -85,7 +85,7 @@ func contents(req llm.Request) ([]*genai.Content, *genai.GenerateContentConfig) 
 	}
 	config := &genai.GenerateContentConfig{
 		MaxOutputTokens:       int32(min(req.MaxTokens, 1<<30)),
-		AutomaticContinuation: genai.Ptr(false), // which would repeat a call that broke off
+		AutomaticContinuation: new(false), // which would repeat a call that broke off
 	}
 	if len(turns) == 0 {
 		return []*genai.Content{genai.NewContentFromParts(instructions, genai.RoleUser)}, config

@@ -59,7 +59,7 @@ func asked(req *http.Request, body []byte) (providertest.Asked, error) {
 	err := json.Unmarshal(body, &request)
 	model, found := strings.CutSuffix(req.URL.Path, ":streamGenerateContent")
 	model, versioned := strings.CutPrefix(model, "/v1beta/models/")
-	if err == nil && !(found && versioned && req.URL.Query().Get("alt") == "sse") {
+	if good := found && versioned && req.URL.Query().Get("alt") == "sse"; err == nil && !good {
 		err = fmt.Errorf("asked at %s, expected a stream of events", req.URL)
 	}
 	read := providertest.Asked{Model: model, MaxTokens: request.Config.MaxTokens}
@@ -134,7 +134,8 @@ func TestProviderConforms(t *testing.T) {
 	providertest.Run(t, protocol)
 }
 
-func TestEnvironmentIsNotRead(t *testing.T) { // not parallel: it sets the environment
+//nolint:paralleltest // it sets the environment
+func TestEnvironmentIsNotRead(t *testing.T) {
 	providertest.EnvironmentIsNotRead(t, protocol)
 }
 

@@ -66,7 +66,7 @@ func asked(_ *http.Request, body []byte) (providertest.Asked, error) {
 		} `json:"stream_options"`
 	}
 	err := json.Unmarshal(body, &request)
-	if err == nil && !(request.Stream && request.StreamOptions.Usage) {
+	if good := request.Stream && request.StreamOptions.Usage; err == nil && !good {
 		err = fmt.Errorf("asked %s, expected a stream with usage", body)
 	}
 	read := providertest.Asked{Model: request.Model, MaxTokens: request.MaxTokens}
@@ -150,7 +150,8 @@ func TestProviderConforms(t *testing.T) {
 	providertest.Run(t, protocol)
 }
 
-func TestEnvironmentIsNotRead(t *testing.T) { // not parallel: it sets the environment
+//nolint:paralleltest // it sets the environment
+func TestEnvironmentIsNotRead(t *testing.T) {
 	providertest.EnvironmentIsNotRead(t, protocol)
 }
 

@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -20,9 +21,7 @@ func testFaults(t *testing.T, p Protocol) {
 		"another shape":   {422, `{"detail":"field required"}`, llm.BadRequest, "Unprocessable Entity"},
 		"a number":        {500, `7`, llm.Overload, ""},
 	}
-	for name, fault := range p.Faults {
-		faults[name] = fault
-	}
+	maps.Copy(faults, p.Faults)
 	for name, test := range faults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

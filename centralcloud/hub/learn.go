@@ -30,6 +30,10 @@ func (t *tenure) learn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := message.Check(); err != nil {
+		t.Logger.ErrorContext(ctx, "a policy cannot be published; nodes keep the one that they have", "rows", len(next.Rows), "error", err)
+		return nil
+	}
 	queues := t.listening()
 	if err := t.Store.Publish(ctx, t.lead, next, message, queues); err != nil {
 		return err

@@ -218,7 +218,7 @@ FROM (
 	SELECT run.queue, coalesce(run.limit_key, '') AS key, sum(step.delta) OVER (
 		PARTITION BY run.queue, run.limit_key ORDER BY pg_xact_commit_timestamp(step.xid), step.delta, step.n) AS running
 	FROM (
-		SELECT *, (state = 'running')::int - (old_state IS NOT DISTINCT FROM 'running')::int AS delta
+		SELECT n, xid, run, (state = 'running')::int - (old_state IS NOT DISTINCT FROM 'running')::int AS delta
 		FROM soak.changes
 	) AS step
 	JOIN singularity.workflow_runs AS run ON run.id = step.run

@@ -7,10 +7,10 @@ TOOL       := go tool -modfile=tools/go.mod
 
 PEERS      ?= -rounds 3 -duration 3s
 
-.PHONY: help setup build run test race soak bench bench-peers fuzz format vet lint check generate verify
+.PHONY: help setup build run test race soak bench bench-peers bench-routing fuzz format vet lint check generate verify
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what the tests need beyond Go, make and git: gcc (for race), Postgres, PgBouncer, libfaketime, iproute2, nftables
 	@tools/setup gcc postgres pgbouncer libfaketime iproute2 nftables
@@ -48,6 +48,9 @@ ifdef TEMPORAL
 endif
 	cd benchmarks && go build -o ../bin/benchmarks . && \
 		../bin/benchmarks $(PEERS) $(if $(TEMPORAL),-temporal ../bin/temporal)
+
+bench-routing: ## Compare the learner with simpler ways to choose a model; ROUTING has the flags, such as -data DIR
+	cd benchmarks && go test ./routing && go build -o ../bin/routing ./routing && ../bin/routing $(ROUTING)
 
 fuzz: ## Run each fuzz target for FUZZTIME (20s)
 	@grep -ro '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' . | sed 's|/[^/]*:func | |' | sort | \

@@ -112,17 +112,17 @@ func lastRows(out string) string {
 func TestErrorsAreToldFromWrongAnswers(t *testing.T) {
 	t.Parallel()
 	failures := func(kind string) string {
-		return strings.ReplaceAll(batch(9, "small", "q", 0), `"error_kind":""`, `"error_kind":"`+kind+`"`)
+		return strings.NewReplacer(`"error_kind":""`, `"error_kind":"`+kind+`"`, `"at":9`, `"at":35`).Replace(batch(9, "small", "q", 0))
 	}
 	weight := func(lines ...string) float64 {
-		lines = append(append([]string{hello, batch(1, "small", "q", 18), batch(2, "big", "p", 18)}, lines...), `{"type":"tick","now":100}`)
+		lines = append(append([]string{hello, batch(1, "small", "q", 18), batch(2, "big", "p", 18)}, lines...), `{"type":"tick","now":240}`)
 		return serve(t, lines...)[0].Rows[1].Weights["small"]
 	}
 	clean := weight()
 	if got := weight(failures("provider_error")); got > 0.02 {
 		t.Errorf("20 provider errors and no answer since leave the weight at %v", got)
 	}
-	back := strings.NewReplacer(`"seq":9`, `"seq":10`, `"at":9`, `"at":60`).Replace(batch(9, "small", "q", 18))
+	back := strings.NewReplacer(`"seq":9`, `"seq":10`, `"at":9`, `"at":65`).Replace(batch(9, "small", "q", 18))
 	if got := weight(failures("provider_error"), back); got < clean-0.1 {
 		t.Errorf("after it answered again, provider errors weigh on its quality: %v, without them %v", got, clean)
 	}

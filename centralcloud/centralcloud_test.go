@@ -2,8 +2,12 @@ package centralcloud_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,6 +142,31 @@ func TestDrawsFollowTheWeights(t *testing.T) {
 	}
 	if _, _, found := row.Pick(0.1, func(a centralcloud.Arm) bool { return a.Model == "c" }); found {
 		t.Error("an arm without a weight was picked")
+	}
+}
+
+// Choices of the past are replayed by it.
+func TestDrawsAreTheSameForEver(t *testing.T) {
+	t.Parallel()
+	for i, id := range []string{"r-1", "\"quoted\" \n é", strings.Repeat("long", 200)} {
+		text := fmt.Sprintf("%q %q %d %d", id, "math", 1, 7)
+		sum := sha256.Sum256([]byte(text))
+		want := float64(binary.BigEndian.Uint64(sum[:8])>>11) / (1 << 53)
+		if got := centralcloud.Draw(id, "math", 1, 7); got != want {
+			t.Errorf("draw %d: %v, want %v", i, got, want)
+		}
+	}
+}
+
+func TestFallbacksSayNothingOfPropensities(t *testing.T) {
+	t.Parallel()
+	call := centralcloud.Call{Arm: centralcloud.Arm{Provider: "p", Model: "m"}, Propensity: 0.5}
+	if got := call.Counters(); got.InversePropensity != 2_000_000 || got.Calls != 1 {
+		t.Errorf("a call counts as %+v", got)
+	}
+	call.Fallback = true
+	if got := call.Counters(); got.InversePropensity != 0 || got.Calls != 1 || got.Successes != 1 {
+		t.Errorf("a fallback counts as %+v", got)
 	}
 }
 

@@ -3,13 +3,18 @@ package centralcloud
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
+	"strconv"
 )
 
 // Draw returns a number in [0, 1) for a request: the same one whenever and
 // wherever it is asked under the same policy, so that choices can be replayed.
 func Draw(requestID, taskType string, bucket int, version int64) float64 {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %d", requestID, taskType, bucket, version))
+	const usual = 256 // bytes; as many need no allocation
+	text := strconv.AppendQuote(make([]byte, 0, usual), requestID)
+	text = strconv.AppendQuote(append(text, ' '), taskType)
+	text = strconv.AppendInt(append(text, ' '), int64(bucket), 10)
+	text = strconv.AppendInt(append(text, ' '), version, 10)
+	sum := sha256.Sum256(text)
 	return float64(binary.BigEndian.Uint64(sum[:8])>>11) / (1 << 53)
 }
 

@@ -64,6 +64,7 @@ type models struct {
 	providers []string
 	router    *llm.Router
 	ledger    *ledger
+	policies  *policies
 	embedders []llm.Embedder // the default first
 }
 
@@ -83,7 +84,7 @@ func (c *cli) models(flags modelFlags, log *slog.Logger) (models, error) {
 	if err != nil {
 		return models{}, err
 	}
-	chosen := models{providers: c.providersAskedFor(flags.providers), ledger: newLedger()}
+	chosen := models{providers: c.providersAskedFor(flags.providers), ledger: newLedger(), policies: new(policies)}
 	var providers []llm.Provider
 	for _, name := range chosen.providers {
 		provider, err := c.provider(name, flags)
@@ -97,6 +98,7 @@ func (c *cli) models(flags modelFlags, log *slog.Logger) (models, error) {
 	}
 	chosen.router, err = llm.NewRouter(table, providers, llm.RouterConfig{
 		Logger: log, MaxTokens: flags.maxTokens, Limits: flags.spending.limits(), Ledger: chosen.ledger,
+		Policy: chosen.policies.current,
 	})
 	return chosen, err
 }

@@ -28,10 +28,22 @@ type plan struct {
 
 // planRow is a row of a policy with only those arms that this node can ask.
 type planRow struct {
-	arms     centralcloud.PolicyRow
-	favoured centralcloud.PolicyRow // with those arms only that are not just tried out
+	arms     roster
+	favoured roster // who is not just tried out
 	fallback []centralcloud.Arm
-	absent   string // which arms that are favoured this node cannot ask, as the end of a reason
+	standIns []*target // of the fallback
+	absent   string    // which arms that are favoured this node cannot ask, as the end of a reason
+}
+
+// roster is some arms of a row, with what this node knows of each.
+type roster struct {
+	row     centralcloud.PolicyRow
+	targets []*target
+}
+
+func (r *roster) add(arm centralcloud.PolicyArm, target *target) {
+	r.row.Arms = append(r.row.Arms, arm)
+	r.targets = append(r.targets, target)
 }
 
 // plan returns the policy of now, or nil.
@@ -87,13 +99,13 @@ func (r *Router) newPlanRow(row *centralcloud.PolicyRow, reference centralcloud.
 	least := leastFavoured(row.Arms)
 	var absent []string
 	for _, arm := range row.Arms {
-		here, favoured := r.targets[arm.Arm] != nil, arm.Weight >= least
-		if here {
-			made.arms.Arms = append(made.arms.Arms, arm)
+		target, favoured := r.targets[arm.Arm], arm.Weight >= least
+		if target != nil {
+			made.arms.add(arm, target)
 		}
 		switch {
-		case here && favoured:
-			made.favoured.Arms = append(made.favoured.Arms, arm)
+		case target != nil && favoured:
+			made.favoured.add(arm, target)
 		case favoured:
 			absent = append(absent, arm.String())
 		}
@@ -102,12 +114,15 @@ func (r *Router) newPlanRow(row *centralcloud.PolicyRow, reference centralcloud.
 		made.absent = "; this node cannot ask " + strings.Join(absent, ", ")
 	}
 	// Here rather than with each choice, which then need not build a text.
-	for _, arms := range [][]centralcloud.PolicyArm{made.arms.Arms, made.favoured.Arms} {
-		for i := range arms {
-			arms[i].Why += made.absent
+	for _, some := range []roster{made.arms, made.favoured} {
+		for i := range some.row.Arms {
+			some.row.Arms[i].Why += made.absent
 		}
 	}
 	made.fallback = r.fallback(row, least, reference)
+	for _, arm := range made.fallback {
+		made.standIns = append(made.standIns, r.targets[arm])
+	}
 	return made
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"singularity/centralcloud"
 )
@@ -37,70 +36,79 @@ func (r *Router) Select(_ context.Context, call *Call) error {
 // follow chooses by the policy. It draws among the arms that can be asked now,
 // while there is one of those that the policy favours; else it takes the first of
 // the fallback order, since who is only tried out is not good enough for all. When
-// all breakers are open it goes by the policy as if none was.
+// nobody of that can be asked, either, it draws as if no breaker was open.
 func (r *Router) follow(plan *plan, call *Call, bucket Bucket, tokens int64) (choice Choice, found bool) {
 	row := plan.row(call.TaskType, bucket)
 	if row == nil {
 		return Choice{}, false
 	}
 	stale := plan.stale()
-	among := row.arms
+	among := &row.arms
 	if stale {
-		among = row.favoured
+		among = &row.favoured
 	}
-	ready := func(arm centralcloud.Arm) bool { return r.targets[arm].ready(tokens) }
-	holds := func(arm centralcloud.Arm) bool { return r.targets[arm].holds(tokens) }
+	ready := func(target *target) bool { return target.ready(tokens) }
 	draw := centralcloud.Draw(call.RequestID, call.TaskType, int(bucket), plan.policy.Version)
 
-	arm, propensity, found := row.favoured.Pick(draw, ready)
-	if found && !stale {
-		arm, propensity, _ = among.Pick(draw, ready)
+	var picked pick
+	if slices.ContainsFunc(row.favoured.targets, ready) {
+		picked = among.pick(draw, ready)
+	} else if i := slices.IndexFunc(row.standIns, ready); i >= 0 {
+		picked = pick{row.standIns[i], "first of the fallback order that can be asked" + row.absent, 1}
 	}
-	if !found {
-		arm, found = row.next(ready)
-		propensity = 1
+	if picked.target == nil {
+		picked = among.pick(draw, func(target *target) bool { return target.holds(tokens) })
 	}
-	if !found {
-		arm, propensity, found = among.Pick(draw, holds)
-	}
-	if !found {
+	if picked.target == nil {
 		return Choice{}, false
 	}
 	return Choice{
-		Provider: arm.Provider, Model: arm.Model, Tier: r.targets[arm.Arm].Tier, Bucket: bucket,
-		Why: arm.Why + r.without(row, tokens), PolicyVersion: plan.version, Propensity: propensity, Stale: stale,
-		Fallback: fitting(row.fallback, holds),
+		Provider: picked.target.Provider, Model: picked.target.Name, Tier: picked.target.Tier, Bucket: bucket,
+		Why: picked.why + row.without(tokens), PolicyVersion: plan.version, Propensity: picked.propensity, Stale: stale,
+		Fallback: row.fallbackFor(tokens),
 	}, true
 }
 
-// next is the first of the fallback order that can be asked.
-func (r *planRow) next(ready func(centralcloud.Arm) bool) (centralcloud.PolicyArm, bool) {
-	i := slices.IndexFunc(r.fallback, ready)
-	if i < 0 {
-		return centralcloud.PolicyArm{}, false
+// pick is a target that was picked, and why.
+type pick struct {
+	target     *target // nil when nobody was
+	why        string
+	propensity float64
+}
+
+func (r *roster) pick(draw float64, usable func(*target) bool) pick {
+	i, propensity, found := r.row.Pick(draw, func(i int) bool { return usable(r.targets[i]) })
+	if !found {
+		return pick{}
 	}
-	return centralcloud.PolicyArm{Arm: r.fallback[i], Why: "first of the fallback order that can be asked" + r.absent}, true
+	return pick{r.targets[i], r.row.Arms[i].Why, propensity}
 }
 
 // without is the end of a reason: which of the favoured arms cannot be asked now.
-func (r *Router) without(row *planRow, tokens int64) string {
-	var text strings.Builder
-	for _, arm := range row.favoured.Arms {
-		switch target := r.targets[arm.Arm]; {
+func (r *planRow) without(tokens int64) string {
+	var text string
+	for _, target := range r.favoured.targets {
+		switch {
 		case !target.holds(tokens):
-			fmt.Fprintf(&text, "; %s does not hold the request", arm.Arm)
+			text += fmt.Sprintf("; %s does not hold the request", target.arm())
 		case !target.breaker.ready():
-			fmt.Fprintf(&text, "; the breaker of %s is open", arm.Arm)
+			text += fmt.Sprintf("; the breaker of %s is open", target.arm())
 		}
 	}
-	return text.String()
+	return text
 }
 
-// fitting are the arms that hold the request: the very same slice when all do.
-func fitting(arms []centralcloud.Arm, holds func(centralcloud.Arm) bool) []centralcloud.Arm {
-	misfit := func(arm centralcloud.Arm) bool { return !holds(arm) }
-	if !slices.ContainsFunc(arms, misfit) {
-		return arms
+// fallbackFor is the fallback order for a request of so many tokens: the very
+// same slice while everybody holds it.
+func (r *planRow) fallbackFor(tokens int64) []centralcloud.Arm {
+	if !slices.ContainsFunc(r.standIns, func(target *target) bool { return !target.holds(tokens) }) {
+		return r.fallback
 	}
-	return slices.DeleteFunc(slices.Clone(arms), misfit)
+	var order []centralcloud.Arm
+	for i, target := range r.standIns {
+		if target.holds(tokens) {
+			order = append(order, r.fallback[i])
+		}
+	}
+	return order
 }

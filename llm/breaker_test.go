@@ -56,7 +56,7 @@ func TestBreakerLetsOneProbeThroughAtATime(t *testing.T) {
 		if _, admitted := b.admit(); admitted || b.ready() {
 			t.Error("a call is admitted before the time is over")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if probe, admitted := b.admit(); !probe || !admitted {
 			t.Error("no probe is admitted when the time is over")
 		}

@@ -31,12 +31,6 @@ func (c Choice) arm() centralcloud.Arm {
 	return centralcloud.Arm{Provider: c.Provider, Model: c.Model}
 }
 
-// of is the choice with another model in the place of the chosen one.
-func (c Choice) of(model Model) Choice {
-	c.Provider, c.Model, c.Tier = model.Provider, model.Name, model.Tier
-	return c
-}
-
 // staticPolicy is the policy version of choices by the table alone.
 const staticPolicy = "static"
 

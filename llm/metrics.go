@@ -1,8 +1,6 @@
 package llm
 
-import (
-	"github.com/prometheus/client_golang/prometheus"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 // Metrics returns what the router counts, for a registry of Prometheus.
 func (r *Router) Metrics() prometheus.Collector { return collector{r} }

@@ -14,8 +14,8 @@ const (
 	// staleAfter is how long a process may have had a policy before it is old. A hub
 	// that lives sends another one each minute.
 	staleAfter = 5 * time.Minute
-	// tried is the weight from which on a policy favours an arm. Less is there to
-	// find out whether the arm has become better.
+	// tried is the share of a row from which on a policy favours an arm. Less is there
+	// to find out whether the arm has become better.
 	tried = 0.02
 )
 
@@ -129,11 +129,12 @@ func (r *Router) newPlanRow(row *centralcloud.PolicyRow, reference centralcloud.
 // leastFavoured is the weight from which on arms are favoured: at least the
 // heaviest is.
 func leastFavoured(arms []centralcloud.PolicyArm) float64 {
-	var heaviest float64
+	var heaviest, total float64
 	for _, arm := range arms {
 		heaviest = max(heaviest, arm.Weight)
+		total += arm.Weight
 	}
-	return min(tried, heaviest)
+	return min(tried*total, heaviest)
 }
 
 // fallback is the row's order without whom this node cannot ask and whoever is

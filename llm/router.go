@@ -135,7 +135,8 @@ func (c *Call) AnsweredBy() centralcloud.Arm {
 // to a cheaper one, or the call is refused with a [LimitError].
 //
 // An error that no further attempt would mend is permanent; where the provider
-// said how long to wait, the next attempt waits that long.
+// said how long to wait, the next attempt waits that long, unless it may go to
+// another provider.
 func (r *Router) Call(ctx context.Context, call *Call) error {
 	order := r.order(call)
 	if len(order) == 0 {
@@ -145,11 +146,7 @@ func (r *Router) Call(ctx context.Context, call *Call) error {
 	turn := nextTurn(order, workflow.FromContext(ctx).Number)
 	defer turn.end()
 	fallback := turn.target.arm() != call.Choice.arm()
-	choice := call.Choice
-	if fallback {
-		choice = choice.of(turn.target.Model)
-	}
-	choice, held, err := r.afford(ctx, call, choice)
+	choice, held, err := r.afford(ctx, call, turn.choice(call.Choice))
 	if err != nil {
 		workflow.Summarize(ctx, workflow.Summary{ErrorClass: string(ClassOf(err))})
 		return fmt.Errorf("call model %s: %w", choice.Model, err)

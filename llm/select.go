@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"singularity/centralcloud"
 )
@@ -86,16 +87,16 @@ func (r *roster) pick(draw float64, usable func(*target) bool) pick {
 
 // without is the end of a reason: which of the favoured arms cannot be asked now.
 func (r *planRow) without(tokens int64) string {
-	var text string
+	var reasons []string
 	for _, target := range r.favoured.targets {
 		switch {
 		case !target.holds(tokens):
-			text += fmt.Sprintf("; %s does not hold the request", target.arm())
+			reasons = append(reasons, "; "+target.arm().String()+" does not hold the request")
 		case !target.breaker.ready():
-			text += fmt.Sprintf("; the breaker of %s is open", target.arm())
+			reasons = append(reasons, "; the breaker of "+target.arm().String()+" is open")
 		}
 	}
-	return text
+	return strings.Join(reasons, "")
 }
 
 // fallbackFor is the fallback order for a request of so many tokens: the very

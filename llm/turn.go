@@ -18,6 +18,14 @@ func (t turn) end() {
 	}
 }
 
+// choice is a choice with who is asked in the place of who was chosen.
+func (t turn) choice(made Choice) Choice {
+	if made.arm() != t.target.arm() {
+		made.Provider, made.Model, made.Tier = t.target.Provider, t.target.Name, t.target.Tier
+	}
+	return made
+}
+
 // order lists whom this node may ask for a call: the chosen model, then those
 // that may stand in for it. It is empty when this node has none of them.
 func (r *Router) order(call *Call) []*target {

@@ -49,8 +49,13 @@ func (m *moments) fade(newest moments) {
 func (p *picture) detectShifts() {
 	p.shifts = make([][]shift, len(p.arms))
 	from := centralcloud.EpochOf(p.now) - watchedFor
+	byEpoch := make([][]observation, (centralcloud.EpochOf(p.now+skew)-from)/centralcloud.EpochSeconds+1)
 	for a := range p.arms {
-		p.shifts[a] = p.watch(p.observations(a, from), from)
+		for e := range byEpoch {
+			byEpoch[e] = byEpoch[e][:0]
+		}
+		p.observe(a, from, byEpoch)
+		p.shifts[a] = p.watch(byEpoch, from)
 	}
 }
 
@@ -60,9 +65,8 @@ type observation struct {
 	span *span
 }
 
-// observations are those of an arm, by epoch from a time on.
-func (p *picture) observations(arm int, from int64) [][]observation {
-	byEpoch := make([][]observation, (centralcloud.EpochOf(p.now+skew)-from)/centralcloud.EpochSeconds+1)
+// observe sorts what is known of an arm by epoch, from a time on.
+func (p *picture) observe(arm int, from int64, byEpoch [][]observation) {
 	for t, c := range p.cells(arm) {
 		spans := c.epochs.between(from, p.now+skew)
 		for i := range spans {
@@ -72,7 +76,6 @@ func (p *picture) observations(arm int, from int64) [][]observation {
 			}
 		}
 	}
-	return byEpoch
 }
 
 func (p *picture) watch(byEpoch [][]observation, from int64) []shift {

@@ -58,10 +58,10 @@ func BenchmarkTick(b *testing.B) {
 			runtime.GC()
 			runtime.ReadMemStats(&memory)
 			b.ReportAllocs()
-			b.ReportMetric(float64(memory.HeapAlloc)/1e6, "MB-ledger")
 			for b.Loop() {
 				learner.Learn(ledger, prices, config, now)
 			}
+			b.ReportMetric(float64(memory.HeapAlloc)/1e6, "MB-held")
 		})
 	}
 }

@@ -53,7 +53,7 @@ type PolicyRow struct {
 	Arms     []PolicyArm `json:"arms"`     // by weight, the highest first
 	Fallback []Arm       `json:"fallback"` // whom to ask when the chosen arm fails, in order
 
-	TimeoutMillis    *int64   `json:"timeout_ms"`     // nil while too few answers were timed
+	TimeoutMillis    *int64   `json:"timeout_ms"`     // nil: what the node has
 	HedgeAfterMillis *int64   `json:"hedge_after_ms"` // nil: do not ask a second arm
 	Expected         Expected `json:"expected"`
 }

@@ -17,13 +17,14 @@ type tenure struct {
 	lead      Lead
 	prices    learner.Prices
 	ledger    *learner.Ledger
-	policy    *centralcloud.Policy // that was published last; without rows when none was
+	policy    *centralcloud.Policy // that was published last; nil for none
 	instances map[string]Instance
 	away      map[string]bool // the ids of those that do not read their queues
 
-	news   bool      // the policy may not know all of the ledger
-	tidied time.Time // when old things were put away
-	lost   error     // the lead
+	news      bool      // the policy may not know all of the ledger
+	lookedFor time.Time // when it was asked who reads its queue
+	tidied    time.Time // when old things were put away
+	lost      error     // the lead
 }
 
 // begin reads what earlier leaders stored.
@@ -52,7 +53,7 @@ func begin(ctx context.Context, config Config, lead Lead) (*tenure, error) {
 	t.ledger.Forget(lead.At)
 	t.policy, err = t.Store.Policy(ctx, 0)
 	if errors.Is(err, ErrNoPolicy) {
-		t.policy, err = &centralcloud.Policy{}, nil
+		err = nil
 	}
 	return t, err
 }
@@ -105,19 +106,19 @@ func (t *tenure) tick(ctx context.Context) error {
 	if err := t.learn(ctx); err != nil {
 		return err
 	}
-	return t.tidy(ctx)
-}
-
-// tidy puts old things away, from time to time.
-func (t *tenure) tidy(ctx context.Context) error {
-	now := t.lead.At
-	if now.Sub(t.tidied) < refresh {
-		return nil
-	}
-	t.tidied = now
 	if err := t.lookAfter(ctx); err != nil {
 		return err
 	}
+	return t.tidy(ctx)
+}
+
+// tidy puts old things away, once an hour.
+func (t *tenure) tidy(ctx context.Context) error {
+	now := t.lead.At
+	if now.Sub(t.tidied) < time.Hour {
+		return nil
+	}
+	t.tidied = now
 	for {
 		rows, err := t.Store.Compact(ctx, t.lead, now.Add(-2*late))
 		if err != nil {

@@ -93,7 +93,7 @@ func (t *tenure) greet(ctx context.Context, message centralcloud.Message) error 
 		return fmt.Errorf("%w: %w", centralcloud.ErrBadMessage, err)
 	}
 	from := t.instanceOf(hello.Instance, hello.Queue, message.EnqueuedAt)
-	if t.policy.Version > hello.Versions[centralcloud.TypeModelRouting] {
+	if t.policy != nil && t.policy.Version > hello.Versions[centralcloud.TypeModelRouting] {
 		routing, err := centralcloud.TeachPolicy(t.policy)
 		if err != nil {
 			return err

@@ -39,8 +39,10 @@ const (
 	refresh = time.Minute
 	// late is how old the epoch of a row may be.
 	late = 24 * time.Hour
-	// forgotten is how old sums of an hour are when they are forgotten.
-	forgotten = 30 * 24 * time.Hour
+	// forgotten is how old sums of an hour, samples and policies are when they are
+	// forgotten, and repeatsForgotten policies that said nothing new.
+	forgotten        = 30 * 24 * time.Hour
+	repeatsForgotten = 24 * time.Hour
 )
 
 // look is how often a leader looks for messages, and everybody else for a leader

@@ -35,7 +35,7 @@ func (t *tenure) learn(ctx context.Context) error {
 		return nil
 	}
 	queues := t.listening()
-	if err := t.Store.Publish(ctx, t.lead, next, message, queues); err != nil {
+	if err := t.Store.Publish(ctx, t.lead, Publication{Policy: next, Repeats: same, Message: message, Queues: queues}); err != nil {
 		return err
 	}
 	t.Logger.DebugContext(ctx, "published a policy", "version", next.Version, "rows", len(next.Rows), "instances", len(queues))

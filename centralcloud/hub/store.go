@@ -33,9 +33,10 @@ type Store interface {
 	// Compact sums up the rows of a whole hour that begins before a time, and
 	// returns how many there were; 0 when there is none to do.
 	Compact(ctx context.Context, lead Lead, before time.Time) (rows int, err error)
-	// Forget deletes sums of hours, samples and policies from before a time. The
-	// newest policy stays.
-	Forget(ctx context.Context, lead Lead, before time.Time) error
+	// Forget deletes sums of hours, samples and policies from before a time, and
+	// policies that only repeated another one from before a later time. The newest
+	// policy stays.
+	Forget(ctx context.Context, lead Lead, before, repeatedBefore time.Time) error
 
 	// Instances lists those that reported.
 	Instances(ctx context.Context) ([]Instance, error)
@@ -47,15 +48,16 @@ type Store interface {
 	// SetPrices stores a table in the place of the one that was stored.
 	SetPrices(ctx context.Context, lead Lead, prices learner.Prices) error
 
-	// Publish stores a policy and sends a message to queues, all or nothing. A
-	// queue that is gone gets nothing.
-	Publish(ctx context.Context, lead Lead, policy *centralcloud.Policy, message centralcloud.Draft, queues []string) error
+	// Publish stores a policy and sends it to queues, all or nothing. A queue that
+	// is gone gets nothing.
+	Publish(ctx context.Context, lead Lead, publication Publication) error
 }
 
 // Reader reads what leaders have made.
 type Reader interface {
-	// Policy returns the policy of a version, or the newest one for 0. Its error
-	// wraps [ErrNoPolicy] where there is none.
+	// Policy returns the policy of a version, or the newest one for 0. In place of
+	// one that repeated another and is forgotten it returns that. Its error wraps
+	// [ErrNoPolicy] where there is none.
 	Policy(ctx context.Context, version int64) (*centralcloud.Policy, error)
 }
 
@@ -70,6 +72,14 @@ var (
 type Lead struct {
 	Epoch int64     // rises with each leader
 	At    time.Time // when it was given or prolonged
+}
+
+// Publication is a policy for nodes.
+type Publication struct {
+	Policy  *centralcloud.Policy
+	Repeats bool               // it has the choices of the version before it
+	Message centralcloud.Draft // that carries it
+	Queues  []string           // where the message goes
 }
 
 // Report is what a message said.

@@ -130,5 +130,5 @@ func (t *tenure) tidy(ctx context.Context) error {
 		t.Logger.InfoContext(ctx, "summed up the rows of an hour", "rows", rows)
 	}
 	t.ledger.Forget(now)
-	return t.Store.Forget(ctx, t.lead, now.Add(-forgotten))
+	return t.Store.Forget(ctx, t.lead, now.Add(-forgotten), now.Add(-repeatsForgotten))
 }

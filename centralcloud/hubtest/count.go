@@ -87,7 +87,7 @@ var countStories = []story{
 		if total != 15 || hours != 1 {
 			f.Errorf("%d calls and %d hours, want 15 and 1", total, hours)
 		}
-		f.must(f.Forget(f.Context(), lead, time.Unix(7200, 0)))
+		f.must(f.Forget(f.Context(), lead, time.Unix(7200, 0), time.Unix(7200, 0)))
 		if rows := f.rows(); len(rows) != 1 || rows[0].Epoch != 7200 {
 			f.Errorf("rows are %+v, want the one that is not summed up", rows)
 		}

@@ -58,11 +58,13 @@ func (s *Store) Compact(ctx context.Context, lead hub.Lead, before time.Time) (r
 const (
 	forgetHours    = `DELETE FROM centralcloud.hours WHERE hour < $1`
 	forgetSamples  = `DELETE FROM centralcloud.samples WHERE at < $1`
-	forgetPolicies = `DELETE FROM centralcloud.policies WHERE made_at < $1 AND version < (SELECT max(version) FROM centralcloud.policies)`
+	forgetPolicies = `
+DELETE FROM centralcloud.policies
+WHERE made_at < CASE WHEN repeats THEN $2::timestamptz ELSE $1 END AND version < (SELECT max(version) FROM centralcloud.policies)`
 )
 
 // Forget implements [hub.Store].
-func (s *Store) Forget(ctx context.Context, lead hub.Lead, before time.Time) error {
+func (s *Store) Forget(ctx context.Context, lead hub.Lead, before, repeatedBefore time.Time) error {
 	return s.leading(ctx, "forget what is old", lead, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, forgetHours, before.Unix()); err != nil {
 			return err
@@ -70,7 +72,7 @@ func (s *Store) Forget(ctx context.Context, lead hub.Lead, before time.Time) err
 		if _, err := tx.Exec(ctx, forgetSamples, before); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, forgetPolicies, before)
+		_, err := tx.Exec(ctx, forgetPolicies, before, repeatedBefore)
 		return err
 	})
 }

@@ -157,11 +157,13 @@ func (s *Store) Compact(ctx context.Context, lead hub.Lead, before time.Time) (r
 const (
 	forgetHours    = `DELETE FROM hours WHERE hour < ?`
 	forgetSamples  = `DELETE FROM samples WHERE at < ?`
-	forgetPolicies = `DELETE FROM policies WHERE made_at < ? AND version < (SELECT max(version) FROM policies)`
+	forgetPolicies = `
+DELETE FROM policies
+WHERE made_at < CASE WHEN repeats THEN ?2 ELSE ?1 END AND version < (SELECT max(version) FROM policies)`
 )
 
 // Forget implements [hub.Store].
-func (s *Store) Forget(ctx context.Context, lead hub.Lead, before time.Time) error {
+func (s *Store) Forget(ctx context.Context, lead hub.Lead, before, repeatedBefore time.Time) error {
 	return s.leading(ctx, "forget what is old", lead, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, forgetHours, before.Unix()); err != nil {
 			return err
@@ -169,7 +171,7 @@ func (s *Store) Forget(ctx context.Context, lead hub.Lead, before time.Time) err
 		if _, err := tx.ExecContext(ctx, forgetSamples, before.UnixMicro()); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, forgetPolicies, before.UnixMicro())
+		_, err := tx.ExecContext(ctx, forgetPolicies, before.UnixMicro(), repeatedBefore.UnixMicro())
 		return err
 	})
 }

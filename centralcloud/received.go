@@ -12,7 +12,7 @@ func DecodeUpdate(body []byte) (Update, error) {
 	if err := json.Unmarshal(body, &update); err != nil {
 		return update, fmt.Errorf("decode update: %w", err)
 	}
-	problems := []error{update.Instance.check()}
+	problems := []error{update.check()}
 	for i, row := range update.Counters {
 		if err := row.check(); err != nil {
 			problems = append(problems, fmt.Errorf("row %d: %w", i, err))
@@ -35,7 +35,7 @@ func DecodeHello(body []byte) (Hello, error) {
 	if err := json.Unmarshal(body, &hello); err != nil {
 		return hello, fmt.Errorf("decode hello: %w", err)
 	}
-	if err := errors.Join(hello.Instance.check(), CheckQueueName(hello.Queue)); err != nil {
+	if err := errors.Join(hello.check(), CheckQueueName(hello.Queue)); err != nil {
 		return hello, fmt.Errorf("decode hello: %w", err)
 	}
 	return hello, nil

@@ -24,7 +24,6 @@ type tenure struct {
 	news      bool      // the policy may not know all of the ledger
 	lookedFor time.Time // when it was asked who reads its queue
 	tidied    time.Time // when old things were put away
-	lost      error     // the lead
 }
 
 // begin reads what earlier leaders stored.
@@ -71,12 +70,14 @@ func (t *tenure) reprice(ctx context.Context) error {
 	return t.Store.SetPrices(ctx, t.lead, t.prices)
 }
 
-// run works until ctx ends or something fails.
+// run works until ctx ends or something fails. However many messages wait, it
+// prolongs the lead between them.
 func (t *tenure) run(ctx context.Context) error {
 	looks := time.NewTicker(t.look())
 	defer looks.Stop()
 	for next := time.Now(); ; {
-		if err := t.readUpdates(ctx); err != nil {
+		more, err := t.readUpdates(ctx)
+		if err != nil {
 			return err
 		}
 		if now := time.Now(); !now.Before(next) {
@@ -84,6 +85,9 @@ func (t *tenure) run(ctx context.Context) error {
 			if err := t.tick(ctx); err != nil {
 				return err
 			}
+		}
+		if more {
+			continue
 		}
 		select {
 		case <-ctx.Done():

@@ -119,6 +119,12 @@ DELETE FROM counters
 WHERE epoch >= ?1 AND epoch < ?1 + 3600
 RETURNING instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters`
 
+// takeSums finds none, unless the clock was ahead when the hour was summed up.
+const takeSums = `
+DELETE FROM hours
+WHERE hour = ?
+RETURNING '' AS instance_id, '' AS boot_id, hour AS epoch, task_type, complexity_bucket, provider, model, 1 AS revision, counters`
+
 const insertHour = `
 INSERT INTO hours (hour, task_type, complexity_bucket, provider, model, counters)
 VALUES (?, ?, ?, ?, ?, ?)`
@@ -131,14 +137,17 @@ func (s *Store) Compact(ctx context.Context, lead hub.Lead, before time.Time) (r
 			return err
 		}
 		sums := hub.NewHour(hour)
-		taken, err := tx.QueryContext(ctx, takeHour, hour)
-		err = readRows(taken, err, func(row centralcloud.Row) error {
-			rows++
-			sums.Add(row)
-			return nil
-		})
-		if err != nil {
-			return err
+		for _, take := range []string{takeSums, takeHour} {
+			rows = 0
+			taken, err := tx.QueryContext(ctx, take, hour)
+			err = readRows(taken, err, func(row centralcloud.Row) error {
+				rows++
+				sums.Add(row)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
 		}
 		for _, sum := range sums.Rows() {
 			document, err := json.Marshal(sum.Counters)

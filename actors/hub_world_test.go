@@ -22,7 +22,7 @@ type hub struct {
 	mu     sync.Mutex
 	queues map[string][]*centralcloud.Message
 	last   int64 // id
-	tries  int   // calls, those that failed too
+	tries  int
 	down   bool
 	fading bool // answers get lost
 }
@@ -36,6 +36,13 @@ func (h *hub) set(change func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	change()
+}
+
+// tried is how many calls there were, those that failed too.
+func (h *hub) tried() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tries
 }
 
 // enter locks the hub for a call to a queue.

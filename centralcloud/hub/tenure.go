@@ -18,11 +18,13 @@ type tenure struct {
 	prices    learner.Prices
 	ledger    *learner.Ledger
 	policy    *centralcloud.Policy // that was published last; without rows when none was
+	lessons   []centralcloud.Lesson // what else was taught, the newest of each type and name
 	instances map[string]Instance
-	away      map[string]bool // the ids of those that do not read their queues
+	away      map[string]bool // the ids of those that do not read their queues, or may not
 
 	news   bool      // the policy may not know all of the ledger
 	tidied time.Time // when old things were put away
+	found  time.Time // when patterns were looked for
 	lost   error     // the lead
 }
 
@@ -48,8 +50,14 @@ func begin(ctx context.Context, config Config, lead Lead) (*tenure, error) {
 	}
 	for _, instance := range instances {
 		t.instances[instance.ID] = instance
+		// The last leader may have sent it nothing: it is brought up to date once it
+		// turns out that it reads.
+		t.away[instance.ID] = true
 	}
 	t.ledger.Forget(lead.At)
+	if t.lessons, err = t.Store.Lessons(ctx); err != nil {
+		return nil, err
+	}
 	t.policy, err = t.Store.Policy(ctx, 0)
 	if errors.Is(err, ErrNoPolicy) {
 		t.policy, err = &centralcloud.Policy{}, nil
@@ -92,7 +100,7 @@ func (t *tenure) run(ctx context.Context) error {
 	}
 }
 
-// tick prolongs the lead, makes a policy and puts old things away.
+// tick prolongs the lead, makes a policy, looks for patterns and puts old things away.
 func (t *tenure) tick(ctx context.Context) error {
 	lead, err := t.Store.Lead(ctx, t.Name, t.term())
 	if err != nil {
@@ -103,6 +111,9 @@ func (t *tenure) tick(ctx context.Context) error {
 	}
 	t.lead = lead
 	if err := t.learn(ctx); err != nil {
+		return err
+	}
+	if err := t.find(ctx); err != nil {
 		return err
 	}
 	return t.tidy(ctx)

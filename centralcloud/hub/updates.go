@@ -93,20 +93,8 @@ func (t *tenure) greet(ctx context.Context, message centralcloud.Message) error 
 		return fmt.Errorf("%w: %w", centralcloud.ErrBadMessage, err)
 	}
 	from := t.instanceOf(hello.Instance, hello.Queue, message.EnqueuedAt)
-	if t.policy.Version > hello.Versions[centralcloud.TypeModelRouting] {
-		routing, err := centralcloud.TeachPolicy(t.policy)
-		if err != nil {
-			return err
-		}
-		snapshot, err := centralcloud.EncodeSnapshot(t.lead.At, routing)
-		if err != nil {
-			return err
-		}
-		// Sent again, if this process dies before the message is deleted: a node
-		// ignores what it knows.
-		if _, err := t.Store.Send(ctx, from.Queue, snapshot); err != nil && !errors.Is(err, centralcloud.ErrNoQueue) {
-			return err
-		}
+	if err := t.catchUp(ctx, from.Queue, hello.Versions); err != nil {
+		return err
 	}
 	if counted, err := t.Store.Count(ctx, t.lead, message.ID, Report{From: from}); err != nil || !counted {
 		return err

@@ -120,13 +120,20 @@ func (s *Store) Publish(ctx context.Context, lead hub.Lead, policy *centralcloud
 		if err != nil {
 			return err
 		}
-		for _, queue := range queues {
+		return sendToAll(ctx, tx, queues, message)
+	})
+}
+
+// sendToAll leaves out queues that are gone.
+func sendToAll(ctx context.Context, tx *sql.Tx, queues []string, messages ...centralcloud.Draft) error {
+	for _, queue := range queues {
+		for _, message := range messages {
 			if _, err := In(tx).Send(ctx, queue, message); err != nil && !errors.Is(err, centralcloud.ErrNoQueue) {
 				return err
 			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 const selectPolicy = `

@@ -1,0 +1,104 @@
+package patterns
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"singularity/centralcloud"
+)
+
+const (
+	errorsRule = 1
+	// errorsLately is the time that is held against what came before.
+	errorsLately = time.Hour
+	// errorsSize is how often an error occurs lately, at least.
+	errorsSize = 10
+	// errorsBefore is how many calls there were before, at least: else there is
+	// nothing to hold it against.
+	errorsBefore = 100
+	// errorsFactor is how many times as frequent it has become, at least.
+	errorsFactor = 2
+	// errorsSure is the interval in standard deviations.
+	errorsSure = 3
+)
+
+// errorKey is a kind of error of a model.
+type errorKey struct {
+	arm          centralcloud.Arm
+	class, print string
+}
+
+func (k errorKey) compare(other errorKey) int {
+	return cmp.Or(k.arm.Compare(other.arm), strings.Compare(k.class, other.class), strings.Compare(k.print, other.print))
+}
+
+// spell is how often an error occurred, lately and before.
+type spell struct {
+	lately, before share
+	example        string
+}
+
+// newErrors finds the errors, by fingerprint, that a model did not have before
+// the last hour, or far more seldom for each call.
+func newErrors(e *Evidence, now time.Time) []Finding {
+	since := now.Add(-errorsLately)
+	spells := map[errorKey]*spell{}
+	for call, weight := range e.calls() {
+		if call.ErrorClass == "" || call.ErrorClass == centralcloud.Cancelled {
+			continue
+		}
+		s := entry(spells, errorKey{call.Arm, call.ErrorClass, call.ErrorPrint})
+		if call.At.Before(since) {
+			s.before.add(call.At, weight, true)
+		} else {
+			s.lately.add(call.At, weight, true)
+		}
+		s.example = runOf(call)
+	}
+	lately, before := map[centralcloud.Arm]float64{}, map[centralcloud.Arm]float64{}
+	for key, c := range e.cells {
+		if key.epoch < since.Unix() {
+			before[key.arm] += float64(tried(&c.Counters))
+		} else {
+			lately[key.arm] += float64(tried(&c.Counters))
+		}
+	}
+	var found []Finding
+	for _, key := range slices.SortedFunc(maps.Keys(spells), errorKey.compare) {
+		s := spells[key]
+		if s.lately.size() < errorsSize || before[key.arm] < errorsBefore || lately[key.arm] == 0 {
+			continue
+		}
+		ratio, low, high := riseOf(s, lately[key.arm], before[key.arm])
+		if low <= errorsFactor {
+			continue
+		}
+		what, first := "became frequent", s.before.first
+		if s.before.samples == 0 {
+			what, first = "is new", s.lately.first
+		}
+		found = append(found, Finding{
+			Kind: NewError, Name: name(NewError, key.class, key.print, key.arm.String()), Rule: errorsRule,
+			N: s.before.samples + s.lately.samples, Value: rounded(ratio), Interval: [2]float64{rounded(low), rounded(high)},
+			Threshold: errorsFactor, Unit: "times as frequent", FirstSeen: first,
+			Text: fmt.Sprintf("an error of class %s of %s %s: %g %% of the calls of the last hour, before %g %%; run %s had it",
+				key.class, key.arm, what, percent(s.lately.weight/lately[key.arm]), percent(s.before.weight/before[key.arm]), s.example),
+			Arm: key.arm, ErrorClass: key.class, ErrorPrint: key.print, Example: s.example,
+		})
+	}
+	return found
+}
+
+// riseOf is how many times as frequent an error has become among so many calls,
+// with the interval of that: both frequencies are those of rare events, half an
+// event added, and the logarithm of their ratio is about normal.
+func riseOf(s *spell, lately, before float64) (ratio, low, high float64) {
+	ratio = (s.lately.weight + 0.5) / lately / ((s.before.weight + 0.5) / before)
+	spread := math.Exp(errorsSure * math.Sqrt(1/(s.lately.size()+0.5)+1/(s.before.size()+0.5)))
+	return ratio, ratio / spread, ratio * spread
+}

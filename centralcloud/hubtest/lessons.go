@@ -28,7 +28,7 @@ func (f *fixture) wantLessons(want ...centralcloud.Lesson) {
 	f.Helper()
 	got, err := f.Lessons(f.Context())
 	f.must(err)
-	if !reflect.DeepEqual(got, want) {
+	if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
 		f.Errorf("lessons are %+v, want %+v", got, want)
 	}
 }

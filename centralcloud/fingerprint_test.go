@@ -36,10 +36,10 @@ func TestErrorsOfOtherKindsHaveOtherFingerprints(t *testing.T) {
 	for _, kind := range [][2]string{
 		{"c", "connection refused"}, {"c", "connection reset"}, {"d", "connection refused"}, {"c", "connection refused 7"}, {"c", ""},
 	} {
-		print := centralcloud.Fingerprint(kind[0], kind[1])
-		if other, found := seen[print]; found {
+		digits := centralcloud.Fingerprint(kind[0], kind[1])
+		if other, found := seen[digits]; found {
 			t.Errorf("%q has the fingerprint of %q", kind, other)
 		}
-		seen[print] = kind[1]
+		seen[digits] = kind[1]
 	}
 }

@@ -55,7 +55,9 @@ const badStep = "failing_step:w:bad:p/cheap"
 
 func holds(lesson centralcloud.Lesson) bool { return lesson.Name == badStep && !lesson.Withdrawn() }
 
-func isWithdrawn(lesson centralcloud.Lesson) bool { return lesson.Name == badStep && lesson.Withdrawn() }
+func isWithdrawn(lesson centralcloud.Lesson) bool {
+	return lesson.Name == badStep && lesson.Withdrawn()
+}
 
 func TestHubTeachesAPatternAndWithdrawsItOnceItHoldsNoMore(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,7 @@ type tenure struct {
 	lead      Lead
 	prices    learner.Prices
 	ledger    *learner.Ledger
-	policy    *centralcloud.Policy // that was published last; without rows when none was
+	policy    *centralcloud.Policy  // that was published last; without rows when none was
 	lessons   []centralcloud.Lesson // what else was taught, the newest of each type and name
 	instances map[string]Instance
 	away      map[string]bool // the ids of those that do not read their queues, or may not

@@ -48,25 +48,17 @@ type Benchmark struct {
 // Compare says what models were worth, by task and then by model. Those with
 // the fewest calls are left out if there are too many.
 func Compare(e *Evidence, now time.Time) Benchmarks {
-	type sums struct {
-		centralcloud.Counters
-		first int64
-	}
-	kinds := map[armTask]*sums{}
+	kinds := map[armTask]*total{}
 	for key, c := range e.cells {
 		for _, task := range [...]string{key.task, centralcloud.AnyTask} {
-			kind := armTask{key.arm, task}
-			if kinds[kind] == nil {
-				kinds[kind] = &sums{first: key.epoch}
-			}
-			kinds[kind].first = min(kinds[kind].first, key.epoch)
-			kinds[kind].Merge(c.Counters)
+			entry(kinds, armTask{key.arm, task}).add(key.epoch, &c.Counters)
 		}
 	}
 	made := Benchmarks{MadeAt: now.UTC(), WindowSeconds: int64(Window / time.Second), Rule: benchmarksRule}
 	for _, key := range slices.SortedFunc(maps.Keys(kinds), armTask.compare) {
-		if sum := kinds[key]; tried(&sum.Counters) > 0 {
-			made.Models = append(made.Models, benchmarkOf(key, &sum.Counters, time.Unix(sum.first, 0).UTC()))
+		sum := kinds[key].counters()
+		if tried(&sum) > 0 {
+			made.Models = append(made.Models, benchmarkOf(key, &sum, time.Unix(kinds[key].first, 0).UTC()))
 		}
 	}
 	if len(made.Models) > mostBenchmarks {
@@ -74,7 +66,7 @@ func Compare(e *Evidence, now time.Time) Benchmarks {
 		made.Models = made.Models[:mostBenchmarks]
 	}
 	slices.SortFunc(made.Models, func(a, b Benchmark) int {
-		return cmp.Or(cmp.Compare(a.TaskType, b.TaskType), a.Arm.Compare(b.Arm))
+		return cmp.Or(cmp.Compare(a.TaskType, b.TaskType), a.Compare(b.Arm))
 	})
 	return made
 }

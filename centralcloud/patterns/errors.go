@@ -27,14 +27,14 @@ const (
 	errorsSure = 3
 )
 
-// errorKey is a kind of error of a model.
+// errorKey is a kind of error of a model at a kind of task.
 type errorKey struct {
-	arm          centralcloud.Arm
+	armTask
 	class, print string
 }
 
 func (k errorKey) compare(other errorKey) int {
-	return cmp.Or(k.arm.Compare(other.arm), strings.Compare(k.class, other.class), strings.Compare(k.print, other.print))
+	return cmp.Or(k.armTask.compare(other.armTask), strings.Compare(k.class, other.class), strings.Compare(k.print, other.print))
 }
 
 // spell is how often an error occurred, lately and before.
@@ -43,8 +43,8 @@ type spell struct {
 	example        string
 }
 
-// newErrors finds the errors, by fingerprint, that a model did not have before
-// the last hour, or far more seldom for each call.
+// newErrors finds the errors, by fingerprint, that a model did not have at a task
+// before the last hour, or far more seldom for each call.
 func newErrors(e *Evidence, now time.Time) []Finding {
 	since := now.Add(-errorsLately)
 	spells := map[errorKey]*spell{}
@@ -52,7 +52,7 @@ func newErrors(e *Evidence, now time.Time) []Finding {
 		if call.ErrorClass == "" || call.ErrorClass == centralcloud.Cancelled {
 			continue
 		}
-		s := entry(spells, errorKey{call.Arm, call.ErrorClass, call.ErrorPrint})
+		s := entry(spells, errorKey{armTask{call.Arm, call.TaskType}, call.ErrorClass, call.ErrorPrint})
 		if call.At.Before(since) {
 			s.before.add(call.At, weight, true)
 		} else {
@@ -60,21 +60,21 @@ func newErrors(e *Evidence, now time.Time) []Finding {
 		}
 		s.example = runOf(call)
 	}
-	lately, before := map[centralcloud.Arm]float64{}, map[centralcloud.Arm]float64{}
+	lately, before := map[armTask]float64{}, map[armTask]float64{}
 	for key, c := range e.cells {
-		if key.epoch < since.Unix() {
-			before[key.arm] += float64(tried(&c.Counters))
+		if at := (armTask{key.arm, key.task}); key.epoch < since.Unix() {
+			before[at] += float64(tried(&c.Counters))
 		} else {
-			lately[key.arm] += float64(tried(&c.Counters))
+			lately[at] += float64(tried(&c.Counters))
 		}
 	}
 	var found []Finding
 	for _, key := range slices.SortedFunc(maps.Keys(spells), errorKey.compare) {
 		s := spells[key]
-		if s.lately.size() < errorsSize || before[key.arm] < errorsBefore || lately[key.arm] == 0 {
+		if s.lately.size() < errorsSize || before[key.armTask] < errorsBefore || lately[key.armTask] == 0 {
 			continue
 		}
-		ratio, low, high := riseOf(s, lately[key.arm], before[key.arm])
+		ratio, low, high := riseOf(s, lately[key.armTask], before[key.armTask])
 		if low <= errorsFactor {
 			continue
 		}
@@ -83,12 +83,12 @@ func newErrors(e *Evidence, now time.Time) []Finding {
 			what, first = "is new", s.lately.first
 		}
 		found = append(found, Finding{
-			Kind: NewError, Name: name(NewError, key.class, key.print, key.arm.String()), Rule: errorsRule,
+			Kind: NewError, Name: name(NewError, key.class, key.print, key.arm.String(), key.task), Rule: errorsRule,
 			N: s.before.samples + s.lately.samples, Value: rounded(ratio), Interval: [2]float64{rounded(low), rounded(high)},
 			Threshold: errorsFactor, Unit: "times as frequent", FirstSeen: first,
-			Text: fmt.Sprintf("an error of class %s of %s %s: %g %% of the calls of the last hour, before %g %%; run %s had it",
-				key.class, key.arm, what, percent(s.lately.weight/lately[key.arm]), percent(s.before.weight/before[key.arm]), s.example),
-			Arm: key.arm, ErrorClass: key.class, ErrorPrint: key.print, Example: s.example,
+			Text: fmt.Sprintf("an error of class %s of %s at %s %s: %g %% of the calls of the last hour, before %g %%; run %s had it",
+				key.class, key.arm, key.task, what, percent(s.lately.weight/lately[key.armTask]), percent(s.before.weight/before[key.armTask]), s.example),
+			Arm: key.arm, TaskType: key.task, ErrorClass: key.class, ErrorPrint: key.print, Example: s.example,
 		})
 	}
 	return found

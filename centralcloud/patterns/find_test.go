@@ -26,7 +26,7 @@ var flaws = []flaw{
 	{kind: patterns.FailingStep, name: "failing_step:w:a:p/small", spoil: func(h *habit) { h.fails = 0.3 }, value: 0.2, spread: 0.06, hasWords: "step w/a fails"},
 	{kind: patterns.SlowStep, name: "slow_step:w:a:p/small", spoil: func(h *habit) { h.latency = 5 * time.Second }, value: 5, spread: 1, hasWords: "step w/a waits"},
 	{
-		kind: patterns.NewError, name: "new_error:auth:ab:p/small", after: 5 * time.Hour,
+		kind: patterns.NewError, name: "new_error:auth:ab:p/small:math", after: 5 * time.Hour,
 		spoil: func(h *habit) { h.class, h.print, h.fails = "auth", "ab", 0.1 }, value: 600, spread: 500, hasWords: "is new",
 	},
 	{

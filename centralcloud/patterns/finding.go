@@ -88,7 +88,8 @@ func rounded(x float64) float64 {
 	return math.Round(x*scale) / scale
 }
 
-func percent(share float64) float64 { return rounded(100 * share) }
+// percent has two decimals.
+func percent(share float64) float64 { return math.Round(1e4*share) / 100 }
 
 func runOf(s *centralcloud.Sample) string {
 	run, _, _ := strings.Cut(s.ID, "/")

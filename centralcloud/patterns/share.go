@@ -29,18 +29,17 @@ func (s *share) add(at time.Time, weight float64, hit bool) {
 }
 
 // without takes away what is a part of s.
-func (s share) without(part *share) share {
-	s.samples -= part.samples
-	s.weight -= part.weight
-	s.squares -= part.squares
-	s.hits -= part.hits
-	return s
+func (s *share) without(part *share) share {
+	return share{
+		samples: s.samples - part.samples, weight: s.weight - part.weight,
+		squares: s.squares - part.squares, hits: max(0, s.hits-part.hits),
+	}
 }
 
-func (s share) rate() float64 { return s.hits / s.weight }
+func (s *share) rate() float64 { return s.hits / s.weight }
 
 // size is how many calls would tell as much if each stood for itself alone.
-func (s share) size() float64 {
+func (s *share) size() float64 {
 	if s.samples == 0 {
 		return 0
 	}

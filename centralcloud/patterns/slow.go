@@ -38,12 +38,15 @@ func slowSteps(e *Evidence, _ time.Time) []Finding {
 	var found []Finding
 	for _, site := range slices.SortedFunc(maps.Keys(sites), siteKey.compare) {
 		own, siblings := sites[site], &durations{}
+		if own.size() < slowSize {
+			continue
+		}
 		for _, other := range arms[site.arm] {
 			if other != site {
 				siblings.merge(sites[other])
 			}
 		}
-		if own.size() < slowSize || siblings.size() < slowSize {
+		if siblings.size() < slowSize {
 			continue
 		}
 		own.sort()

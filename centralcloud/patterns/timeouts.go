@@ -47,12 +47,15 @@ type waits struct {
 // Kaplan and Meier's estimate makes of it: otherwise each timeout would call for
 // a shorter one.
 func timeouts(e *Evidence, _ time.Time) []Finding {
-	kinds := map[armTask]*waits{}
+	totals, kinds := map[armTask]*total{}, map[armTask]*waits{}
 	for key, c := range e.cells {
-		w := entry(kinds, armTask{key.arm, key.task})
-		w.counted += c.Errors[classTimeout]
-		for micros, n := range c.Latency.All() {
-			w.answers.add(time.Unix(key.epoch, 0), float64(micros), float64(n))
+		entry(totals, armTask{key.arm, key.task}).add(key.epoch, &c.Counters)
+	}
+	for key, t := range totals {
+		sum, w := t.counters(), entry(kinds, key)
+		w.counted = sum.Errors[classTimeout]
+		for micros, n := range sum.Latency.All() {
+			w.answers.add(time.Unix(t.first, 0), float64(micros), float64(n))
 		}
 	}
 	for call := range e.calls() {

@@ -105,7 +105,7 @@ func writeBenchmarks(t *table, models []patterns.Benchmark) {
 		for _, class := range slices.Sorted(maps.Keys(b.Errors)) {
 			mix = append(mix, class+" "+shareText(b.Errors[class]))
 		}
-		t.row(b.TaskType, b.Arm.String(), b.Calls, b.N, shareText(b.Success), fmt.Sprintf("%.2f-%.2f", b.CI95[0], b.CI95[1]),
+		t.row(b.TaskType, b.String(), b.Calls, b.N, shareText(b.Success), fmt.Sprintf("%.2f-%.2f", b.CI95[0], b.CI95[1]),
 			centsText(b.CostCents), perSuccess, fmt.Sprintf("%d ms", b.P50Millis), fmt.Sprintf("%d ms", b.P95Millis), fmt.Sprintf("%d ms", b.P99Millis),
 			b.FirstSeen, cmp.Or(strings.Join(mix, ", "), "none"))
 	}

@@ -82,7 +82,9 @@ func TestDevIsAHubThatLearns(t *testing.T) {
 	eventually(t, func() bool { return node.log.has("learned from the hub", "model_routing") })
 
 	benchmarks := append([]string{"centralcloud", "benchmarks", "math"}, hub...)
-	eventually(t, func() bool { return strings.Contains(at("", benchmarks...).run(t.Context()).stdout, "simulated/simulated-") })
+	eventually(t, func() bool {
+		return strings.Contains(at("", benchmarks...).run(t.Context()).stdout, "simulated/simulated-")
+	})
 	if got := at("", append(benchmarks, "-o", "json")...).run(t.Context()); !strings.Contains(got.stdout, `"ci95":[`) {
 		t.Errorf("benchmarks: %+v, want intervals", got)
 	}

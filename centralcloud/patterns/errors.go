@@ -62,10 +62,13 @@ func newErrors(e *Evidence, now time.Time) []Finding {
 	}
 	lately, before := map[armTask]float64{}, map[armTask]float64{}
 	for key, c := range e.cells {
-		if at := (armTask{key.arm, key.task}); key.epoch < since.Unix() {
-			before[at] += float64(tried(&c.Counters))
-		} else {
-			lately[at] += float64(tried(&c.Counters))
+		at, calls := armTask{key.arm, key.task}, float64(tried(&c.Counters))
+		switch {
+		case key.epoch < e.sampledSince(): // an error of that time would not be known
+		case key.epoch < since.Unix():
+			before[at] += calls
+		default:
+			lately[at] += calls
 		}
 	}
 	var found []Finding

@@ -3,6 +3,7 @@ package patterns
 import (
 	"cmp"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -85,6 +86,15 @@ func (e *Evidence) calls() iter.Seq2[*centralcloud.Sample, float64] {
 			}
 		}
 	}
+}
+
+// sampledSince is the epoch of the oldest sample. There may be rows from before
+// it, when there were more samples than are looked at. It holds after calls.
+func (e *Evidence) sampledSince() int64 {
+	if len(e.samples) == 0 {
+		return math.MaxInt64
+	}
+	return centralcloud.EpochOf(e.samples[0].At.Unix())
 }
 
 // weight is how many failures, or successes, there were for each that is a sample.

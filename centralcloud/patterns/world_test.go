@@ -97,8 +97,8 @@ func (w *world) call(h habit, at time.Time) {
 	}
 }
 
-// evidence is what the rules may look at.
-func (w *world) evidence() *patterns.Evidence {
+// evidence is what the rules may look at, with the samples of the last time only.
+func (w *world) evidence(sampled time.Duration) *patterns.Evidence {
 	evidence, since := &patterns.Evidence{}, w.now.Add(-patterns.Window)
 	for _, boot := range w.boots {
 		rows, samples := boot.Changed(nil)
@@ -108,7 +108,7 @@ func (w *world) evidence() *patterns.Evidence {
 			}
 		}
 		for _, sample := range samples {
-			if !sample.At.Before(since) {
+			if !sample.At.Before(w.now.Add(-sampled)) {
 				evidence.AddSample(sample)
 			}
 		}
@@ -118,7 +118,7 @@ func (w *world) evidence() *patterns.Evidence {
 
 // find returns the findings, of which those of one kind.
 func (w *world) find(kind patterns.Kind) (all, ofKind []patterns.Finding) {
-	all = patterns.Find(w.evidence(), w.now)
+	all = patterns.Find(w.evidence(patterns.Window), w.now)
 	for _, finding := range all {
 		if finding.Kind == kind {
 			ofKind = append(ofKind, finding)

@@ -8,10 +8,10 @@ TOOL       := go tool -modfile=tools/go.mod
 PEERS      ?= -rounds 3 -duration 3s
 QUEUES     ?= -rounds 3 -duration 4s
 
-.PHONY: help setup build run test clients race soak bench bench-peers bench-queues fuzz format vet lint check generate verify
+.PHONY: help setup build run test clients race soak bench bench-peers bench-queues bench-routing fuzz format vet lint check generate verify
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what the tests need beyond Go, make and git: gcc (for race), Postgres, PgBouncer, libfaketime, iproute2, nftables, npm (for clients)
 	@tools/setup gcc postgres pgbouncer libfaketime iproute2 nftables npm
@@ -60,6 +60,9 @@ bench-queues: ## Measure Singularity's queues beside River's and DBOS's on one P
 		{ echo >&2 "bench-queues: install Postgres 15 or newer (on Debian, as root: apt-get install postgresql)"; exit 1; }
 	cd benchmarks && go test . ./queues ./report
 	cd benchmarks && go build -o ../bin/benchmarks . && ../bin/benchmarks queues $(QUEUES)
+
+bench-routing: ## Compare the learner with simpler ways to choose a model; ROUTING has the flags, such as -data DIR
+	cd benchmarks && go test ./routing && go build -o ../bin/routing ./routing && ../bin/routing $(ROUTING)
 
 fuzz: ## Run each fuzz target for FUZZTIME (20s)
 	@grep -ro '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' . | sed 's|/[^/]*:func | |' | sort | \

@@ -113,7 +113,7 @@ func TestEngineTellsItsHubAndLearnsFromIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			queue, cfg := open(t)
-			cfg.CentralCloud = singularity.CentralCloud{Queue: queue}
+			cfg.CentralCloud = singularity.CentralCloud{Queue: queue, ResultsEvery: time.Hour} // but when the test says so
 			cfg.Instance, cfg.Logger = "one", quiet
 			flow := asks(cfg.DatabaseURL != "")
 			engine, err := singularity.Open(t.Context(), cfg, flow)

@@ -13,6 +13,8 @@ import (
 
 	"singularity"
 	"singularity/internal/testpostgres"
+	"singularity/llm"
+	"singularity/llm/simulated"
 )
 
 // awaitMetrics scrapes until all of them have the values, to which they go by
@@ -99,9 +101,18 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	}
 	engine := openMember(t, testpostgres.URL(t), "a", singularity.Cluster{})
 	taught := open(t, singularity.Config{CentralCloud: singularity.CentralCloud{Queue: noHub(t)}})
+	provider, err := simulated.New(simulated.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	models, err := llm.NewRouter(llm.DefaultTable(), []llm.Provider{provider}, llm.RouterConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	descs := make(chan *prometheus.Desc, 100)
 	engine.Metrics().Describe(descs)
 	taught.Metrics().Describe(descs)
+	models.Metrics().Describe(descs)
 	close(descs)
 	var told []string
 	for desc := range descs {
@@ -110,6 +121,6 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	slices.Sort(documented)
 	slices.Sort(told)
 	if told = slices.Compact(told); !slices.Equal(documented, told) {
-		t.Errorf("docs/metrics.md has\n%v, and the engine\n%v", documented, told)
+		t.Errorf("docs/metrics.md has\n%v, and the engine and its models\n%v", documented, told)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"singularity/centralcloud"
@@ -141,7 +142,11 @@ func (n *Node) learn(ctx context.Context, message centralcloud.Message) (bool, e
 			n.log.Warn("the hub teaches something that this version does not know; it is kept", "type", lesson.Type, "version", lesson.Version)
 			continue
 		}
-		n.log.Info("learned from the hub", "type", lesson.Type, "name", lesson.Name, "version", lesson.Version)
+		level := slog.LevelInfo
+		if lesson.Type == centralcloud.TypeModelRouting && known.Policy != nil {
+			level = slog.LevelDebug // there is one every minute
+		}
+		n.log.Log(ctx, level, "learned from the hub", "type", lesson.Type, "name", lesson.Name, "version", lesson.Version)
 	}
 	return true, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"singularity/persistence"
 	"singularity/workflow"
@@ -40,22 +41,23 @@ func isConfigured(member persistence.Member, queue string) bool {
 	return member.Status != "offline" && json.Unmarshal([]byte(member.Capabilities), &can) == nil && slices.Contains(can.Queues, queue)
 }
 
+// knowsPatience bounds the question whether anybody knows of a queue.
+const knowsPatience = 2 * time.Second
+
 // knowsQueue reports whether anybody knows of a queue: a node is configured for it,
 // an operator said something of it, or runs are in it. It reads only where this node
-// does not.
-func (n *Node) knowsQueue(ctx context.Context, name string) (bool, error) {
+// does not. When that cannot be told in time, the queue is taken for known: a store
+// that is too busy to count may be why somebody pauses it.
+func (n *Node) knowsQueue(ctx context.Context, name string) bool {
 	if n.slots(name) > 0 {
-		return true, nil
+		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, statsPatience)
+	ctx, cancel := context.WithTimeout(ctx, knowsPatience)
 	defer cancel()
 	members, err := n.store.Members(ctx)
-	if err != nil {
-		return false, err
-	}
-	if slices.ContainsFunc(members, func(member persistence.Member) bool { return isConfigured(member, name) }) {
-		return true, nil
+	if err != nil || slices.ContainsFunc(members, func(member persistence.Member) bool { return isConfigured(member, name) }) {
+		return true
 	}
 	queues, err := n.Queues(ctx)
-	return slices.ContainsFunc(queues, func(queue workflow.Queue) bool { return queue.Name == name }), err
+	return err != nil || slices.ContainsFunc(queues, func(queue workflow.Queue) bool { return queue.Name == name })
 }

@@ -185,10 +185,7 @@ func (n *Node) SetQueue(ctx context.Context, name string, change workflow.QueueC
 	if err := checkQueueName(name); err != nil {
 		return workflow.Queue{}, err
 	}
-	known, err := n.knowsQueue(ctx, name)
-	if err != nil {
-		return workflow.Queue{}, err
-	}
+	known := n.knowsQueue(ctx, name)
 	settings, err := n.store.SetQueue(ctx, name, change)
 	if err != nil {
 		return workflow.Queue{}, err
@@ -213,10 +210,7 @@ func (n *Node) pauseQueue(ctx context.Context, name string, paused bool) (workfl
 	if err := checkQueueName(name); err != nil {
 		return workflow.Queue{}, false, err
 	}
-	known, err := n.knowsQueue(ctx, name)
-	if err != nil {
-		return workflow.Queue{}, false, err
-	}
+	known := n.knowsQueue(ctx, name)
 	settings, changed, err := n.store.PauseQueue(ctx, name, paused)
 	if err != nil {
 		return workflow.Queue{}, false, err

@@ -165,6 +165,29 @@ func TestQueueThatIsSetHasSlotsOnEveryNode(t *testing.T) {
 	})
 }
 
+// uncounted is a store that is too busy to count.
+type uncounted struct{ persistence.Store }
+
+func (uncounted) QueueStats(ctx context.Context) ([]persistence.QueueStats, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestQueueIsPausedAlsoWhenNobodyCanCount(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		node := startNode(t, uncounted{memory.New()}, Config{})
+		began := time.Now()
+		queue, changed, err := node.PauseQueue(t.Context(), "elsewhere")
+		if err != nil || !changed || queue.PausedAt == nil || queue.New || time.Since(began) > knowsPatience {
+			t.Errorf("pause: %+v, %t, %v after %s", queue, changed, err, time.Since(began))
+		}
+		if _, err := node.SetQueue(t.Context(), "elsewhere", workflow.QueueChange{GlobalLimit: new(1)}); err != nil {
+			t.Errorf("set: %v", err)
+		}
+	})
+}
+
 func TestQueueVerbsRefuseWhatIsNoQueue(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {

@@ -128,6 +128,7 @@ func (n *Node) releaseOrphans(ctx context.Context, released func(persistence.Rea
 		}
 		released(some)
 		n.results.orphan()
+		n.lookForOverdue()
 		n.log.Info("took back the runs of dead processes", "released", some.Released, "quarantined", some.Quarantined)
 	}
 }

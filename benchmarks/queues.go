@@ -131,8 +131,7 @@ func (p queuesPlan) measure(ctx context.Context, log io.Writer) (r report.Queues
 	slices.SortStableFunc(samples, func(a, b report.QueueSample) int {
 		return slices.Index(p.engines, a.Engine) - slices.Index(p.engines, b.Engine)
 	})
-	r.Summarize(samples)
-	return r, nil
+	return r.Of(samples), nil
 }
 
 // startEngine measures an engine in a process of its own.

@@ -29,7 +29,8 @@ type Call struct {
 	ErrorPrint string `json:"error_print,omitempty"` // its [Fingerprint]
 
 	PolicyVersion string  `json:"policy_version"`
-	Propensity    float64 `json:"propensity"` // with which the arm was chosen
+	Propensity    float64 `json:"propensity"`         // with which the arm was chosen
+	Fallback      bool    `json:"fallback,omitempty"` // another arm was chosen, the propensity is that one's
 }
 
 // DecodeCall reads a record. One that names no model is none.
@@ -56,7 +57,7 @@ func (c Call) Counters() Counters {
 	if c.Attempt > 1 {
 		counters.Retries = 1
 	}
-	if c.Propensity > 0 && c.Propensity <= 1 {
+	if c.Propensity > 0 && c.Propensity <= 1 && !c.Fallback {
 		counters.InversePropensity = int64(math.Round(whole / c.Propensity))
 	}
 	if c.ErrorClass != "" {

@@ -2,8 +2,12 @@ package centralcloud_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -141,10 +145,11 @@ func TestDrawsFollowTheWeights(t *testing.T) {
 		return centralcloud.PolicyArm{Arm: centralcloud.Arm{Provider: "p", Model: model}, Weight: weight}
 	}
 	row := centralcloud.PolicyRow{Arms: []centralcloud.PolicyArm{weigh("a", 0.7), weigh("b", 0.3), weigh("c", 0)}}
-	all := func(centralcloud.Arm) bool { return true }
+	all := func(int) bool { return true }
 	counts := map[string]int{}
 	for i := range 10_000 {
-		arm, propensity, found := row.Pick(centralcloud.Draw(string(rune('a'+i%26))+time.Duration(i).String(), "math", 1, 7), all)
+		picked, propensity, found := row.Pick(centralcloud.Draw(string(rune('a'+i%26))+time.Duration(i).String(), "math", 1, 7), all)
+		arm := row.Arms[picked]
 		if !found || propensity != arm.Weight {
 			t.Fatalf("arm %v with propensity %v, found %v", arm, propensity, found)
 		}
@@ -153,11 +158,36 @@ func TestDrawsFollowTheWeights(t *testing.T) {
 	if counts["a"] < 6800 || counts["a"] > 7200 || counts["c"] != 0 {
 		t.Errorf("of 10,000 draws: %v, want about 7,000 a and no c", counts)
 	}
-	if arm, propensity, _ := row.Pick(0.1, func(a centralcloud.Arm) bool { return a.Model != "a" }); arm.Model != "b" || propensity != 1 {
-		t.Errorf("without a: %s with propensity %v, want b with 1", arm.Model, propensity)
+	if picked, propensity, _ := row.Pick(0.1, func(i int) bool { return i != 0 }); picked != 1 || propensity != 1 {
+		t.Errorf("without a: arm %d with propensity %v, want b with 1", picked, propensity)
 	}
-	if _, _, found := row.Pick(0.1, func(a centralcloud.Arm) bool { return a.Model == "c" }); found {
+	if _, _, found := row.Pick(0.1, func(i int) bool { return i == 2 }); found {
 		t.Error("an arm without a weight was picked")
+	}
+}
+
+// Choices of the past are replayed by it.
+func TestDrawsAreTheSameForEver(t *testing.T) {
+	t.Parallel()
+	for i, id := range []string{"r-1", "\"quoted\" \n é", strings.Repeat("long", 200)} {
+		text := fmt.Sprintf("%q %q %d %d", id, "math", 1, 7)
+		sum := sha256.Sum256([]byte(text))
+		want := float64(binary.BigEndian.Uint64(sum[:8])>>11) / (1 << 53)
+		if got := centralcloud.Draw(id, "math", 1, 7); got != want {
+			t.Errorf("draw %d: %v, want %v", i, got, want)
+		}
+	}
+}
+
+func TestFallbacksSayNothingOfPropensities(t *testing.T) {
+	t.Parallel()
+	call := centralcloud.Call{Arm: centralcloud.Arm{Provider: "p", Model: "m"}, Propensity: 0.5}
+	if got := call.Counters(); got.InversePropensity != 2_000_000 || got.Calls != 1 {
+		t.Errorf("a call counts as %+v", got)
+	}
+	call.Fallback = true
+	if got := call.Counters(); got.InversePropensity != 0 || got.Calls != 1 || got.Successes != 1 {
+		t.Errorf("a fallback counts as %+v", got)
 	}
 }
 

@@ -226,6 +226,10 @@ func TestLessonsDoNotChangeWhatOthersHold(t *testing.T) {
 	if versions := two.Versions(); !reflect.DeepEqual(versions, map[string]int64{"pattern_discovery": 3}) {
 		t.Errorf("versions %v", versions)
 	}
+	taught := teach(two, `{"type":"model_routing","version":4,"routing_rules":{"version":4,"rows":[]}}`)
+	if again := teach(taught, `{"type":"model_routing","version":4,"routing_rules":{"version":4,"rows":[]}}`); taught.Policy.Received.IsZero() || again.Policy != taught.Policy {
+		t.Errorf("policies %+v, %+v; want the same one, since when it is known", taught.Policy, again.Policy)
+	}
 	// Another pattern that was late is news, whatever the version of the others.
 	lessons, _ := centralcloud.DecodeLearning([]byte(`{"type":"pattern_discovery","version":1,"pattern_name":"c","pattern_definition":3}`))
 	if news := two.News(lessons); !slices.EqualFunc(news, lessons, func(a, b centralcloud.Lesson) bool { return a.Name == b.Name }) {

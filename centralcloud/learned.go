@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"time"
 )
 
 // Learned is all that a node has been taught. It does not change: each lesson
@@ -55,7 +56,9 @@ func (l *Learned) With(lessons []Lesson) (*Learned, error) {
 func (l *Learned) learn(lesson Lesson) (err error) {
 	switch lesson.Type {
 	case TypeModelRouting:
-		l.Policy, err = readPolicy(lesson.Document)
+		if l.Policy, err = readPolicy(lesson.Document); err == nil {
+			l.Policy.Received = time.Now()
+		}
 	case TypePatternDiscovery:
 		if lesson.Withdrawn() {
 			delete(l.Patterns, lesson.Name)

@@ -37,6 +37,10 @@ type Policy struct {
 	DriftEvents []DriftEvent   `json:"drift_events,omitempty"`
 	Quarantined []Quarantine   `json:"quarantined,omitempty"`
 	Budget      *BudgetAccount `json:"budget,omitempty"`
+
+	// Received is when this process learned the policy, on its own monotonic clock;
+	// zero when it made the policy itself.
+	Received time.Time `json:"-"`
 }
 
 // PolicyRow is the policy for one kind of task.
@@ -49,7 +53,7 @@ type PolicyRow struct {
 	Arms     []PolicyArm `json:"arms"`     // by weight, the highest first
 	Fallback []Arm       `json:"fallback"` // whom to ask when the chosen arm fails, in order
 
-	TimeoutMillis    *int64   `json:"timeout_ms"`     // nil while too few answers were timed
+	TimeoutMillis    *int64   `json:"timeout_ms"`     // nil: what the node has
 	HedgeAfterMillis *int64   `json:"hedge_after_ms"` // nil: do not ask a second arm
 	Expected         Expected `json:"expected"`
 }
@@ -116,17 +120,29 @@ type BudgetAccount struct {
 // Row returns the row for a kind of task: the one of its bucket, else the one
 // of its type, else the one for all.
 func (p *Policy) Row(taskType string, bucket int) (PolicyRow, bool) {
-	for _, wanted := range [...]struct {
-		taskType string
-		bucket   int
-	}{{taskType, bucket}, {taskType, AnyBucket}, {AnyTask, bucket}, {AnyTask, AnyBucket}} {
+	for _, wanted := range Cells(taskType, bucket) {
 		for _, row := range p.Rows {
-			if row.TaskType == wanted.taskType && row.Bucket == wanted.bucket {
+			if row.Cell() == wanted {
 				return row, true
 			}
 		}
 	}
 	return PolicyRow{}, false
+}
+
+// Cell is what a row of a policy is for.
+type Cell struct {
+	TaskType string
+	Bucket   int
+}
+
+// Cell is what the row is for.
+func (r PolicyRow) Cell() Cell { return Cell{r.TaskType, r.Bucket} }
+
+// Cells lists the cells whose row may be the one for a kind of task. The first of
+// them that has a row decides.
+func Cells(taskType string, bucket int) [4]Cell {
+	return [...]Cell{{taskType, bucket}, {taskType, AnyBucket}, {AnyTask, bucket}, {AnyTask, AnyBucket}}
 }
 
 // Encode returns the bytes of the policy.

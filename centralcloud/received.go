@@ -12,7 +12,7 @@ func DecodeUpdate(body []byte) (Update, error) {
 	if err := json.Unmarshal(body, &update); err != nil {
 		return update, fmt.Errorf("decode update: %w", err)
 	}
-	problems := []error{update.Instance.check()}
+	problems := []error{update.check()}
 	for i, row := range update.Counters {
 		if err := row.check(); err != nil {
 			problems = append(problems, fmt.Errorf("row %d: %w", i, err))
@@ -35,7 +35,7 @@ func DecodeHello(body []byte) (Hello, error) {
 	if err := json.Unmarshal(body, &hello); err != nil {
 		return hello, fmt.Errorf("decode hello: %w", err)
 	}
-	if err := errors.Join(hello.Instance.check(), CheckQueueName(hello.Queue)); err != nil {
+	if err := errors.Join(hello.check(), CheckQueueName(hello.Queue)); err != nil {
 		return hello, fmt.Errorf("decode hello: %w", err)
 	}
 	return hello, nil
@@ -63,20 +63,8 @@ func (r Row) check() error {
 	if r.Revision <= 0 {
 		problems = append(problems, fmt.Errorf("revision %d is not positive", r.Revision))
 	}
-	for _, n := range []int64{
-		r.Calls, r.Judged, r.Successes, r.Quality, r.Squares, r.TokensIn, r.TokensOut, r.Cost, r.Retries, r.InversePropensity,
-	} {
-		if n < 0 {
-			problems = append(problems, fmt.Errorf("a count is %d; expected none below 0", n))
-		}
-	}
-	if r.Successes > r.Judged || r.Judged > r.Calls || r.Quality > r.Judged*whole {
-		problems = append(problems, fmt.Errorf("%d calls, %d judged, %d successes and %d of quality contradict each other", r.Calls, r.Judged, r.Successes, r.Quality))
-	}
-	for class, n := range r.Errors {
-		if n < 0 {
-			problems = append(problems, fmt.Errorf("%d errors of class %s; expected none below 0", n, class))
-		}
+	if !r.Plausible() {
+		problems = append(problems, fmt.Errorf("%d calls, %d judged, %d successes and %d of quality cannot all be true, or some count is below 0", r.Calls, r.Judged, r.Successes, r.Quality))
 	}
 	return errors.Join(problems...)
 }

@@ -116,7 +116,7 @@ func (t *Tally) Changed(sent Revisions) ([]Row, []Sample) {
 
 func compareKeys(a, b Key) int {
 	return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), strings.Compare(a.TaskType, b.TaskType), cmp.Compare(a.Bucket, b.Bucket),
-		a.Arm.Compare(b.Arm))
+		a.Compare(b.Arm))
 }
 
 // Revisions are those that were sent.

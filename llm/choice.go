@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strings"
 
+	"singularity/centralcloud"
 	"singularity/workflow"
 )
 
-// Choice says which model answers a request, and why that one.
+// Choice says which model is to answer a request, and why that one. It is in the
+// checkpoint before the call: attempts at it, on whatever node, go by it.
 type Choice struct {
 	Provider string `json:"provider"`
 	Model    string `json:"model"`
@@ -17,7 +19,16 @@ type Choice struct {
 	Why      string `json:"why"`
 
 	PolicyVersion string  `json:"policy_version"`
-	Propensity    float64 `json:"propensity"` // the probability that the policy gave this model
+	Propensity    float64 `json:"propensity"`      // the probability that the policy gave this model
+	Stale         bool    `json:"stale,omitempty"` // the policy was old
+
+	// Fallback lists who may stand in for the model when it does not answer, in
+	// order. The model itself may be among them.
+	Fallback []centralcloud.Arm `json:"fallback,omitempty"`
+}
+
+func (c Choice) arm() centralcloud.Arm {
+	return centralcloud.Arm{Provider: c.Provider, Model: c.Model}
 }
 
 // staticPolicy is the policy version of choices by the table alone.

@@ -37,7 +37,7 @@ func Embed(ctx context.Context, embedder Embedder, text string) ([]float32, erro
 	}
 	record.report(ctx, embedding.Usage, time.Since(started), err)
 	if err != nil {
-		return nil, fmt.Errorf("embed with model %s: %w", embedder.Model(), directed(err))
+		return nil, fmt.Errorf("embed with model %s: %w", embedder.Model(), directed(err, false))
 	}
 	return embedding.Vector, nil
 }

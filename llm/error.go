@@ -97,22 +97,44 @@ func ClassOfStatus(status int) Class {
 	}
 }
 
+// unavailable reports whether a failure of this class says that the provider
+// does not answer: a matter of the model's [breaker].
+func (c Class) unavailable() bool {
+	switch c {
+	case RateLimit, Overload, Timeout, Auth, Unknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// answered reports whether the provider answered, if only to refuse.
+func (c Class) answered() bool { return c == "" || c == BadRequest || c == Content }
+
 // maxRetryAfter bounds what a provider may ask for: a nonsensical header must
 // not park a run for a year.
 const maxRetryAfter = 24 * time.Hour
 
-// directed marks a provider's error with what the engine should do next.
-func directed(err error) error {
+// directed marks a provider's error with what the engine should do next. What
+// holds for the provider only does not matter when the next attempt may go
+// elsewhere.
+func directed(err error, elsewhere bool) error {
 	failure, ok := asError(err)
 	if !ok {
 		return err
 	}
 	switch failure.Class {
-	case Auth, BadRequest, Content:
+	case BadRequest, Content:
 		return workflow.Permanent(err)
 	}
-	if failure.RetryAfter > 0 {
+	switch {
+	case elsewhere:
+		return err
+	case failure.Class == Auth:
+		return workflow.Permanent(err)
+	case failure.RetryAfter > 0:
 		return workflow.RetryAfter(err, min(failure.RetryAfter, maxRetryAfter))
+	default:
+		return err
 	}
-	return err
 }

@@ -70,7 +70,7 @@ func TestErrorsDirectTheEngine(t *testing.T) {
 	} {
 		step := workflow.Do("call", func(context.Context, *Call) error { return nil }).Retry(policy)
 		retry := workflow.Compile(workflow.New("directed", step)).Steps[0].Retry
-		delay, again := retry.Next(1, directed(test.err), 0)
+		delay, again := retry.Next(1, directed(test.err, false), 0)
 		if delay != test.delay || again != test.again {
 			t.Errorf("%s: again %t after %s, expected %t after %s", name, again, delay, test.again, test.delay)
 		}

@@ -6,6 +6,14 @@
 // [Choice] into the state, Call puts the answer there. Between them lies a
 // checkpoint, so that a retry and a takeover keep the choice.
 //
+// Select goes by a policy that a hub learned, if there is one: the row for the
+// task type and the [Complexity] of the request, from which the request's id draws
+// a model with a known probability. Without a policy, or where its row names
+// nobody who can be asked, it is the cheapest model of the [Tier] that the
+// complexity asks for. Each node keeps a breaker for each model; while that is
+// open, and after a failed attempt, Call goes down the fallback order of the
+// choice, which has nobody dearer than what the policy favours.
+//
 // Providers live in the folders beside this file; a [Table] lists their models
 // with tiers and prices. Money is counted in whole nano-dollars. A cost that
 // nobody knows is absent, never zero.

@@ -38,7 +38,8 @@ type ModelCall struct {
 	ErrorPrint string `json:"error_print,omitempty"` // its [centralcloud.Fingerprint]
 
 	PolicyVersion string  `json:"policy_version"`
-	Propensity    float64 `json:"propensity"`
+	Propensity    float64 `json:"propensity"`         // of the choice
+	Fallback      bool    `json:"fallback,omitempty"` // the model stood in for the chosen one, which did not answer
 }
 
 // report completes the record of a call, adds it to the attempt that ctx

@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"singularity/centralcloud"
 	"singularity/workflow"
 )
 
@@ -19,6 +21,9 @@ type Router struct {
 	table     *Table
 	providers map[string]Provider
 	names     []string // of the providers, in order
+	targets   map[centralcloud.Arm]*target
+	policy    func() *centralcloud.Policy // nil for none
+	lastPlan  atomic.Pointer[plan]
 	limits    Limits
 	ledger    Ledger
 	max       int64 // tokens of an answer
@@ -34,6 +39,10 @@ type RouterConfig struct {
 	// MaxTokens bounds answers, thoughts included. Defaults to what the table of
 	// models says of each.
 	MaxTokens int64
+	// Policy returns what to choose by: the same pointer until there is another
+	// policy, nil while there is none. It is asked for each choice. Defaults to the
+	// table of models alone.
+	Policy func() *centralcloud.Policy
 	// Limits are enforced before each call, with the next cheaper model that they
 	// leave room for. They need a Ledger, and models that have prices.
 	Limits Limits
@@ -44,8 +53,8 @@ type RouterConfig struct {
 // providers. Each of them needs at least one.
 func NewRouter(table *Table, providers []Provider, config RouterConfig) (*Router, error) {
 	router := &Router{
-		table: table, providers: make(map[string]Provider, len(providers)),
-		limits: config.Limits, ledger: config.Ledger, max: config.MaxTokens, log: config.Logger,
+		table: table, providers: make(map[string]Provider, len(providers)), targets: map[centralcloud.Arm]*target{},
+		policy: config.Policy, limits: config.Limits, ledger: config.Ledger, max: config.MaxTokens, log: config.Logger,
 	}
 	if router.log == nil {
 		router.log = slog.Default()
@@ -68,6 +77,11 @@ func NewRouter(table *Table, providers []Provider, config RouterConfig) (*Router
 	problems = append(problems, router.validate()...)
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("model router: %w", err)
+	}
+	for _, model := range table.Models {
+		if router.providers[model.Provider] != nil {
+			router.targets[centralcloud.Arm{Provider: model.Provider, Model: model.Name}] = newTarget(model)
+		}
 	}
 	return router, nil
 }
@@ -98,57 +112,71 @@ type Call struct {
 	TaskType  string    `json:"task_type"`
 	Messages  []Message `json:"messages,omitempty"` // empty once they are answered
 
-	Choice   Choice       `json:"choice,omitzero"`            // by Select
-	Response Response     `json:"response,omitzero"`          // by Call
-	Cost     *NanoDollars `json:"cost_nanodollars,omitempty"` // nil when it is not known
+	Choice   Choice           `json:"choice,omitzero"`            // by Select
+	StandIn  centralcloud.Arm `json:"stand_in,omitzero"`          // who answered when the chosen model did not
+	Response Response         `json:"response,omitzero"`          // by Call
+	Cost     *NanoDollars     `json:"cost_nanodollars,omitempty"` // nil when it is not known
 }
 
-// Select is a step: it chooses the model for the call.
-func (r *Router) Select(_ context.Context, call *Call) error {
-	choice, err := r.table.choose(Complexity(call.TaskType, call.Messages), tokensOf(call.Messages), r.names)
-	if err != nil {
-		return fmt.Errorf("select a model: %w", err)
+// AnsweredBy is the model that gave the response.
+func (c *Call) AnsweredBy() centralcloud.Arm {
+	if c.StandIn != (centralcloud.Arm{}) {
+		return c.StandIn
 	}
-	call.Choice = choice
-	return nil
+	return c.Choice.arm()
 }
 
 // Call is a step: it has the chosen model answer the messages, which then
 // leave the state. Its attempts share the choice and the idempotency key; each
 // of them is recorded as a [ModelCall]. The answer is reported as progress
-// while it arrives. A model that the spending limits leave no room for gives way
+// while it arrives. Each attempt after a failed one goes on to the next of the
+// choice's fallback order, and so does one that finds a breaker open; the choice
+// stays what it was. A model that the spending limits leave no room for gives way
 // to a cheaper one, or the call is refused with a [LimitError].
 //
 // An error that no further attempt would mend is permanent; where the provider
-// said how long to wait, the next attempt waits that long.
+// said how long to wait, the next attempt waits that long, unless it may go to
+// another provider.
 func (r *Router) Call(ctx context.Context, call *Call) error {
-	if r.providers[call.Choice.Provider] == nil {
+	order := r.order(call)
+	if len(order) == 0 {
 		return fmt.Errorf("call model %s: provider %q is not configured on this node; configured: %s",
 			call.Choice.Model, call.Choice.Provider, strings.Join(r.names, ", "))
 	}
-	choice, held, err := r.afford(ctx, call)
+	turn := nextTurn(order, workflow.FromContext(ctx).Number)
+	defer turn.end()
+	fallback := turn.target.arm() != call.Choice.arm()
+	choice, held, err := r.afford(ctx, call, turn.choice(call.Choice))
 	if err != nil {
 		workflow.Summarize(ctx, workflow.Summary{ErrorClass: string(ClassOf(err))})
-		return fmt.Errorf("call model %s: %w", call.Choice.Model, err)
+		return fmt.Errorf("call model %s: %w", choice.Model, err)
 	}
+	asked := r.target(choice.arm())
+	asked.count(choice, fallback)
 
 	started := time.Now()
 	response, err := r.providers[choice.Provider].Complete(ctx, r.request(ctx, call, choice))
 	latency := time.Since(started)
+	r.heard(ctx, asked, err)
 
 	record := ModelCall{
 		Provider: choice.Provider, Model: choice.Model, TaskType: call.TaskType, Bucket: choice.Bucket,
 		Cost: r.cost(ctx, choice, response.Usage, err), Finish: response.Finish,
-		PolicyVersion: choice.PolicyVersion, Propensity: choice.Propensity,
+		PolicyVersion: choice.PolicyVersion, Propensity: choice.Propensity, Fallback: fallback,
 	}
 	r.settle(ctx, held, call, choice, response, record.Cost, err)
 	record.report(ctx, response.Usage, latency, err)
 	if err != nil {
-		return fmt.Errorf("call model %s: %w", choice.Model, directed(err))
+		return fmt.Errorf("call model %s: %w", choice.Model, directed(err, elsewhere(order, choice.Provider)))
 	}
 	record.log(ctx, r.log)
 
-	call.Choice = choice
+	switch {
+	case choice.PolicyVersion == limitedPolicy:
+		call.Choice = choice
+	case fallback:
+		call.StandIn = choice.arm()
+	}
 	call.Response = response
 	call.Cost = record.Cost
 	// The input keeps the messages. Storing them again after the answer would

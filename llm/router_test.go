@@ -116,7 +116,8 @@ func TestCallIsPricedAndRecorded(t *testing.T) {
 		}
 		record, summary := reported(t, attempt)
 		wantRecord := ModelCall{
-			Step: "call_llm_provider", Attempt: 3, Provider: "fake", Model: "priced", TaskType: "coder", Bucket: 1,
+			Step: "call_llm_provider", Attempt: 3,
+			Provider: "fake", Model: "priced", TaskType: "coder", Bucket: 1,
 			TokensIn: new(int64(10)), TokensOut: new(int64(5)), TokensCached: new(int64(0)), Cost: new(NanoDollars(3_000)),
 			Latency: 1_500_000, Finish: Stopped, PolicyVersion: "static", Propensity: 1,
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"singularity/centralcloud"
 	"singularity/workflow"
 )
 
@@ -21,42 +22,49 @@ type hold struct {
 	amount   NanoDollars
 }
 
-// afford puts aside what a call may cost, before it is made: by the chosen model,
-// or by the next cheaper one that the limits leave room for. A process that dies
-// in a call leaves what was put aside as spent.
+// afford puts aside what a call may cost, before it is made: by the model of the
+// choice, or by the next cheaper one that the limits leave room for. A process that
+// dies in a call leaves what was put aside as spent.
 //
 // No call is begun that could exceed a limit, on however many nodes at once. What
 // can is a bill that is higher than the bound: one for tokens that are in none of
 // the texts.
-func (r *Router) afford(ctx context.Context, call *Call) (Choice, hold, error) {
+func (r *Router) afford(ctx context.Context, call *Call, choice Choice) (Choice, hold, error) {
 	if !r.limits.limited() {
-		return call.Choice, hold{}, nil
+		return choice, hold{}, nil
 	}
-	if chosen, found := r.table.Find(call.Choice.Provider, call.Choice.Model); !found || chosen.Price == nil {
-		return Choice{}, hold{}, errors.New("this node's table of models has no price for it, which spending limits need")
+	if chosen, found := r.table.Find(choice.Provider, choice.Model); !found || chosen.Price == nil {
+		return choice, hold{}, errors.New("this node's table of models has no price for it, which spending limits need")
 	}
 	run := workflow.FromContext(ctx).Run
 	var refused *LimitError
-	for _, model := range r.alternatives(call) {
+	for _, model := range r.alternatives(choice, call.Messages) {
 		held := hold{accounts: r.limits.accounts(run, model.Provider), amount: r.most(model, call.Messages)}
 		if refused != nil && refused.forbids(held) {
-			refused.Provider, refused.Model, refused.Needed = model.Provider, model.Name, held.amount
+			refused.considered(model, held.amount)
 			continue
 		}
 		var err error
 		held.receipt, err = r.ledger.Spend(ctx, held.accounts, held.amount)
 		switch {
 		case err != nil:
-			return Choice{}, hold{}, fmt.Errorf("look up what may be spent: %w", err)
+			return choice, hold{}, fmt.Errorf("look up what may be spent: %w", err)
 		case held.receipt.Full == "":
-			return limitedChoice(call.Choice, model, refused), held, nil
+			return limitedChoice(choice, model, refused), held, nil
+		case refused == nil:
+			refused = &LimitError{Provider: model.Provider, Model: model.Name, Needed: held.amount}
 		}
-		refused = &LimitError{
-			Account: held.full(), Spent: held.receipt.Spent,
-			Provider: model.Provider, Model: model.Name, Needed: held.amount,
-		}
+		refused.Account, refused.Spent = held.full(), held.receipt.Spent
+		refused.considered(model, held.amount)
 	}
-	return Choice{}, hold{}, workflow.Permanent(refused)
+	return choice, hold{}, workflow.Permanent(refused)
+}
+
+// considered notes a model that was refused, if it is the cheapest yet.
+func (e *LimitError) considered(model Model, needed NanoDollars) {
+	if needed <= e.Needed {
+		e.Provider, e.Model, e.Needed = model.Provider, model.Name, needed
+	}
 }
 
 // full is the account that had no room.
@@ -82,19 +90,26 @@ func limitedChoice(choice Choice, model Model, refused *LimitError) Choice {
 	}
 }
 
-// alternatives are the chosen model and those that may stand in for it when it
-// costs too much: every one that costs less, the dearest first.
-func (r *Router) alternatives(call *Call) []Model {
-	chosen, _ := r.table.Find(call.Choice.Provider, call.Choice.Model)
-	bound := r.most(chosen, call.Messages)
+// alternatives are the model of the choice and those that may stand in for it when
+// it costs too much: every one that costs less, those of the fallback order first,
+// then the dearest.
+func (r *Router) alternatives(choice Choice, messages []Message) []Model {
+	chosen, _ := r.table.Find(choice.Provider, choice.Model)
+	bound := r.most(chosen, messages)
 	var cheaper []Model
 	for _, model := range r.table.Models {
-		if r.providers[model.Provider] != nil && model.holds(tokensOf(call.Messages)) && r.most(model, call.Messages) < bound {
+		if r.providers[model.Provider] != nil && model.holds(tokensOf(messages)) && r.most(model, messages) < bound {
 			cheaper = append(cheaper, model)
 		}
 	}
+	rank := func(model Model) int {
+		if i := slices.Index(choice.Fallback, centralcloud.Arm{Provider: model.Provider, Model: model.Name}); i >= 0 {
+			return i
+		}
+		return len(choice.Fallback)
+	}
 	slices.SortStableFunc(cheaper, func(a, b Model) int {
-		return cmp.Compare(r.most(b, call.Messages), r.most(a, call.Messages))
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(r.most(b, messages), r.most(a, messages)))
 	})
 	return append([]Model{chosen}, cheaper...)
 }

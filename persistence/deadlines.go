@@ -22,7 +22,8 @@ type Deadlines interface {
 type Overdue struct {
 	Failed []workflow.Run // without their documents
 	// Next is how long it takes, on the clock of the store, until the next deadline
-	// is over of a run that has not ended; zero for none.
+	// is over of a run that has not ended; zero for none. It is a second at most when
+	// runs may have been left for the next time.
 	Next time.Duration
 }
 

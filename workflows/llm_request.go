@@ -98,7 +98,7 @@ func publishResult(ctx context.Context, call *llm.Call) error {
 		Provider string     `json:"provider"`
 		Finish   llm.Finish `json:"finish"`
 		Text     digest     `json:"text"`
-	}{call.Choice.Provider, call.Response.Finish, digestOf(call.Response.Text)})})
+	}{call.AnsweredBy().Provider, call.Response.Finish, digestOf(call.Response.Text)})})
 	return nil
 }
 
@@ -106,8 +106,8 @@ func requestResult(call *llm.Call) Response {
 	response := Response{
 		RequestID: call.RequestID,
 		Response:  call.Response.Text,
-		Model:     call.Choice.Model,
-		Provider:  call.Choice.Provider,
+		Model:     call.AnsweredBy().Model,
+		Provider:  call.AnsweredBy().Provider,
 	}
 	if call.Response.Usage.Known() {
 		response.TokensUsed = new(call.Response.Usage.Total())

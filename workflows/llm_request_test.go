@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"singularity/centralcloud"
 	"singularity/llm"
 	"singularity/llm/anthropic"
 	"singularity/llm/gemini"
@@ -185,6 +186,35 @@ func TestLLMRequestRetriesWithTheSameChoice(t *testing.T) {
 	}
 	if len(end.Waits) != 2 || end.Waits[0] != 7*time.Second || end.Waits[1] < 11*time.Second || end.Waits[1] > 12*time.Second {
 		t.Errorf("waits %s, expected 7s as asked for, then 10s with jitter", end.Waits)
+	}
+}
+
+func TestLLMRequestSaysWhoStoodIn(t *testing.T) {
+	t.Parallel()
+	small, medium := centralcloud.Arm{Provider: "simulated", Model: "simulated-small"}, centralcloud.Arm{Provider: "simulated", Model: "simulated-medium"}
+	policy := &centralcloud.Policy{Version: 7, Rows: []centralcloud.PolicyRow{{
+		TaskType: centralcloud.AnyTask, Bucket: centralcloud.AnyBucket,
+		Arms: []centralcloud.PolicyArm{{Arm: medium, Weight: 1, Why: "the best"}}, Fallback: []centralcloud.Arm{medium, small},
+	}}}
+	provider := &failing{newSimulated(t, simulated.Config{}), []error{&llm.Error{Class: llm.Overload, Provider: "simulated"}}}
+	router, err := llm.NewRouter(llm.DefaultTable(), []llm.Provider{provider}, llm.RouterConfig{
+		Logger: slog.New(slog.DiscardHandler), Policy: func() *centralcloud.Policy { return policy },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, err := run(t.Context(), LLMRequest(router), goodRequest)
+	if err != nil || !strings.Contains(end.Output, `"model":"simulated-small"`) || end.Summary.Model != "simulated-small" {
+		t.Errorf("output %s, %v; summary %+v; expected the model that answered", end.Output, err, end.Summary)
+	}
+	const choice = `"choice":{"provider":"simulated","model":"simulated-medium","tier":"medium","complexity_bucket":0,"why":"the best","policy_version":"7","propensity":1,"fallback":`
+	for _, step := range []string{"select_model", "call_llm_provider", "publish_result"} {
+		if !strings.Contains(end.States[step], choice) {
+			t.Errorf("state after %s %s, expected the choice to stay", step, end.States[step])
+		}
+	}
+	if last := string(end.Facts[1].Doc); !strings.Contains(last, `"model":"simulated-small"`) || !strings.Contains(last, `"propensity":1,"fallback":true`) {
+		t.Errorf("recorded %s", last)
 	}
 }
 

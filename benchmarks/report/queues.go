@@ -65,9 +65,9 @@ type QueueBest struct {
 	Peer  string  `json:"peer"`
 }
 
-// Summarize makes the rows of all samples, in the order in which engines first
-// come.
-func (q *Queues) Summarize(samples []QueueSample) {
+// Of is the report with the rows of all samples, in the order in which engines
+// first come.
+func (q Queues) Of(samples []QueueSample) Queues {
 	floors := map[int]queues.Answer{}
 	byEngine := map[string][]QueueSample{}
 	for _, sample := range samples {
@@ -92,6 +92,7 @@ func (q *Queues) Summarize(samples []QueueSample) {
 		})
 	}
 	q.Bests = queueBests(q.Rows)
+	return q
 }
 
 func figureOf(rounds []QueueSample, floors map[int]queues.Answer, value func(queues.Answer) float64) Figure {

@@ -21,8 +21,7 @@ func answer(perSecond float64, milliseconds ...int) queues.Answer {
 
 func TestQueuesAreHeldAgainstTheFloorOfTheirRound(t *testing.T) {
 	t.Parallel()
-	var r report.Queues
-	r.Summarize([]report.QueueSample{
+	r := report.Queues{}.Of([]report.QueueSample{
 		{Engine: "floor", Round: 0, Answer: answer(100, 2)},
 		{Engine: "floor", Round: 1, Answer: answer(400, 1)},
 		{Engine: "singularity", Round: 0, Answer: answer(50, 6, 4, 8)},

@@ -11,7 +11,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -96,7 +95,7 @@ func (p plan) run(out io.Writer) error {
 	if p.asJSON {
 		return json.NewEncoder(out).Encode(tables)
 	}
-	return print(out, tables)
+	return printTables(out, tables)
 }
 
 func names() (all []string) {
@@ -162,14 +161,14 @@ func deviation(values []float64) float64 {
 	return math.Sqrt(sum / float64(max(1, len(values)-1)))
 }
 
-func print(out io.Writer, tables []table) error {
+func printTables(out io.Writer, tables []table) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for i, t := range tables {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
 		fmt.Fprintln(w, strings.ToUpper(t.Scenario)+"\tSUCCESS\tOF STRONG\tSAVED\tREGRET/1,000\tSD\tSECOND HALF\tSETTLED\tMET AN ERROR\tALARMS")
-		for _, row := range slices.All(t.Rows) {
+		for _, row := range t.Rows {
 			m := row.Mean
 			fmt.Fprintf(w, "%s\t%.3f\t%.1f %%\t%.1f %%\t%.1f\t%.1f\t%.1f\t%d\t%.1f %%\t%d\n",
 				row.Router, m.Success, 100*m.VsRef, 100*m.Saved, m.Regret, row.SD, m.Late, m.Settled, 100*m.Errors, row.Alarms)

@@ -125,7 +125,7 @@ func (t *textbook) gamma(shape float64) float64 {
 	c := 1 / math.Sqrt(9*d)
 	for {
 		x := t.random.NormFloat64()
-		v := math.Pow(1+c*x, 3)
+		v := (1 + c*x) * (1 + c*x) * (1 + c*x)
 		if v > 0 && math.Log(t.random.Float64()) < 0.5*x*x+d-d*v+d*math.Log(v) {
 			return d * v
 		}

@@ -23,6 +23,8 @@ type Config struct {
 
 	// Every is how often a policy is made. Defaults to 10s.
 	Every time.Duration
+	// FindEvery is how often patterns are looked for, at most. Defaults to 5m.
+	FindEvery time.Duration
 	// Away is how long a node is not heard of before it gets nothing more, until it
 	// sends an update again. Defaults to 2m.
 	Away time.Duration
@@ -39,8 +41,10 @@ const (
 	refresh = time.Minute
 	// late is how old the epoch of a row may be.
 	late = 24 * time.Hour
-	// forgotten is how old sums of an hour are when they are forgotten.
-	forgotten = 30 * 24 * time.Hour
+	// forgotten is how old sums of an hour, samples and policies are when they are
+	// forgotten, and repeatsForgotten policies that said nothing new.
+	forgotten        = 30 * 24 * time.Hour
+	repeatsForgotten = 24 * time.Hour
 )
 
 // look is how often a leader looks for messages, and everybody else for a leader
@@ -54,6 +58,9 @@ func (c Config) term() time.Duration { return c.Every + 5*time.Second }
 func (c Config) withDefaults() Config {
 	if c.Every == 0 {
 		c.Every = 10 * time.Second
+	}
+	if c.FindEvery == 0 {
+		c.FindEvery = 5 * time.Minute
 	}
 	if c.Away == 0 {
 		c.Away = 2 * time.Minute
@@ -76,7 +83,7 @@ func (c Config) validate() error {
 	if c.Name == "" {
 		report("Name is empty; expected one that no other hub has")
 	}
-	for field, d := range map[string]time.Duration{"Every": c.Every, "Away": c.Away, "Gone": c.Gone} {
+	for field, d := range map[string]time.Duration{"Every": c.Every, "FindEvery": c.FindEvery, "Away": c.Away, "Gone": c.Gone} {
 		if d < 0 {
 			report("%s is %s; expected a positive time, or 0 for the default", field, d)
 		}

@@ -33,7 +33,7 @@ func (h *Hour) Add(row centralcloud.Row) {
 // Rows returns the sums in the order of their keys.
 func (h *Hour) Rows() []centralcloud.Row {
 	keys := slices.SortedFunc(maps.Keys(h.sums), func(a, b centralcloud.Key) int {
-		return cmp.Or(strings.Compare(a.TaskType, b.TaskType), cmp.Compare(a.Bucket, b.Bucket), a.Arm.Compare(b.Arm))
+		return cmp.Or(strings.Compare(a.TaskType, b.TaskType), cmp.Compare(a.Bucket, b.Bucket), a.Compare(b.Arm))
 	})
 	rows := make([]centralcloud.Row, len(keys))
 	for i, key := range keys {

@@ -49,7 +49,7 @@ func (h *Hub) lead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.config.Logger.InfoContext(ctx, "this hub leads", "lead", lead.Epoch, "policy", t.policy.Version, "instances", len(t.instances))
+	h.config.Logger.InfoContext(ctx, "this hub leads", "lead", lead.Epoch, "instances", len(t.instances))
 	return t.run(ctx)
 }
 

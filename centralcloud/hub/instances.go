@@ -24,6 +24,10 @@ func (t *tenure) listening() []string {
 // report says nothing, but a message that lies for long is one that nobody
 // reads. Who is away gets no more messages, and a snapshot when it is back.
 func (t *tenure) lookAfter(ctx context.Context) error {
+	if t.lead.At.Sub(t.lookedFor) < refresh {
+		return nil
+	}
+	t.lookedFor = t.lead.At
 	for _, id := range slices.Sorted(maps.Keys(t.instances)) {
 		instance := t.instances[id]
 		metrics, err := t.Store.QueueMetrics(ctx, instance.Queue)

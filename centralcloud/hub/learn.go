@@ -12,16 +12,16 @@ import (
 // learn makes a policy, and publishes it when it chooses otherwise than the last
 // one, or when that gets old.
 func (t *tenure) learn(ctx context.Context) error {
-	old := t.lead.At.Sub(t.policy.MadeAt) >= refresh
+	old := t.policy == nil || t.lead.At.Sub(t.policy.MadeAt) >= refresh
 	if !t.news && !old {
 		return nil
 	}
-	next := learner.Learn(t.ledger, t.prices, t.Learner, t.lead.At)
-	t.news = false
-	if !old && sameChoices(t.policy, next) {
+	next := learner.Next(t.ledger, t.prices, t.Learner, t.policy, t.lead.At)
+	same := t.policy != nil && sameChoices(t.policy, next)
+	t.news = !same // weights may be on their way still
+	if same && !old {
 		return nil
 	}
-	next.Version = t.policy.Version + 1
 	learning, err := centralcloud.TeachPolicy(next)
 	if err != nil {
 		return err
@@ -35,7 +35,7 @@ func (t *tenure) learn(ctx context.Context) error {
 		return nil
 	}
 	queues := t.listening()
-	if err := t.Store.Publish(ctx, t.lead, next, message, queues); err != nil {
+	if err := t.Store.Publish(ctx, t.lead, Publication{Policy: next, Repeats: same, Message: message, Queues: queues}); err != nil {
 		return err
 	}
 	t.Logger.DebugContext(ctx, "published a policy", "version", next.Version, "rows", len(next.Rows), "instances", len(queues))

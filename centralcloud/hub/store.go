@@ -39,8 +39,9 @@ type Store interface {
 	// returns how many there were; 0 when there is none to do.
 	Compact(ctx context.Context, lead Lead, before time.Time) (rows int, err error)
 	// Forget deletes sums of hours, samples, policies and withdrawn lessons from
-	// before a time. The newest policy stays.
-	Forget(ctx context.Context, lead Lead, before time.Time) error
+	// before a time, and policies that only repeated another one from before a later
+	// time. The newest policy stays.
+	Forget(ctx context.Context, lead Lead, before, repeatedBefore time.Time) error
 
 	// Instances lists those that reported.
 	Instances(ctx context.Context) ([]Instance, error)
@@ -52,9 +53,9 @@ type Store interface {
 	// SetPrices stores a table in the place of the one that was stored.
 	SetPrices(ctx context.Context, lead Lead, prices learner.Prices) error
 
-	// Publish stores a policy and sends a message to queues, all or nothing. A
-	// queue that is gone gets nothing.
-	Publish(ctx context.Context, lead Lead, policy *centralcloud.Policy, message centralcloud.Draft, queues []string) error
+	// Publish stores a policy and sends it to queues, all or nothing. A queue that
+	// is gone gets nothing.
+	Publish(ctx context.Context, lead Lead, publication Publication) error
 	// Teach stores lessons in the place of those of the same type and name, and
 	// sends messages to queues, all or nothing. A queue that is gone gets nothing.
 	Teach(ctx context.Context, lead Lead, lessons []centralcloud.Lesson, messages []centralcloud.Draft, queues []string) error
@@ -62,8 +63,9 @@ type Store interface {
 
 // Reader reads what leaders have made.
 type Reader interface {
-	// Policy returns the policy of a version, or the newest one for 0. Its error
-	// wraps [ErrNoPolicy] where there is none.
+	// Policy returns the policy of a version, or the newest one for 0. In place of
+	// one that repeated another and is forgotten it returns that. Its error wraps
+	// [ErrNoPolicy] where there is none.
 	Policy(ctx context.Context, version int64) (*centralcloud.Policy, error)
 	// Lessons returns what was taught besides policies, the newest of each type and
 	// name, in their order: also what was withdrawn.
@@ -81,6 +83,14 @@ var (
 type Lead struct {
 	Epoch int64     // rises with each leader
 	At    time.Time // when it was given or prolonged
+}
+
+// Publication is a policy for nodes.
+type Publication struct {
+	Policy  *centralcloud.Policy
+	Repeats bool               // it has the choices of the version before it
+	Message centralcloud.Draft // that carries it
+	Queues  []string           // where the message goes
 }
 
 // Report is what a message said.

@@ -9,24 +9,39 @@ import (
 	"singularity/centralcloud/patterns"
 )
 
-const (
-	// findsAfter is after how many policies the hub looks for patterns.
-	findsAfter = 30
-	// mostSamples is how many samples it looks at.
-	mostSamples = 20_000
-)
+// mostSamples is how many samples are looked at for patterns.
+const mostSamples = 20_000
 
-// find looks for patterns, and teaches what has changed.
+// mayFind reports whether it is time to look for patterns. Where there were no
+// calls since, what was found stays as it is until its evidence is too old.
+func (t *tenure) mayFind() bool {
+	since := t.lead.At.Sub(t.found)
+	return t.unseen && since >= t.FindEvery || since >= patterns.Window
+}
+
+// find looks for patterns, and teaches what has changed. It begins with a whole
+// term, of which reading may take half.
 func (t *tenure) find(ctx context.Context) error {
-	now := t.lead.At
-	if now.Sub(t.found) < findsAfter*t.Every {
+	if !t.mayFind() {
 		return nil
 	}
+	if err := t.prolong(ctx); err != nil {
+		return err
+	}
+	now := t.lead.At
 	t.found = now
-	evidence, err := t.evidence(ctx)
+	reading, cancel := context.WithTimeout(ctx, t.term()/2)
+	defer cancel()
+	evidence, err := t.evidence(reading)
+	if reading.Err() != nil && ctx.Err() == nil {
+		t.unseen = true
+		t.Logger.WarnContext(ctx, "reading what nodes reported takes too long to look for patterns", "limit", t.term()/2, "again_in", t.FindEvery)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
+	t.unseen = false
 	changes, err := patterns.Changes(t.lessons, patterns.Find(evidence, now), patterns.Compare(evidence, now), now)
 	if err != nil {
 		return err
@@ -39,8 +54,10 @@ func (t *tenure) find(ctx context.Context) error {
 func (t *tenure) evidence(ctx context.Context) (*patterns.Evidence, error) {
 	since := t.lead.At.Add(-patterns.Window)
 	suspects, left := map[string]bool{}, map[string]bool{}
-	for _, suspect := range t.policy.Quarantined {
-		suspects[suspect.Instance] = true
+	if t.policy != nil {
+		for _, suspect := range t.policy.Quarantined {
+			suspects[suspect.Instance] = true
+		}
 	}
 	evidence := &patterns.Evidence{}
 	err := t.Store.RowsSince(ctx, since, func(row centralcloud.Row) error {
@@ -110,7 +127,7 @@ func (t *tenure) remember(lessons []centralcloud.Lesson) {
 // unheard is what somebody has not heard who knows these versions.
 func (t *tenure) unheard(versions map[string]int64) ([]centralcloud.Learning, error) {
 	var news []centralcloud.Learning
-	if t.policy.Version > versions[centralcloud.TypeModelRouting] {
+	if t.policy != nil && t.policy.Version > versions[centralcloud.TypeModelRouting] {
 		routing, err := centralcloud.TeachPolicy(t.policy)
 		if err != nil {
 			return nil, err

@@ -62,12 +62,12 @@ func isWithdrawn(lesson centralcloud.Lesson) bool {
 func TestHubTeachesAPatternAndWithdrawsItOnceItHoldsNoMore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	stop := w.start("a")
 	w.join("n1", 0)
 	epoch := lately() - 300
 	for i := range int64(4) {
 		w.send(stepCalls("n1", epoch+30*i, map[string][2]int64{"bad": {40, 20}, "good": {40, 1}}))
 	}
+	stop := w.start("a")
 	found := w.lesson("n1", "a pattern", holds)
 	finding, err := patterns.Decode(found.Document)
 	w.must(err)

@@ -17,15 +17,16 @@ type tenure struct {
 	lead      Lead
 	prices    learner.Prices
 	ledger    *learner.Ledger
-	policy    *centralcloud.Policy  // that was published last; without rows when none was
+	policy    *centralcloud.Policy  // that was published last; nil for none
 	lessons   []centralcloud.Lesson // what else was taught, the newest of each type and name
 	instances map[string]Instance
 	away      map[string]bool // the ids of those that do not read their queues, or may not
 
-	news   bool      // the policy may not know all of the ledger
-	tidied time.Time // when old things were put away
-	found  time.Time // when patterns were looked for
-	lost   error     // the lead
+	news      bool      // the policy may not know all of the ledger
+	unseen    bool      // there are calls that nobody has looked for patterns in
+	found     time.Time // when patterns were looked for
+	lookedFor time.Time // when it was asked who reads its queue
+	tidied    time.Time // when old things were put away
 }
 
 // begin reads what earlier leaders stored.
@@ -60,7 +61,7 @@ func begin(ctx context.Context, config Config, lead Lead) (*tenure, error) {
 	}
 	t.policy, err = t.Store.Policy(ctx, 0)
 	if errors.Is(err, ErrNoPolicy) {
-		t.policy, err = &centralcloud.Policy{}, nil
+		err = nil
 	}
 	return t, err
 }
@@ -78,12 +79,14 @@ func (t *tenure) reprice(ctx context.Context) error {
 	return t.Store.SetPrices(ctx, t.lead, t.prices)
 }
 
-// run works until ctx ends or something fails.
+// run works until ctx ends or something fails. However many messages wait, it
+// prolongs the lead between them.
 func (t *tenure) run(ctx context.Context) error {
 	looks := time.NewTicker(t.look())
 	defer looks.Stop()
 	for next := time.Now(); ; {
-		if err := t.readUpdates(ctx); err != nil {
+		more, err := t.readUpdates(ctx)
+		if err != nil {
 			return err
 		}
 		if now := time.Now(); !now.Before(next) {
@@ -91,6 +94,9 @@ func (t *tenure) run(ctx context.Context) error {
 			if err := t.tick(ctx); err != nil {
 				return err
 			}
+		}
+		if more {
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -100,8 +106,18 @@ func (t *tenure) run(ctx context.Context) error {
 	}
 }
 
-// tick prolongs the lead, makes a policy, looks for patterns and puts old things away.
+// tick prolongs the lead, makes a policy, puts old things away and looks for
+// patterns.
 func (t *tenure) tick(ctx context.Context) error {
+	for _, do := range []func(context.Context) error{t.prolong, t.learn, t.lookAfter, t.tidy, t.find} {
+		if err := do(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tenure) prolong(ctx context.Context) error {
 	lead, err := t.Store.Lead(ctx, t.Name, t.term())
 	if err != nil {
 		return err
@@ -110,25 +126,16 @@ func (t *tenure) tick(ctx context.Context) error {
 		return fmt.Errorf("%w since lead %d", ErrNotLeading, t.lead.Epoch)
 	}
 	t.lead = lead
-	if err := t.learn(ctx); err != nil {
-		return err
-	}
-	if err := t.find(ctx); err != nil {
-		return err
-	}
-	return t.tidy(ctx)
+	return nil
 }
 
-// tidy puts old things away, from time to time.
+// tidy puts old things away, once an hour.
 func (t *tenure) tidy(ctx context.Context) error {
 	now := t.lead.At
-	if now.Sub(t.tidied) < refresh {
+	if now.Sub(t.tidied) < time.Hour {
 		return nil
 	}
 	t.tidied = now
-	if err := t.lookAfter(ctx); err != nil {
-		return err
-	}
 	for {
 		rows, err := t.Store.Compact(ctx, t.lead, now.Add(-2*late))
 		if err != nil {
@@ -140,5 +147,5 @@ func (t *tenure) tidy(ctx context.Context) error {
 		t.Logger.InfoContext(ctx, "summed up the rows of an hour", "rows", rows)
 	}
 	t.ledger.Forget(now)
-	return t.Store.Forget(ctx, t.lead, now.Add(-forgotten))
+	return t.Store.Forget(ctx, t.lead, now.Add(-forgotten), now.Add(-repeatsForgotten))
 }

@@ -10,23 +10,28 @@ import (
 	"singularity/centralcloud"
 )
 
-// readUpdates counts what nodes have sent.
-func (t *tenure) readUpdates(ctx context.Context) error {
+// readUpdates counts some of what nodes have sent, and reports whether there may
+// be more. Once the lead is lost it leaves the rest as it is, for the next leader.
+func (t *tenure) readUpdates(ctx context.Context) (more bool, err error) {
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
 	consumer := centralcloud.Consumer{
 		Receiver: t.Store, Queue: centralcloud.UpQueue, Dead: centralcloud.DeadUp, Lease: t.term(), Batch: 100,
 	}
-	for {
-		round, err := consumer.Round(ctx, t.work)
-		if err := errors.Join(err, t.lost); err != nil {
-			return err
+	round, err := consumer.Round(ctx, func(ctx context.Context, message centralcloud.Message) error {
+		err := t.work(ctx, message)
+		if errors.Is(err, ErrNotLeading) {
+			abort(err)
 		}
-		if round.Buried > 0 {
-			t.Logger.WarnContext(ctx, "put messages aside that make no sense", "count", round.Buried, "queue", centralcloud.DeadUp)
-		}
-		if round.Read() < consumer.Batch {
-			return nil
-		}
+		return err
+	})
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
 	}
+	if round.Buried > 0 {
+		t.Logger.WarnContext(ctx, "put messages aside that make no sense", "count", round.Buried, "queue", centralcloud.DeadUp)
+	}
+	return round.Read() == consumer.Batch, err
 }
 
 // work works on one message.
@@ -37,19 +42,14 @@ func (t *tenure) work(ctx context.Context, message centralcloud.Message) error {
 	if err := json.Unmarshal(message.Body, &kind); err != nil {
 		return fmt.Errorf("%w: %w", centralcloud.ErrBadMessage, err)
 	}
-	var err error
 	switch kind.Type {
 	case centralcloud.TypeResults:
-		err = t.count(ctx, message)
+		return t.count(ctx, message)
 	case centralcloud.TypeHello:
-		err = t.greet(ctx, message)
+		return t.greet(ctx, message)
 	default:
-		err = fmt.Errorf("%w: its type is %q; expected %s or %s", centralcloud.ErrBadMessage, kind.Type, centralcloud.TypeResults, centralcloud.TypeHello)
+		return fmt.Errorf("%w: its type is %q; expected %s or %s", centralcloud.ErrBadMessage, kind.Type, centralcloud.TypeResults, centralcloud.TypeHello)
 	}
-	if errors.Is(err, ErrNotLeading) {
-		t.lost = err
-	}
-	return err
 }
 
 // count adds the rows of an update.
@@ -67,7 +67,9 @@ func (t *tenure) count(ctx context.Context, message centralcloud.Message) error 
 		return err
 	}
 	for _, row := range report.Rows {
-		t.news = t.ledger.Add(row) || t.news
+		if t.ledger.Add(row) {
+			t.news, t.unseen = true, true
+		}
 	}
 	t.instances[report.From.ID] = report.From
 	return nil

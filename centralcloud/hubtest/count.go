@@ -87,7 +87,16 @@ var countStories = []story{
 		if total != 15 || hours != 1 {
 			f.Errorf("%d calls and %d hours, want 15 and 1", total, hours)
 		}
-		f.must(f.Forget(f.Context(), lead, time.Unix(7200, 0)))
+		f.count(lead, report("c", row("c", 3660, 1, calls(16)))) // by a clock that was ahead
+		if n, err := f.Compact(f.Context(), lead, time.Unix(7200, 0)); err != nil || n != 1 {
+			f.Errorf("summed up %d rows of an hour once more, %v; want 1", n, err)
+		}
+		for _, row := range f.rows() {
+			if row.Instance == "" && row.Calls != 27 {
+				f.Errorf("the hour has %d calls, want 27", row.Calls)
+			}
+		}
+		f.must(f.Forget(f.Context(), lead, time.Unix(7200, 0), time.Unix(7200, 0)))
 		if rows := f.rows(); len(rows) != 1 || rows[0].Epoch != 7200 {
 			f.Errorf("rows are %+v, want the one that is not summed up", rows)
 		}

@@ -29,7 +29,7 @@ func publish(f *fixture, lead hub.Lead, version int64, queues ...string) error {
 	if err != nil {
 		return err
 	}
-	return f.Publish(f.Context(), lead, policy(version), message, queues)
+	return f.Publish(f.Context(), lead, hub.Publication{Policy: policy(version), Repeats: version == 2, Message: message, Queues: queues})
 }
 
 var keepStories = []story{
@@ -54,7 +54,11 @@ var keepStories = []story{
 		if _, err := f.Policy(f.Context(), 9); !errors.Is(err, hub.ErrNoPolicy) {
 			f.Errorf("policy 9: %v, want %v", err, hub.ErrNoPolicy)
 		}
-		f.must(f.Forget(f.Context(), lead, policy(9).MadeAt))
+		f.must(f.Forget(f.Context(), lead, policy(1).MadeAt, policy(9).MadeAt))
+		if got, err := f.Policy(f.Context(), 2); err != nil || got.Version != 1 {
+			f.Errorf("in place of one that repeated version 1 there is %+v, %v", got, err)
+		}
+		f.must(f.Forget(f.Context(), lead, policy(9).MadeAt, policy(9).MadeAt))
 		if got, err := f.Policy(f.Context(), 0); err != nil || got.Version != 3 {
 			f.Errorf("after all is forgotten, the newest is %+v, %v; want version 3", got, err)
 		}

@@ -58,7 +58,7 @@ var leadStories = []story{
 				return err
 			},
 			"compact": func() error { _, err := f.Compact(f.Context(), former, time.Now()); return err },
-			"forget":  func() error { return f.Forget(f.Context(), former, time.Now()) },
+			"forget":  func() error { return f.Forget(f.Context(), former, time.Now(), time.Now()) },
 			"drop": func() error {
 				return f.DropInstance(f.Context(), former, hub.Instance{ID: "a", Queue: centralcloud.UpQueue})
 			},

@@ -56,9 +56,9 @@ var lessonStories = []story{
 		lead := f.leadAs("a")
 		f.teach(lead, pattern("a", 1, `{}`))
 		f.teach(lead, pattern("b", 2, `null`))
-		f.must(f.Forget(f.Context(), lead, lead.At.Add(-time.Second)))
+		f.must(f.Forget(f.Context(), lead, lead.At.Add(-time.Second), lead.At))
 		f.wantLessons(pattern("a", 1, `{}`), pattern("b", 2, `null`))
-		f.must(f.Forget(f.Context(), lead, lead.At.Add(time.Second)))
+		f.must(f.Forget(f.Context(), lead, lead.At.Add(time.Second), lead.At.Add(time.Second)))
 		f.wantLessons(pattern("a", 1, `{}`))
 	}},
 	{"a lesson goes into all queues that are there, with what is kept or not at all", func(f *fixture) {

@@ -1,6 +1,10 @@
 package learner
 
-import "singularity/centralcloud"
+import (
+	"math"
+
+	"singularity/centralcloud"
+)
 
 const (
 	// rateWindow is how far back the calls of an hour are estimated from.
@@ -18,7 +22,7 @@ const (
 func (p *picture) account(l *Ledger, rows []*row) *centralcloud.BudgetAccount {
 	target := float64(p.config.HourlyBudget)
 	spans := l.spending.between(p.now-hour, p.now+skew)
-	spent := float64(spans.sum().cost)
+	spent := float64(total(spans).cost)
 	allowed := target
 	if len(spans) > 0 {
 		elapsed := min(1, float64(p.now-spans[0].start)/hour)
@@ -32,10 +36,7 @@ func (p *picture) account(l *Ledger, rows []*row) *centralcloud.BudgetAccount {
 		high = low
 	}
 	for range 24 {
-		middle := (low + high) / 2
-		if low > 0 && high > 4*low {
-			middle = 2 * low
-		}
+		middle := math.Sqrt(low * high)
 		if p.spending(rows, perHour, middle) <= allowed {
 			high = middle
 		} else {
@@ -54,7 +55,7 @@ func (p *picture) hourlyCalls() []float64 {
 	calls := make([]float64, len(p.tasks))
 	for a := range p.arms {
 		for t, c := range p.cells(a) {
-			calls[t] += float64(c.epochs.between(p.now-rateWindow, p.now+skew).sum().calls) * hour / rateWindow
+			calls[t] += float64(total(c.epochs.between(p.now-rateWindow, p.now+skew)).calls) * hour / rateWindow
 		}
 	}
 	return calls

@@ -2,6 +2,7 @@ package learner
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"singularity/centralcloud"
@@ -31,7 +32,8 @@ func (c *contest) shares() []float64 {
 	return wins
 }
 
-// field is the usable candidates: the cheapest first in reference mode.
+// field is the usable candidates that can win a draw: the cheapest first in
+// reference mode.
 func (c *contest) field() []int {
 	var field []int
 	for i := range c.candidates {
@@ -39,25 +41,32 @@ func (c *contest) field() []int {
 			field = append(field, i)
 		}
 	}
-	if c.mode == centralcloud.Reference {
-		slices.SortStableFunc(field, func(a, b int) int { return cmp.Compare(c.candidates[a].cost, c.candidates[b].cost) })
-		return field
+	if c.mode != centralcloud.Reference {
+		return c.contenders(field)
 	}
-	return c.contenders(field)
+	if c.candidates[c.reference].usable() { // who cannot be as good as that
+		enough := c.farthest(c.reference, -1) - c.delta
+		field = slices.DeleteFunc(field, func(i int) bool { return i != c.reference && c.farthest(i, 1) < enough })
+	}
+	slices.SortStableFunc(field, func(a, b int) int { return cmp.Compare(c.candidates[a].cost, c.candidates[b].cost) })
+	return field
 }
 
-// contenders leaves out who cannot win any draw.
+// contenders leaves out who is worth less than another in any draw.
 func (c *contest) contenders(field []int) []int {
-	const farthest = 2.9 // beyond the largest draw
-	bound := func(i int, sign float64) float64 {
-		b := c.candidates[i].belief
-		return c.value(i, quickLogistic(b.mean+float64(sign*farthest*c.temper*b.sd)))
-	}
-	least := -1e300
+	least := math.Inf(-1)
 	for _, i := range field {
-		least = max(least, bound(i, -1))
+		least = max(least, c.value(i, c.farthest(i, -1)))
 	}
-	return slices.DeleteFunc(field, func(i int) bool { return bound(i, 1) < least })
+	return slices.DeleteFunc(field, func(i int) bool { return c.value(i, c.farthest(i, 1)) < least })
+}
+
+// farthest is a success that no draw of a candidate exceeds, in the direction
+// of the sign.
+func (c *contest) farthest(i int, sign float64) float64 {
+	const reach = 2.9 // the largest draw is 2.7
+	b := c.candidates[i].belief
+	return quickLogistic(b.mean + float64(sign*reach*c.temper*b.sd))
 }
 
 func (c *contest) winner(field []int, v int) int {

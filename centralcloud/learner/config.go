@@ -37,7 +37,7 @@ type Config struct {
 	// that recoveries are noticed. Defaults to 0.01; negative for none.
 	Exploration float64 `json:"exploration"`
 	// MaxExploration bounds what arms other than the favourite get in all, for
-	// tasks with at least 200 judged calls. Defaults to 0.1.
+	// tasks with at least 100 judged calls. Defaults to 0.1.
 	MaxExploration float64 `json:"max_exploration"`
 	// MaxMove is how much weight a row may move from one policy to the next,
 	// see [Next]. Defaults to 0.2.

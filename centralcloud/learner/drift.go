@@ -49,8 +49,13 @@ func (m *moments) fade(newest moments) {
 func (p *picture) detectShifts() {
 	p.shifts = make([][]shift, len(p.arms))
 	from := centralcloud.EpochOf(p.now) - watchedFor
+	byEpoch := make([][]observation, (centralcloud.EpochOf(p.now+skew)-from)/centralcloud.EpochSeconds+1)
 	for a := range p.arms {
-		p.shifts[a] = p.watch(p.observations(a, from), from)
+		for e := range byEpoch {
+			byEpoch[e] = byEpoch[e][:0]
+		}
+		p.observe(a, from, byEpoch)
+		p.shifts[a] = p.watch(byEpoch, from)
 	}
 }
 
@@ -60,9 +65,8 @@ type observation struct {
 	span *span
 }
 
-// observations are those of an arm, by epoch from a time on.
-func (p *picture) observations(arm int, from int64) [][]observation {
-	byEpoch := make([][]observation, (centralcloud.EpochOf(p.now+skew)-from)/centralcloud.EpochSeconds+1)
+// observe sorts what is known of an arm by epoch, from a time on.
+func (p *picture) observe(arm int, from int64, byEpoch [][]observation) {
 	for t, c := range p.cells(arm) {
 		spans := c.epochs.between(from, p.now+skew)
 		for i := range spans {
@@ -72,7 +76,6 @@ func (p *picture) observations(arm int, from int64) [][]observation {
 			}
 		}
 	}
-	return byEpoch
 }
 
 func (p *picture) watch(byEpoch [][]observation, from int64) []shift {
@@ -86,7 +89,7 @@ func (p *picture) watch(byEpoch [][]observation, from int64) []shift {
 		alarmed := false
 		for _, w := range windows {
 			w.slide(byEpoch, e)
-			alarmed = alarmed || w.n >= fewest && len(observations) > 0 && math.Abs(w.compare(all).evidence) > alarm
+			alarmed = alarmed || w.n >= fewest && len(observations) > 0 && math.Abs(w.evidence(all)) > alarm
 		}
 		if !alarmed {
 			continue
@@ -110,7 +113,7 @@ func (p *picture) onset(byEpoch [][]observation, noticed int, all []moments) (be
 		for _, o := range byEpoch[e] {
 			w.add(o, 1)
 		}
-		if s := w.compare(all); math.Abs(s.evidence) > math.Abs(found.evidence) {
+		if s := w.describe(all); math.Abs(s.evidence) > math.Abs(found.evidence) {
 			best, found = &window{w.epochs, w.n, slices.Clone(w.tasks)}, s
 		}
 	}
@@ -144,33 +147,49 @@ func (w *window) add(o observation, sign int64) {
 	w.tasks[o.task].add(o.span, float64(sign))
 }
 
-// compare holds the window against all that is older, task by task, so that
+// evidence holds the window against all that is older, task by task, so that
 // another mix of tasks is no change: the statistic of Cochran, Mantel and
-// Haenszel.
-func (w *window) compare(all []moments) shift {
-	var surprise, variance, before, after, n float64
+// Haenszel, in standard deviations.
+func (w *window) evidence(all []moments) float64 {
+	var surprise, variance, n float64
 	for t := range w.tasks {
-		now := &w.tasks[t]
-		if now.n <= 0 {
+		now, total := &w.tasks[t], &all[t]
+		if now.n <= 0 || total.n-now.n < 1 {
 			continue
 		}
-		old := all[t].n - now.n
-		if old < 1 {
-			continue
-		}
-		total := all[t].n
-		mean := all[t].sum / total
-		spread := max(0, all[t].squares/total-square(mean))
+		inverse := 1 / float64(total.n*(total.n-1)) // one division: this is done very often
+		share := float64((total.n - 1) * inverse)
+		mean := float64(total.sum * share)
+		spread := max(0, float64(total.squares*share)-square(mean))
 		surprise += now.sum - float64(now.n*mean)
-		variance += float64(now.n*old*spread) / (total - 1)
-		before += float64(now.n * (all[t].sum - now.sum) / old)
-		after += now.sum
+		variance += float64(float64(now.n*(total.n-now.n)) * float64(spread*float64(total.n*inverse)))
 		n += now.n
 	}
 	if n < fewest || variance < 1 {
-		return shift{}
+		return 0
 	}
-	return shift{from: before / n, to: after / n, n: w.n, evidence: surprise / math.Sqrt(variance)}
+	return surprise / math.Sqrt(variance)
+}
+
+// describe says what changed between all that is older and the window: before
+// and after are at the window's mix of tasks.
+func (w *window) describe(all []moments) shift {
+	s := shift{evidence: w.evidence(all), n: w.n}
+	var n float64
+	for t := range w.tasks {
+		now := &w.tasks[t]
+		old := all[t].n - now.n
+		if now.n <= 0 || old < 1 {
+			continue
+		}
+		s.from += float64(now.n * (all[t].sum - now.sum) / old)
+		s.to += now.sum
+		n += now.n
+	}
+	if n > 0 {
+		s.from, s.to = s.from/n, s.to/n
+	}
+	return s
 }
 
 // driftEvents lists what changed, for people.

@@ -15,6 +15,9 @@ const (
 	leastHeterogeneity     = 0.01
 	// bucketVariance is how much an arm differs by bucket of a task.
 	bucketVariance = 0.15 * 0.15
+	// clearly is how many standard deviations are no chance, though it is asked
+	// again at each policy.
+	clearly = 6
 )
 
 // belief is a normal distribution of a logit.
@@ -145,7 +148,7 @@ func (p *picture) bucketsDiffer(byTask []belief) bool {
 			variance += 2
 		}
 	}
-	return variance > 0 && excess > float64(3*math.Sqrt(variance))
+	return variance > 0 && excess > float64(clearly*math.Sqrt(variance))
 }
 
 // refineByBucket moves from the belief about a task to those about its buckets,

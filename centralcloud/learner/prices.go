@@ -166,7 +166,7 @@ func quotedCSV(file io.Reader) ([]QuotedPrice, error) {
 	var quoted []QuotedPrice
 	for {
 		record, err := reader.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return quoted, nil
 		}
 		if err != nil {

@@ -22,7 +22,7 @@ func revised(row centralcloud.Row) []centralcloud.Row {
 }
 
 func busyWorld(t *testing.T) *world {
-	w := newWorld(t, 11, func(task, model string) float64 {
+	w := newWorld(t, 11, func(_, model string) float64 {
 		return map[string]float64{"strong": 0.8, "middle": 0.7, "cheap": 0.6}[model]
 	})
 	w.live(30, 30, "math", "law")

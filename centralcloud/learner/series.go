@@ -59,35 +59,36 @@ func (s *series) add(start int64, change span) {
 	(*s)[i] = (*s)[i].plus(change)
 }
 
-func (s series) search(start int64) (int, bool) {
-	return slices.BinarySearchFunc(s, start, func(e span, start int64) int { return cmp.Compare(e.start, start) })
+func (s *series) search(start int64) (int, bool) {
+	return slices.BinarySearchFunc(*s, start, func(e span, start int64) int { return cmp.Compare(e.start, start) })
 }
 
 // between returns the spans that start from one time until before another.
-func (s series) between(from, until int64) series {
-	first, last := 0, len(s)
+func (s *series) between(from, until int64) []span {
+	spans := *s
+	first, last := 0, len(spans)
 	if last == 0 {
 		return nil
 	}
-	if s[0].start < from { // mostly all of them are asked for
+	if spans[0].start < from { // mostly all of them are asked for
 		first, _ = s.search(from)
 	}
-	if s[last-1].start >= until {
+	if spans[last-1].start >= until {
 		last, _ = s.search(until)
 	}
-	return s[first:max(first, last)]
-}
-
-func (s series) sum() span {
-	var sum span
-	for i := range s {
-		sum = sum.plus(s[i])
-	}
-	return sum
+	return spans[first:max(first, last)]
 }
 
 func (s *series) forget(before int64) {
 	if i, _ := s.search(before); i > 0 {
 		*s = slices.Clone((*s)[i:])
 	}
+}
+
+// total sums up spans.
+func total(spans []span) (sum span) {
+	for i := range spans {
+		sum = sum.plus(spans[i])
+	}
+	return sum
 }

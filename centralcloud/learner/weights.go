@@ -10,7 +10,7 @@ const (
 	// Shares below this are noise.
 	leastShare = 0.01
 	// settledAt is how many judged calls make a kind of task well known.
-	settledAt = 200
+	settledAt = 100
 	// anchorShare is the most that the reference gets for being held against.
 	anchorShare = 0.05
 )

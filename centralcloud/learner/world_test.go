@@ -112,7 +112,8 @@ func (w *world) live(epochs, calls int, tasks ...string) *centralcloud.Policy {
 			}
 			chosen := map[centralcloud.Arm]int{}
 			for range calls {
-				arm, _, _ := row.Pick(w.random.Float64(), func(centralcloud.Arm) bool { return true })
+				picked, _, _ := row.Pick(w.random.Float64(), func(int) bool { return true })
+				arm := row.Arms[picked]
 				chosen[arm.Arm]++
 			}
 			for _, arm := range []centralcloud.Arm{strong, middle, cheap} {

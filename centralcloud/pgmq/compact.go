@@ -21,6 +21,12 @@ DELETE FROM centralcloud.counters
 WHERE epoch >= $1 AND epoch < $1 + 3600
 RETURNING instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters`
 
+// takeSums finds none, unless the clock was ahead when the hour was summed up.
+const takeSums = `
+DELETE FROM centralcloud.hours
+WHERE hour = $1
+RETURNING '' AS instance_id, '' AS boot_id, hour AS epoch, task_type, complexity_bucket, provider, model, 1 AS revision, counters`
+
 const insertHour = `
 INSERT INTO centralcloud.hours (hour, task_type, complexity_bucket, provider, model, counters)
 VALUES ($1, $2, $3, $4, $5, $6)`
@@ -33,13 +39,16 @@ func (s *Store) Compact(ctx context.Context, lead hub.Lead, before time.Time) (r
 			return err
 		}
 		sums := hub.NewHour(hour)
-		err := readRows(ctx, tx, func(row centralcloud.Row) error {
-			rows++
-			sums.Add(row)
-			return nil
-		}, takeHour, hour)
-		if err != nil {
-			return err
+		for _, take := range []string{takeSums, takeHour} {
+			rows = 0
+			err := readRows(ctx, tx, func(row centralcloud.Row) error {
+				rows++
+				sums.Add(row)
+				return nil
+			}, take, hour)
+			if err != nil {
+				return err
+			}
 		}
 		for _, sum := range sums.Rows() {
 			document, err := json.Marshal(sum.Counters)
@@ -59,11 +68,13 @@ const (
 	forgetHours    = `DELETE FROM centralcloud.hours WHERE hour < $1`
 	forgetSamples  = `DELETE FROM centralcloud.samples WHERE at < $1`
 	forgetLessons  = `DELETE FROM centralcloud.lessons WHERE changed_at < $1 AND json_typeof(document) = 'null'`
-	forgetPolicies = `DELETE FROM centralcloud.policies WHERE made_at < $1 AND version < (SELECT max(version) FROM centralcloud.policies)`
+	forgetPolicies = `
+DELETE FROM centralcloud.policies
+WHERE made_at < CASE WHEN repeats THEN $2::timestamptz ELSE $1 END AND version < (SELECT max(version) FROM centralcloud.policies)`
 )
 
 // Forget implements [hub.Store].
-func (s *Store) Forget(ctx context.Context, lead hub.Lead, before time.Time) error {
+func (s *Store) Forget(ctx context.Context, lead hub.Lead, before, repeatedBefore time.Time) error {
 	return s.leading(ctx, "forget what is old", lead, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, forgetHours, before.Unix()); err != nil {
 			return err
@@ -74,7 +85,7 @@ func (s *Store) Forget(ctx context.Context, lead hub.Lead, before time.Time) err
 		if _, err := tx.Exec(ctx, forgetLessons, before); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, forgetPolicies, before)
+		_, err := tx.Exec(ctx, forgetPolicies, before, repeatedBefore)
 		return err
 	})
 }

@@ -39,8 +39,10 @@ func (s *Store) Count(ctx context.Context, lead hub.Lead, message int64, report 
 const upsertRows = `
 INSERT INTO centralcloud.counters AS c (
 	instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters)
-SELECT *
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::bigint[], $9::jsonb[])
+SELECT instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters
+FROM unnest(
+	$1::text[], $2::text[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::bigint[], $9::jsonb[]
+) AS r (instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters)
 ON CONFLICT (instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model) DO UPDATE
 SET revision = excluded.revision, counters = excluded.counters
 WHERE c.revision < excluded.revision`

@@ -91,8 +91,8 @@ func (s *Store) SetPrices(ctx context.Context, lead hub.Lead, prices learner.Pri
 }
 
 const insertPolicy = `
-INSERT INTO centralcloud.policies (version, epoch, made_at, document)
-VALUES ($1, $2, $3, $4)`
+INSERT INTO centralcloud.policies (version, epoch, made_at, repeats, document)
+VALUES ($1, $2, $3, $4, $5)`
 
 // sendToAll leaves out queues that are gone.
 const sendToAll = `
@@ -101,19 +101,20 @@ FROM pgmq.list_queues() AS m
 WHERE m.queue_name = ANY ($1)`
 
 // Publish implements [hub.Store].
-func (s *Store) Publish(ctx context.Context, lead hub.Lead, policy *centralcloud.Policy, message centralcloud.Draft, queues []string) error {
+func (s *Store) Publish(ctx context.Context, lead hub.Lead, p hub.Publication) error {
+	policy := p.Policy
 	document, err := policy.Encode()
 	if err == nil {
-		err = message.Check()
+		err = p.Message.Check()
 	}
 	if err != nil {
 		return fmt.Errorf("publish policy %d: %w", policy.Version, err)
 	}
 	return s.leading(ctx, fmt.Sprintf("publish policy %d", policy.Version), lead, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, insertPolicy, policy.Version, lead.Epoch, policy.MadeAt, string(document)); err != nil {
+		if _, err := tx.Exec(ctx, insertPolicy, policy.Version, lead.Epoch, policy.MadeAt, p.Repeats, string(document)); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, sendToAll, queues, string(message.Body))
+		_, err := tx.Exec(ctx, sendToAll, p.Queues, string(p.Message.Body))
 		return err
 	})
 }
@@ -121,7 +122,7 @@ func (s *Store) Publish(ctx context.Context, lead hub.Lead, policy *centralcloud
 const selectPolicy = `
 SELECT document
 FROM centralcloud.policies
-WHERE version = $1 OR $1 = 0
+WHERE ($1 = 0 OR version <= $1) AND $1 <= (SELECT max(version) FROM centralcloud.policies)
 ORDER BY version DESC
 LIMIT 1`
 

@@ -13,9 +13,12 @@ import (
 
 var _ hub.Store = (*Store)(nil)
 
+// Those who wait for the lead ask all the time, and write nothing: a conflict alone
+// would lock the row.
 const takeLead = `
 INSERT INTO centralcloud.leader AS l (epoch, holder, until)
-VALUES (1, $1, clock_timestamp() + $2)
+SELECT 1, $1::text, clock_timestamp() + $2::interval
+WHERE NOT EXISTS (SELECT FROM centralcloud.leader AS other WHERE other.holder <> $1 AND other.until >= clock_timestamp())
 ON CONFLICT (sole) DO UPDATE
 SET epoch = l.epoch + CASE WHEN l.holder = excluded.holder THEN 0 ELSE 1 END, holder = excluded.holder, until = excluded.until
 WHERE l.holder = excluded.holder OR l.until < clock_timestamp()

@@ -119,6 +119,12 @@ DELETE FROM counters
 WHERE epoch >= ?1 AND epoch < ?1 + 3600
 RETURNING instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters`
 
+// takeSums finds none, unless the clock was ahead when the hour was summed up.
+const takeSums = `
+DELETE FROM hours
+WHERE hour = ?
+RETURNING '' AS instance_id, '' AS boot_id, hour AS epoch, task_type, complexity_bucket, provider, model, 1 AS revision, counters`
+
 const insertHour = `
 INSERT INTO hours (hour, task_type, complexity_bucket, provider, model, counters)
 VALUES (?, ?, ?, ?, ?, ?)`
@@ -131,14 +137,17 @@ func (s *Store) Compact(ctx context.Context, lead hub.Lead, before time.Time) (r
 			return err
 		}
 		sums := hub.NewHour(hour)
-		taken, err := tx.QueryContext(ctx, takeHour, hour)
-		err = readRows(taken, err, func(row centralcloud.Row) error {
-			rows++
-			sums.Add(row)
-			return nil
-		})
-		if err != nil {
-			return err
+		for _, take := range []string{takeSums, takeHour} {
+			rows = 0
+			taken, err := tx.QueryContext(ctx, take, hour)
+			err = readRows(taken, err, func(row centralcloud.Row) error {
+				rows++
+				sums.Add(row)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
 		}
 		for _, sum := range sums.Rows() {
 			document, err := json.Marshal(sum.Counters)
@@ -158,11 +167,13 @@ const (
 	forgetHours    = `DELETE FROM hours WHERE hour < ?`
 	forgetSamples  = `DELETE FROM samples WHERE at < ?`
 	forgetLessons  = `DELETE FROM lessons WHERE changed_at < ? AND json_type(document) = 'null'`
-	forgetPolicies = `DELETE FROM policies WHERE made_at < ? AND version < (SELECT max(version) FROM policies)`
+	forgetPolicies = `
+DELETE FROM policies
+WHERE made_at < CASE WHEN repeats THEN ?2 ELSE ?1 END AND version < (SELECT max(version) FROM policies)`
 )
 
 // Forget implements [hub.Store].
-func (s *Store) Forget(ctx context.Context, lead hub.Lead, before time.Time) error {
+func (s *Store) Forget(ctx context.Context, lead hub.Lead, before, repeatedBefore time.Time) error {
 	return s.leading(ctx, "forget what is old", lead, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, forgetHours, before.Unix()); err != nil {
 			return err
@@ -173,7 +184,7 @@ func (s *Store) Forget(ctx context.Context, lead hub.Lead, before time.Time) err
 		if _, err := tx.ExecContext(ctx, forgetLessons, before.UnixMicro()); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, forgetPolicies, before.UnixMicro())
+		_, err := tx.ExecContext(ctx, forgetPolicies, before.UnixMicro(), repeatedBefore.UnixMicro())
 		return err
 	})
 }

@@ -106,21 +106,22 @@ func (s *Store) SetPrices(ctx context.Context, lead hub.Lead, prices learner.Pri
 }
 
 const insertPolicy = `
-INSERT INTO policies (version, epoch, made_at, document)
-VALUES (?, ?, ?, ?)`
+INSERT INTO policies (version, epoch, made_at, repeats, document)
+VALUES (?, ?, ?, ?, ?)`
 
 // Publish implements [hub.Store].
-func (s *Store) Publish(ctx context.Context, lead hub.Lead, policy *centralcloud.Policy, message centralcloud.Draft, queues []string) error {
+func (s *Store) Publish(ctx context.Context, lead hub.Lead, p hub.Publication) error {
+	policy := p.Policy
 	document, err := policy.Encode()
 	if err != nil {
 		return fmt.Errorf("publish policy %d: %w", policy.Version, err)
 	}
 	return s.leading(ctx, fmt.Sprintf("publish policy %d", policy.Version), lead, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, insertPolicy, policy.Version, lead.Epoch, policy.MadeAt.UnixMicro(), string(document))
+		_, err := tx.ExecContext(ctx, insertPolicy, policy.Version, lead.Epoch, policy.MadeAt.UnixMicro(), p.Repeats, string(document))
 		if err != nil {
 			return err
 		}
-		return sendToAll(ctx, tx, queues, message)
+		return sendToAll(ctx, tx, p.Queues, p.Message)
 	})
 }
 
@@ -139,7 +140,7 @@ func sendToAll(ctx context.Context, tx *sql.Tx, queues []string, messages ...cen
 const selectPolicy = `
 SELECT document
 FROM policies
-WHERE version = ?1 OR ?1 = 0
+WHERE (?1 = 0 OR version <= ?1) AND ?1 <= (SELECT max(version) FROM policies)
 ORDER BY version DESC
 LIMIT 1`
 

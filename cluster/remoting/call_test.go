@@ -283,8 +283,17 @@ func TestNodeThatActsOnTooManyIsBusy(t *testing.T) {
 	undelivered := make(chan error, 1)
 	a := w.node(t, remoting.Config{Undelivered: func(_ remoting.Peer, _ remoting.Message, err error) { undelivered <- err }})
 	mustAnswer(t, a, b.Self()) // so that b can reply at once
-	check(t, a.Tell(t.Context(), b.Self(), remoting.Message{Type: "long"}))
-	await(t, acting, "the long message")
+	for begun := false; !begun; {
+		check(t, a.Tell(t.Context(), b.Self(), remoting.Message{Type: "long"}))
+		select {
+		case <-acting:
+			begun = true
+		case err := <-undelivered: // b has not forgotten the message yet that it answered
+			expect(t, err, remoting.ErrBusy)
+		case <-time.After(patience):
+			t.Fatal("waited in vain for the long message")
+		}
+	}
 	_, err := a.Call(t.Context(), b.Self(), remoting.Message{Type: "short"})
 	expect(t, err, remoting.ErrBusy)
 	b.Close()

@@ -93,7 +93,7 @@ func writePolicy(t *table, policy *centralcloud.Policy) {
 			if i == 0 {
 				costs, success = percentText(row.Expected.CostVsReference), percentText(row.Expected.SuccessVsReference)
 			}
-			t.row(row.TaskType, bucketText(row.Bucket), arm.Arm.String(), shareText(arm.Weight), shareText(arm.Success), centsText(arm.CostCents), arm.N, costs, success)
+			t.row(row.TaskType, bucketText(row.Bucket), arm.String(), shareText(arm.Weight), shareText(arm.Success), centsText(arm.CostCents), arm.N, costs, success)
 		}
 	}
 }
@@ -183,7 +183,7 @@ func (e explanation) write(t *table, task string) {
 	t.row()
 	t.row("MODEL", "SHARE", "SUCCESS", "95 %", "CENTS", "P50", "P95", "CALLS", "AVAILABLE", "WHY")
 	for _, arm := range e.Arms {
-		t.row(arm.Arm.String(), shareText(arm.Weight), shareText(arm.Success), fmt.Sprintf("%.2f-%.2f", arm.CI95[0], arm.CI95[1]), centsText(arm.CostCents),
+		t.row(arm.String(), shareText(arm.Weight), shareText(arm.Success), fmt.Sprintf("%.2f-%.2f", arm.CI95[0], arm.CI95[1]), centsText(arm.CostCents),
 			fmt.Sprintf("%d ms", arm.P50Millis), fmt.Sprintf("%d ms", arm.P95Millis), arm.N, shareText(arm.Availability), arm.Why)
 	}
 }

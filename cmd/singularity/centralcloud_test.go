@@ -176,6 +176,7 @@ func TestHubSaysWhatIsWrongWithItsFlags(t *testing.T) {
 		{"dev --centralcloud --reference simulated/none", `--reference "simulated/none"`},
 		{"dev --centralcloud --mode cheap", "mode"},
 		{"dev --centralcloud --mode budget", "hourly_budget"},
+		{"dev --centralcloud --delta 0", "--delta 0"},
 		{"dev --centralcloud --rules " + rules, "rule"},
 		{"dev --centralcloud --learn-every 0s", "--learn-every"},
 		{"dev --centralcloud --results-every 0s", "--results-every"},

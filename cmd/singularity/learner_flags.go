@@ -69,6 +69,9 @@ func (f *learnerFlags) config(table *llm.Table, providers []string) (learner.Con
 			return config, fmt.Errorf("--rules %s: %w", f.rules, err)
 		}
 	}
+	if f.delta <= 0 || f.costWeight <= 0 {
+		return config, usagef("--delta %g, --cost-weight %g: expected numbers above 0", f.delta, f.costWeight)
+	}
 	reference, err := f.referenceIn(table, providers)
 	if err != nil {
 		return config, err

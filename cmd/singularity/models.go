@@ -65,6 +65,7 @@ type models struct {
 	table     *llm.Table
 	router    *llm.Router
 	ledger    *ledger
+	policies  *policies
 	embedders []llm.Embedder // the default first
 }
 
@@ -84,7 +85,7 @@ func (c *cli) models(flags modelFlags, log *slog.Logger) (models, error) {
 	if err != nil {
 		return models{}, err
 	}
-	chosen := models{table: table, providers: c.providersAskedFor(flags.providers), ledger: newLedger()}
+	chosen := models{table: table, providers: c.providersAskedFor(flags.providers), ledger: newLedger(), policies: new(policies)}
 	var providers []llm.Provider
 	for _, name := range chosen.providers {
 		provider, err := c.provider(name, flags)
@@ -98,6 +99,7 @@ func (c *cli) models(flags modelFlags, log *slog.Logger) (models, error) {
 	}
 	chosen.router, err = llm.NewRouter(table, providers, llm.RouterConfig{
 		Logger: log, MaxTokens: flags.maxTokens, Limits: flags.spending.limits(), Ledger: chosen.ledger,
+		Policy: chosen.policies.current,
 	})
 	return chosen, err
 }

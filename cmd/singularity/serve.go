@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/pflag"
 
@@ -85,7 +86,7 @@ func (c *cli) runNode(ctx context.Context, flags nodeFlags, home home) error {
 	if endpoint.public {
 		config.Tokens = tokens.NewVerifier(engine.Tokens(), log)
 	}
-	err = serveUntilDone(ctx, engine, endpoint, config, func() error {
+	err = serveUntilDone(ctx, metered{engine, models.router.Metrics()}, endpoint, config, func() error {
 		return c.printReady(readiness{
 			URL:      endpoint.url,
 			PID:      os.Getpid(),
@@ -113,6 +114,7 @@ func openNode(ctx context.Context, flags nodeFlags, home home, models models, lo
 		return nil, home.explain(err)
 	}
 	models.ledger.open(engine.Budgets())
+	models.policies.follow(engine)
 	err = engine.Register(workflows.AgentCoordination(engine))
 	if err == nil && home.agents != nil {
 		err = home.agents(log).register(ctx, engine)
@@ -121,6 +123,19 @@ func openNode(ctx context.Context, flags nodeFlags, home home, models models, lo
 		return nil, errors.Join(err, engine.Close(ctx))
 	}
 	return engine, nil
+}
+
+// metered is an engine that also tells what it asks of models.
+type metered struct {
+	*singularity.Engine
+	models prometheus.Collector
+}
+
+// Metrics implements [server.Engine].
+func (m metered) Metrics() prometheus.Collector {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(m.Engine.Metrics(), m.models)
+	return registry
 }
 
 // node is an engine that serves until it is told to stop, or to drain, or gives up.

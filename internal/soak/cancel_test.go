@@ -21,11 +21,6 @@ func TestCancelEndsTheStepOnAnotherNode(t *testing.T) {
 	c := newCluster(t, "cancel, nodes that talk")
 	c.talking = true
 	c.launchSome(3)
-	var sites []*site
-	for _, n := range c.living() {
-		sites = append(sites, &site{node: n})
-	}
-	c.awaitWhole(sites) // a node tells those that it sees
 	c.begin()
 	load := c.startLoad(usualLoad())
 	for range often(5, 100) {

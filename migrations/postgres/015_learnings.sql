@@ -4,7 +4,7 @@
 -- of the database. Records from before this migration have no such time, and are
 -- not counted; the index has an entry for those alone that are.
 ALTER TABLE singularity.step_records ADD COLUMN stored_at timestamptz;
-CREATE INDEX step_records_counted ON singularity.step_records (owner, stored_at) WHERE kind = 'model_call';
+CREATE INDEX step_records_counted ON singularity.step_records (owner, stored_at) WHERE kind = 'model_call' AND stored_at IS NOT NULL;
 
 -- How far the records of a boot were sent to a hub, and whether that was to the
 -- last of a boot that had ended.

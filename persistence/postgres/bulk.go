@@ -47,6 +47,7 @@ func (s *Store) insertPage(ctx context.Context, page *persistence.BatchPage, ins
 		if !collided(err) && !errors.Is(err, errInTheWay) || try == mostTries {
 			return nil, err
 		}
+		c.again = c.again || collided(err)
 		select {
 		case <-time.After(rand.N(time.Duration(try) * 10 * time.Millisecond)):
 		case <-ctx.Done():

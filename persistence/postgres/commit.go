@@ -23,6 +23,7 @@ type commit struct {
 	finished    []placed[persistence.Acknowledge]
 
 	verdicts []persistence.Verdict
+	again    bool // it has collided
 	queries  []query
 	large    []*arrays // whose parameters are in queries
 }
@@ -55,6 +56,7 @@ func (s *Store) Commit(ctx context.Context, batch []persistence.Write) ([]persis
 		if !collided(err) && !unsent(err) || try == mostTries {
 			return nil, notCommitted(err)
 		}
+		c.again = c.again || collided(err)
 		select {
 		case <-time.After(rand.N(time.Duration(try) * 10 * time.Millisecond)):
 		case <-ctx.Done():

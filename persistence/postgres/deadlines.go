@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,7 +26,11 @@ SELECT
 		LIMIT 1
 	) - now(), interval '0')`
 
-// Rows that somebody has locked are being claimed, changed or expired.
+// passedOver is when to look again for runs that somebody had locked.
+const passedOver = time.Second
+
+// Rows that somebody has locked are being claimed, changed or expired. Not all of
+// them run or have ended afterwards.
 const expireRuns = `
 WITH overdue AS MATERIALIZED (
 	SELECT run.id
@@ -53,6 +58,9 @@ func (s *Store) Expire(ctx context.Context, boot persistence.BootID, limit int) 
 			return err
 		})
 		err = translate(s.afterClose(err))
+		if len(found.Failed) < limit && (found.Next == 0 || found.Next > passedOver) {
+			found.Next = passedOver
+		}
 	}
 	if err != nil {
 		return persistence.Overdue{}, fmt.Errorf("fail runs at their deadline: %w", err)

@@ -40,12 +40,13 @@ DELETE FROM singularity.step_checkpoints AS entry USING gone WHERE entry.run_id 
 const youngEnough = 30 * time.Minute
 
 // queueForget sees to it that a run whose id had another before it does not meet
-// that one's checkpoints. Fresh ids, as nearly all are, had none.
+// that one's checkpoints. Fresh ids, as nearly all are, had none; after a collision
+// that is looked into, since the clock of this machine may be wrong.
 func (c *commit) queueForget() {
 	young := time.Now().Add(-youngEnough)
 	var old []workflow.RunID
 	for _, w := range c.inserts {
-		if timeOf(w.write.Run).Before(young) {
+		if c.again || timeOf(w.write.Run).Before(young) {
 			old = append(old, w.write.Run)
 		}
 	}

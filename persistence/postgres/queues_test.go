@@ -181,7 +181,7 @@ func TestCancelledRunsThatRanReachOtherNodes(t *testing.T) {
 		if run != runs {
 			t.Errorf("heard of run %s, which did not run; want %s", run, runs)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Error("the owner was not told")
 	}
 }

@@ -231,73 +231,87 @@ $$;
 -- take half as long again.
 
 CREATE FUNCTION pgmq.send(queue_name text, msg jsonb) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE
+    id bigint;
 BEGIN
-    RETURN QUERY EXECUTE format(
+    EXECUTE format(
         'INSERT INTO pgmq.%I (vt, message) VALUES (clock_timestamp(), $1) RETURNING msg_id',
         pgmq.format_table_name(queue_name, 'q'))
-    USING msg;
+    INTO id USING msg;
+    RETURN NEXT id;
 END
 $$;
 
 CREATE FUNCTION pgmq.send(queue_name text, msg jsonb, delay integer) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE
+    id bigint;
 BEGIN
-    RETURN QUERY EXECUTE format(
+    EXECUTE format(
         'INSERT INTO pgmq.%I (vt, message) VALUES (clock_timestamp() + make_interval(secs => $2), $1) RETURNING msg_id',
         pgmq.format_table_name(queue_name, 'q'))
-    USING msg, delay;
+    INTO id USING msg, delay;
+    RETURN NEXT id;
 END
 $$;
 
 CREATE FUNCTION pgmq.send(queue_name text, msg jsonb, delay timestamptz) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE
+    id bigint;
 BEGIN
-    RETURN QUERY EXECUTE format(
+    EXECUTE format(
         'INSERT INTO pgmq.%I (vt, message) VALUES ($2, $1) RETURNING msg_id',
         pgmq.format_table_name(queue_name, 'q'))
-    USING msg, delay;
+    INTO id USING msg, delay;
+    RETURN NEXT id;
 END
 $$;
 
 CREATE FUNCTION pgmq.send(queue_name text, msg jsonb, headers jsonb) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE
+    id bigint;
 BEGIN
-    RETURN QUERY EXECUTE format(
+    EXECUTE format(
         'INSERT INTO pgmq.%I (vt, message, headers) VALUES (clock_timestamp(), $1, $2) RETURNING msg_id',
         pgmq.format_table_name(queue_name, 'q'))
-    USING msg, headers;
+    INTO id USING msg, headers;
+    RETURN NEXT id;
 END
 $$;
 
 CREATE FUNCTION pgmq.send(queue_name text, msg jsonb, headers jsonb, delay integer) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE
+    id bigint;
 BEGIN
-    RETURN QUERY EXECUTE format(
+    EXECUTE format(
         'INSERT INTO pgmq.%I (vt, message, headers) VALUES (clock_timestamp() + make_interval(secs => $3), $1, $2) RETURNING msg_id',
         pgmq.format_table_name(queue_name, 'q'))
-    USING msg, headers, delay;
+    INTO id USING msg, headers, delay;
+    RETURN NEXT id;
 END
 $$;
 
 CREATE FUNCTION pgmq.send(queue_name text, msg jsonb, headers jsonb, delay timestamptz) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE
+    id bigint;
 BEGIN
-    RETURN QUERY EXECUTE format(
+    EXECUTE format(
         'INSERT INTO pgmq.%I (vt, message, headers) VALUES ($3, $1, $2) RETURNING msg_id',
         pgmq.format_table_name(queue_name, 'q'))
-    USING msg, headers, delay;
+    INTO id USING msg, headers, delay;
+    RETURN NEXT id;
 END
 $$;
 
-CREATE FUNCTION pgmq._check_batch(msgs jsonb[], headers jsonb[]) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    IF coalesce(cardinality(msgs), 0) = 0 THEN
-        RAISE EXCEPTION 'msgs is null or empty, at least one message is expected';
-    END IF;
-    IF cardinality(headers) <> cardinality(msgs) THEN
-        RAISE EXCEPTION 'headers has % elements and msgs has %, as many are expected', cardinality(headers), cardinality(msgs);
-    END IF;
-END
+-- In SQL, too: a call in PL/pgSQL would copy the arrays.
+CREATE FUNCTION pgmq._is_batch(msgs jsonb[], headers jsonb[]) RETURNS boolean LANGUAGE sql AS $$
+    SELECT cardinality(msgs) > 0 AND coalesce(cardinality(headers), cardinality(msgs)) = cardinality(msgs)
 $$;
 
 CREATE FUNCTION pgmq.send_batch(queue_name text, msgs jsonb[]) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pgmq._check_batch(msgs, NULL);
+    IF pgmq._is_batch(msgs, NULL) IS NOT TRUE THEN
+        RAISE EXCEPTION 'msgs is null or empty, at least one message is expected';
+    END IF;
     RETURN QUERY EXECUTE format(
         'INSERT INTO pgmq.%I (vt, message) SELECT clock_timestamp(), msg FROM unnest($1) AS msg RETURNING msg_id',
         pgmq.format_table_name(queue_name, 'q'))
@@ -307,7 +321,9 @@ $$;
 
 CREATE FUNCTION pgmq.send_batch(queue_name text, msgs jsonb[], delay integer) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pgmq._check_batch(msgs, NULL);
+    IF pgmq._is_batch(msgs, NULL) IS NOT TRUE THEN
+        RAISE EXCEPTION 'msgs is null or empty, at least one message is expected';
+    END IF;
     RETURN QUERY EXECUTE format(
         'INSERT INTO pgmq.%I (vt, message) SELECT clock_timestamp() + make_interval(secs => $2), msg FROM unnest($1) AS msg RETURNING msg_id',
         pgmq.format_table_name(queue_name, 'q'))
@@ -317,7 +333,9 @@ $$;
 
 CREATE FUNCTION pgmq.send_batch(queue_name text, msgs jsonb[], delay timestamptz) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pgmq._check_batch(msgs, NULL);
+    IF pgmq._is_batch(msgs, NULL) IS NOT TRUE THEN
+        RAISE EXCEPTION 'msgs is null or empty, at least one message is expected';
+    END IF;
     RETURN QUERY EXECUTE format(
         'INSERT INTO pgmq.%I (vt, message) SELECT $2, msg FROM unnest($1) AS msg RETURNING msg_id',
         pgmq.format_table_name(queue_name, 'q'))
@@ -327,7 +345,9 @@ $$;
 
 CREATE FUNCTION pgmq.send_batch(queue_name text, msgs jsonb[], headers jsonb[]) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pgmq._check_batch(msgs, headers);
+    IF pgmq._is_batch(msgs, headers) IS NOT TRUE THEN
+        RAISE EXCEPTION 'msgs is null or empty, or headers has another length; as many headers as messages are expected';
+    END IF;
     RETURN QUERY EXECUTE format(
         'INSERT INTO pgmq.%I (vt, message, headers) SELECT clock_timestamp(), batch.msg, batch.header FROM unnest($1, $2) AS batch (msg, header) RETURNING msg_id',
         pgmq.format_table_name(queue_name, 'q'))
@@ -337,7 +357,9 @@ $$;
 
 CREATE FUNCTION pgmq.send_batch(queue_name text, msgs jsonb[], headers jsonb[], delay integer) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pgmq._check_batch(msgs, headers);
+    IF pgmq._is_batch(msgs, headers) IS NOT TRUE THEN
+        RAISE EXCEPTION 'msgs is null or empty, or headers has another length; as many headers as messages are expected';
+    END IF;
     RETURN QUERY EXECUTE format(
         'INSERT INTO pgmq.%I (vt, message, headers) SELECT clock_timestamp() + make_interval(secs => $3), batch.msg, batch.header FROM unnest($1, $2) AS batch (msg, header) RETURNING msg_id',
         pgmq.format_table_name(queue_name, 'q'))
@@ -347,7 +369,9 @@ $$;
 
 CREATE FUNCTION pgmq.send_batch(queue_name text, msgs jsonb[], headers jsonb[], delay timestamptz) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pgmq._check_batch(msgs, headers);
+    IF pgmq._is_batch(msgs, headers) IS NOT TRUE THEN
+        RAISE EXCEPTION 'msgs is null or empty, or headers has another length; as many headers as messages are expected';
+    END IF;
     RETURN QUERY EXECUTE format(
         'INSERT INTO pgmq.%I (vt, message, headers) SELECT $3, batch.msg, batch.header FROM unnest($1, $2) AS batch (msg, header) RETURNING msg_id',
         pgmq.format_table_name(queue_name, 'q'))

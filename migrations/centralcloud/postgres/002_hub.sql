@@ -67,6 +67,7 @@ CREATE TABLE centralcloud.policies (
     version  bigint      PRIMARY KEY,
     epoch    bigint      NOT NULL,             -- of the leader who made it
     made_at  timestamptz NOT NULL,
+    repeats  boolean     NOT NULL,             -- the choices of the version before
     document json        NOT NULL
 );
 

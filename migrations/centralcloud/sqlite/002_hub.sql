@@ -68,6 +68,7 @@ CREATE TABLE policies (
     version  INTEGER NOT NULL PRIMARY KEY,
     epoch    INTEGER NOT NULL,
     made_at  INTEGER NOT NULL,
+    repeats  INTEGER NOT NULL,
     document TEXT    NOT NULL CHECK (json_valid(document))
 ) STRICT;
 

@@ -78,7 +78,7 @@ func (w *world) startSearched(calls *storeCalls) {
 	w.Helper()
 	calls.epochs = map[int64]bool{}
 	w.start("a", func(config *hub.Config) {
-		config.FindEvery = time.Nanosecond
+		config.PatternsEvery = time.Nanosecond
 		config.Store = searched{config.Store, calls}
 	})
 }

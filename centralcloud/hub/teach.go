@@ -16,7 +16,7 @@ const mostSamples = 20_000
 // calls since, what was found stays as it is until its evidence is too old.
 func (t *tenure) mayFind() bool {
 	since := t.lead.At.Sub(t.found)
-	return t.unseen && since >= t.FindEvery || since >= patterns.Window
+	return t.unseen && since >= t.PatternsEvery || since >= patterns.Window
 }
 
 // find looks for patterns, and teaches what has changed. It begins with a whole
@@ -35,7 +35,7 @@ func (t *tenure) find(ctx context.Context) error {
 	evidence, err := t.evidence(reading)
 	if reading.Err() != nil && ctx.Err() == nil {
 		t.unseen = true
-		t.Logger.WarnContext(ctx, "reading what nodes reported takes too long to look for patterns", "limit", t.term()/2, "again_in", t.FindEvery)
+		t.Logger.WarnContext(ctx, "reading what nodes reported takes too long to look for patterns", "limit", t.term()/2, "again_in", t.PatternsEvery)
 		return nil
 	}
 	if err != nil {

@@ -63,7 +63,7 @@ func TestDevIsAHubThatLearns(t *testing.T) {
 	if got := at("", append([]string{"centralcloud", "policy"}, hub...)...).run(t.Context()); got.code != exitUsage || !strings.Contains(got.stderr, "singularity dev --centralcloud") {
 		t.Errorf("without a hub: %+v, want advice", got)
 	}
-	node := startProcess(t, append(append([]string{"--centralcloud", "--learn-every", "50ms"}, often...), hub...)...)
+	node := startProcess(t, append(append([]string{"--centralcloud", "--learn-every", "50ms", "--patterns-every", "50ms"}, often...), hub...)...)
 	node.ask(t, "math", 20)
 	eventually(t, func() bool { return calls(t, "math", hub...) == 20 })
 
@@ -179,6 +179,7 @@ func TestHubSaysWhatIsWrongWithItsFlags(t *testing.T) {
 		{"dev --centralcloud --delta 0", "--delta 0"},
 		{"dev --centralcloud --rules " + rules, "rule"},
 		{"dev --centralcloud --learn-every 0s", "--learn-every"},
+		{"dev --centralcloud --patterns-every -1s", "--patterns-every"},
 		{"dev --centralcloud --results-every 0s", "--results-every"},
 		{"centralcloud", "--centralcloud-database-url"},
 	} {

@@ -26,6 +26,7 @@ type Call struct {
 
 	Finish     string `json:"finish,omitempty"`
 	ErrorClass string `json:"error_class,omitempty"` // empty for a success
+	ErrorPrint string `json:"error_print,omitempty"` // its [Fingerprint]
 
 	PolicyVersion string  `json:"policy_version"`
 	Propensity    float64 `json:"propensity"`         // with which the arm was chosen

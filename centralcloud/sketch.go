@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"sort"
 )
 
@@ -42,6 +43,17 @@ func (s Sketch) Count() int64 {
 		sum += b.Count
 	}
 	return sum
+}
+
+// All goes through the buckets: about how long, in microseconds, and how many.
+func (s Sketch) All() iter.Seq2[int64, int64] {
+	return func(yield func(micros, count int64) bool) {
+		for _, b := range s {
+			if !yield(middle(b.Bucket), b.Count) {
+				return
+			}
+		}
+	}
 }
 
 // Quantile returns the duration in microseconds below which the share q of all

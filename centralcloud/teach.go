@@ -24,15 +24,50 @@ func (m Learning) Encode() (Draft, error) {
 	return Draft{Body: body}, nil
 }
 
-// EncodeSnapshot returns a message with all that there is to know.
-func EncodeSnapshot(at time.Time, learnings ...Learning) (Draft, error) {
-	snapshot := Learning{Type: TypeSnapshot, MadeAt: at, Learnings: []json.RawMessage{}}
+// TeachLesson returns the learning that carries a pattern, or benchmarks.
+func TeachLesson(lesson Lesson, at time.Time) Learning {
+	learning := Learning{Type: lesson.Type, Version: lesson.Version, MadeAt: at}
+	switch lesson.Type {
+	case TypePatternDiscovery:
+		learning.PatternName, learning.PatternDefinition = lesson.Name, lesson.Document
+		if lesson.Withdrawn() {
+			learning.PatternDefinition = json.RawMessage("null")
+		}
+	case TypePerformanceBenchmark:
+		learning.Benchmarks = lesson.Document
+	}
+	return learning
+}
+
+// fullSnapshot is how many bytes of learnings go into one message, unless the
+// first one alone has more.
+const fullSnapshot = MaxBody * 3 / 4
+
+// EncodeSnapshots returns messages with all that there is to know: none for
+// nothing, and several when one would be too large.
+func EncodeSnapshots(at time.Time, learnings ...Learning) ([]Draft, error) {
+	var drafts []Draft
+	var parts []json.RawMessage
+	size := 0
+	finish := func() error {
+		draft, err := Learning{Type: TypeSnapshot, MadeAt: at, Learnings: parts}.Encode()
+		drafts, parts, size = append(drafts, draft), nil, 0
+		return err
+	}
 	for _, learning := range learnings {
 		draft, err := learning.Encode()
-		if err != nil {
-			return Draft{}, err
+		if err == nil && size > 0 && size+len(draft.Body) > fullSnapshot {
+			err = finish()
 		}
-		snapshot.Learnings = append(snapshot.Learnings, draft.Body)
+		if err != nil {
+			return nil, err
+		}
+		parts, size = append(parts, draft.Body), size+len(draft.Body)+1
 	}
-	return snapshot.Encode()
+	if size > 0 {
+		if err := finish(); err != nil {
+			return nil, err
+		}
+	}
+	return drafts, nil
 }

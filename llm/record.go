@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"singularity/centralcloud"
 	"singularity/workflow"
 )
 
@@ -34,6 +35,7 @@ type ModelCall struct {
 
 	Finish     Finish `json:"finish,omitempty"`
 	ErrorClass Class  `json:"error_class,omitempty"` // empty for a success
+	ErrorPrint string `json:"error_print,omitempty"` // its [centralcloud.Fingerprint]
 
 	PolicyVersion string  `json:"policy_version"`
 	Propensity    float64 `json:"propensity"`         // of the choice
@@ -47,6 +49,9 @@ func (c *ModelCall) report(ctx context.Context, usage Usage, latency time.Durati
 	c.Workflow, c.Step, c.Attempt = attempt.Workflow, attempt.Step, attempt.Number
 	c.Latency = latency.Microseconds()
 	c.ErrorClass = ClassOf(err)
+	if err != nil {
+		c.ErrorPrint = centralcloud.Fingerprint(string(c.ErrorClass), err.Error())
+	}
 	summary := workflow.Summary{Model: c.Model, ErrorClass: string(c.ErrorClass)}
 	if usage.Known() {
 		c.TokensIn, c.TokensOut, c.TokensCached, c.TokensWritten = &usage.In, &usage.Out, &usage.Cached, usage.Written

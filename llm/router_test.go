@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"singularity/centralcloud"
 	"singularity/workflow"
 )
 
@@ -153,6 +154,9 @@ func TestFailedCallIsRecordedAndDirected(t *testing.T) {
 	record, summary := reported(t, attempt)
 	if record.ErrorClass != Content || summary.ErrorClass != "content" {
 		t.Errorf("recorded class %q, summed up as %q", record.ErrorClass, summary.ErrorClass)
+	}
+	if want := centralcloud.Fingerprint("content", "fake: content: refused"); record.ErrorPrint != want {
+		t.Errorf("recorded fingerprint %q, expected %q", record.ErrorPrint, want)
 	}
 	if record.Cost == nil || *record.Cost != 1_000 {
 		t.Errorf("recorded cost %v, expected what the refusal cost", record.Cost)

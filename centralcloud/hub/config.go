@@ -23,6 +23,8 @@ type Config struct {
 
 	// Every is how often a policy is made. Defaults to 10s.
 	Every time.Duration
+	// PatternsEvery is how often patterns are looked for, at most. Defaults to 5m.
+	PatternsEvery time.Duration
 	// Away is how long a node is not heard of before it gets nothing more, until it
 	// sends an update again. Defaults to 2m.
 	Away time.Duration
@@ -57,6 +59,9 @@ func (c Config) withDefaults() Config {
 	if c.Every == 0 {
 		c.Every = 10 * time.Second
 	}
+	if c.PatternsEvery == 0 {
+		c.PatternsEvery = 5 * time.Minute
+	}
 	if c.Away == 0 {
 		c.Away = 2 * time.Minute
 	}
@@ -78,7 +83,7 @@ func (c Config) validate() error {
 	if c.Name == "" {
 		report("Name is empty; expected one that no other hub has")
 	}
-	for field, d := range map[string]time.Duration{"Every": c.Every, "Away": c.Away, "Gone": c.Gone} {
+	for field, d := range map[string]time.Duration{"Every": c.Every, "PatternsEvery": c.PatternsEvery, "Away": c.Away, "Gone": c.Gone} {
 		if d < 0 {
 			report("%s is %s; expected a positive time, or 0 for the default", field, d)
 		}

@@ -53,7 +53,7 @@ func (w *world) must(err error) {
 func (w *world) start(name string, change ...func(*hub.Config)) (stop func()) {
 	w.Helper()
 	config := hub.Config{
-		Store: w.open(), Name: name, Every: 10 * time.Millisecond,
+		Store: w.open(), Name: name, Every: 10 * time.Millisecond, PatternsEvery: 100 * time.Millisecond,
 		Learner: learner.Config{Reference: strong},
 		Prices: []learner.Price{
 			{Arm: strong, In: 2_000_000, Out: 8_000_000},

@@ -48,6 +48,11 @@ func (t *tenure) lookAfter(ctx context.Context) error {
 		if away != t.away[id] {
 			t.Logger.InfoContext(ctx, "an instance reads its queue, or does not", "instance", id, "reads", !away)
 		}
+		if t.away[id] && !away {
+			if err := t.catchUp(ctx, instance.Queue, nil); err != nil {
+				return err
+			}
+		}
 		t.away[id] = away
 	}
 	return nil

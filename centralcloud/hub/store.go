@@ -30,12 +30,17 @@ type Store interface {
 	// Rows gives each row to a function. Those of hours belong to no instance, and
 	// have the hour for their epoch.
 	Rows(ctx context.Context, each func(centralcloud.Row) error) error
+	// RowsSince gives each row of an epoch from a time on to a function.
+	RowsSince(ctx context.Context, since time.Time, each func(centralcloud.Row) error) error
+	// SamplesSince gives the newest samples to a function, up to so many of those
+	// from a time on, in any order.
+	SamplesSince(ctx context.Context, since time.Time, most int, each func(centralcloud.Sample) error) error
 	// Compact sums up the rows of a whole hour that begins before a time, and
 	// returns how many there were; 0 when there is none to do.
 	Compact(ctx context.Context, lead Lead, before time.Time) (rows int, err error)
-	// Forget deletes sums of hours, samples and policies from before a time, and
-	// policies that only repeated another one from before a later time. The newest
-	// policy stays.
+	// Forget deletes sums of hours, samples, policies and withdrawn lessons from
+	// before a time, and policies that only repeated another one from before a later
+	// time. The newest policy stays.
 	Forget(ctx context.Context, lead Lead, before, repeatedBefore time.Time) error
 
 	// Instances lists those that reported.
@@ -51,6 +56,9 @@ type Store interface {
 	// Publish stores a policy and sends it to queues, all or nothing. A queue that
 	// is gone gets nothing.
 	Publish(ctx context.Context, lead Lead, publication Publication) error
+	// Teach stores lessons in the place of those of the same type and name, and
+	// sends messages to queues, all or nothing. A queue that is gone gets nothing.
+	Teach(ctx context.Context, lead Lead, lessons []centralcloud.Lesson, messages []centralcloud.Draft, queues []string) error
 }
 
 // Reader reads what leaders have made.
@@ -59,6 +67,9 @@ type Reader interface {
 	// one that repeated another and is forgotten it returns that. Its error wraps
 	// [ErrNoPolicy] where there is none.
 	Policy(ctx context.Context, version int64) (*centralcloud.Policy, error)
+	// Lessons returns what was taught besides policies, the newest of each type and
+	// name, in their order: also what was withdrawn.
+	Lessons(ctx context.Context) ([]centralcloud.Lesson, error)
 }
 
 var (

@@ -17,11 +17,14 @@ type tenure struct {
 	lead      Lead
 	prices    learner.Prices
 	ledger    *learner.Ledger
-	policy    *centralcloud.Policy // that was published last; nil for none
+	policy    *centralcloud.Policy  // that was published last; nil for none
+	lessons   []centralcloud.Lesson // what else was taught, the newest of each type and name
 	instances map[string]Instance
-	away      map[string]bool // the ids of those that do not read their queues
+	away      map[string]bool // the ids of those that do not read their queues, or may not
 
 	news      bool      // the policy may not know all of the ledger
+	unseen    bool      // there are calls that nobody has looked for patterns in
+	found     time.Time // when patterns were looked for
 	lookedFor time.Time // when it was asked who reads its queue
 	tidied    time.Time // when old things were put away
 }
@@ -48,8 +51,14 @@ func begin(ctx context.Context, config Config, lead Lead) (*tenure, error) {
 	}
 	for _, instance := range instances {
 		t.instances[instance.ID] = instance
+		// The last leader may have sent it nothing: it is brought up to date once it
+		// turns out that it reads.
+		t.away[instance.ID] = true
 	}
 	t.ledger.Forget(lead.At)
+	if t.lessons, err = t.Store.Lessons(ctx); err != nil {
+		return nil, err
+	}
 	t.policy, err = t.Store.Policy(ctx, 0)
 	if errors.Is(err, ErrNoPolicy) {
 		err = nil
@@ -97,8 +106,18 @@ func (t *tenure) run(ctx context.Context) error {
 	}
 }
 
-// tick prolongs the lead, makes a policy and puts old things away.
+// tick prolongs the lead, makes a policy, puts old things away and looks for
+// patterns.
 func (t *tenure) tick(ctx context.Context) error {
+	for _, do := range []func(context.Context) error{t.prolong, t.learn, t.lookAfter, t.tidy, t.find} {
+		if err := do(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tenure) prolong(ctx context.Context) error {
 	lead, err := t.Store.Lead(ctx, t.Name, t.term())
 	if err != nil {
 		return err
@@ -107,13 +126,7 @@ func (t *tenure) tick(ctx context.Context) error {
 		return fmt.Errorf("%w since lead %d", ErrNotLeading, t.lead.Epoch)
 	}
 	t.lead = lead
-	if err := t.learn(ctx); err != nil {
-		return err
-	}
-	if err := t.lookAfter(ctx); err != nil {
-		return err
-	}
-	return t.tidy(ctx)
+	return nil
 }
 
 // tidy puts old things away, once an hour.

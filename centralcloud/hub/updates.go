@@ -67,7 +67,9 @@ func (t *tenure) count(ctx context.Context, message centralcloud.Message) error 
 		return err
 	}
 	for _, row := range report.Rows {
-		t.news = t.ledger.Add(row) || t.news
+		if t.ledger.Add(row) {
+			t.news, t.unseen = true, true
+		}
 	}
 	t.instances[report.From.ID] = report.From
 	return nil
@@ -93,20 +95,8 @@ func (t *tenure) greet(ctx context.Context, message centralcloud.Message) error 
 		return fmt.Errorf("%w: %w", centralcloud.ErrBadMessage, err)
 	}
 	from := t.instanceOf(hello.Instance, hello.Queue, message.EnqueuedAt)
-	if t.policy != nil && t.policy.Version > hello.Versions[centralcloud.TypeModelRouting] {
-		routing, err := centralcloud.TeachPolicy(t.policy)
-		if err != nil {
-			return err
-		}
-		snapshot, err := centralcloud.EncodeSnapshot(t.lead.At, routing)
-		if err != nil {
-			return err
-		}
-		// Sent again, if this process dies before the message is deleted: a node
-		// ignores what it knows.
-		if _, err := t.Store.Send(ctx, from.Queue, snapshot); err != nil && !errors.Is(err, centralcloud.ErrNoQueue) {
-			return err
-		}
+	if err := t.catchUp(ctx, from.Queue, hello.Versions); err != nil {
+		return err
 	}
 	if counted, err := t.Store.Count(ctx, t.lead, message.ID, Report{From: from}); err != nil || !counted {
 		return err

@@ -64,7 +64,10 @@ var leadStories = []story{
 			},
 			"prices":  func() error { return f.SetPrices(f.Context(), former, prices) },
 			"publish": func() error { return publish(f, former, 1) },
-			"resign":  func() error { return f.Resign(f.Context(), former) },
+			"teach": func() error {
+				return f.Teach(f.Context(), former, []centralcloud.Lesson{pattern("a", 1, `{}`)}, nil, nil)
+			},
+			"resign": func() error { return f.Resign(f.Context(), former) },
 		} {
 			f.Run(name, func(t *testing.T) { (&fixture{t, f.Store}).expectNotLeading(write()) })
 		}

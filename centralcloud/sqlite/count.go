@@ -166,6 +166,7 @@ func (s *Store) Compact(ctx context.Context, lead hub.Lead, before time.Time) (r
 const (
 	forgetHours    = `DELETE FROM hours WHERE hour < ?`
 	forgetSamples  = `DELETE FROM samples WHERE at < ?`
+	forgetLessons  = `DELETE FROM lessons WHERE changed_at < ? AND json_type(document) = 'null'`
 	forgetPolicies = `
 DELETE FROM policies
 WHERE made_at < CASE WHEN repeats THEN ?2 ELSE ?1 END AND version < (SELECT max(version) FROM policies)`
@@ -178,6 +179,9 @@ func (s *Store) Forget(ctx context.Context, lead hub.Lead, before, repeatedBefor
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, forgetSamples, before.UnixMicro()); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, forgetLessons, before.UnixMicro()); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, forgetPolicies, before.UnixMicro(), repeatedBefore.UnixMicro())

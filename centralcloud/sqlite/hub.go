@@ -121,13 +121,20 @@ func (s *Store) Publish(ctx context.Context, lead hub.Lead, p hub.Publication) e
 		if err != nil {
 			return err
 		}
-		for _, queue := range p.Queues {
-			if _, err := In(tx).Send(ctx, queue, p.Message); err != nil && !errors.Is(err, centralcloud.ErrNoQueue) {
+		return sendToAll(ctx, tx, p.Queues, p.Message)
+	})
+}
+
+// sendToAll leaves out queues that are gone.
+func sendToAll(ctx context.Context, tx *sql.Tx, queues []string, messages ...centralcloud.Draft) error {
+	for _, queue := range queues {
+		for _, message := range messages {
+			if _, err := In(tx).Send(ctx, queue, message); err != nil && !errors.Is(err, centralcloud.ErrNoQueue) {
 				return err
 			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 const selectPolicy = `

@@ -3,14 +3,19 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"singularity/centralcloud"
+	"singularity/centralcloud/patterns"
+	"singularity/centralcloud/sqlite"
 	"singularity/internal/testpostgres"
 )
 
@@ -58,7 +63,7 @@ func TestDevIsAHubThatLearns(t *testing.T) {
 	if got := at("", append([]string{"centralcloud", "policy"}, hub...)...).run(t.Context()); got.code != exitUsage || !strings.Contains(got.stderr, "singularity dev --centralcloud") {
 		t.Errorf("without a hub: %+v, want advice", got)
 	}
-	node := startProcess(t, append(append([]string{"--centralcloud", "--learn-every", "50ms"}, often...), hub...)...)
+	node := startProcess(t, append(append([]string{"--centralcloud", "--learn-every", "50ms", "--patterns-every", "50ms"}, often...), hub...)...)
 	node.ask(t, "math", 20)
 	eventually(t, func() bool { return calls(t, "math", hub...) == 20 })
 
@@ -75,6 +80,57 @@ func TestDevIsAHubThatLearns(t *testing.T) {
 		t.Errorf("a bucket that there is not: %+v", got)
 	}
 	eventually(t, func() bool { return node.log.has("learned from the hub", "model_routing") })
+
+	benchmarks := append([]string{"centralcloud", "benchmarks", "math"}, hub...)
+	eventually(t, func() bool {
+		return strings.Contains(at("", benchmarks...).run(t.Context()).stdout, "simulated/simulated-")
+	})
+	if got := at("", append(benchmarks, "-o", "json")...).run(t.Context()); !strings.Contains(got.stdout, `"ci95":[`) {
+		t.Errorf("benchmarks: %+v, want intervals", got)
+	}
+	if got := at("", append([]string{"centralcloud", "patterns", "-o", "json"}, hub...)...).run(t.Context()); got.code != exitDone || got.stdout != "[]\n" {
+		t.Errorf("patterns: %+v, want none", got)
+	}
+	eventually(t, func() bool { return node.log.has("learned from the hub", "performance_benchmark") })
+}
+
+func TestPatternsSayWhatStandsOut(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	store, err := sqlite.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lead, err := store.Lead(t.Context(), "test", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	finding := patterns.Finding{
+		Kind: patterns.FailingStep, Name: "failing_step:w:a:p/m", N: 120, Value: 0.25, Interval: [2]float64{0.1, 0.4}, Threshold: 0.02,
+		Unit: "share of calls", FirstSeen: time.Unix(1_700_000_000, 0).UTC(), Rule: 1, Text: "step w/a fails", Workflow: "w", Step: "a",
+		Arm: centralcloud.Arm{Provider: "p", Model: "m"},
+	}
+	changes, err := patterns.Changes(nil, []patterns.Finding{finding}, patterns.Benchmarks{}, lead.At)
+	if err == nil {
+		err = store.Teach(t.Context(), lead, changes, nil, nil)
+	}
+	if err := errors.Join(err, store.Close()); err != nil {
+		t.Fatal(err)
+	}
+	want := `KIND          CALLS  VALUE  INTERVAL  UNIT            FIRST SEEN            RULE  WHAT
+failing_step  120    0.25   0.1-0.4   share of calls  2023-11-14T22:13:20Z  1     step w/a fails
+`
+	if got := at("", "centralcloud", "patterns", "--data-dir", dir).run(t.Context()); got.code != exitDone || got.stdout != want {
+		t.Errorf("got %+v, want\n%s", got, want)
+	}
+	got := at("", "centralcloud", "patterns", "--data-dir", dir, "-o", "json").run(t.Context())
+	var listed []patterns.Finding
+	if err := json.Unmarshal([]byte(got.stdout), &listed); err != nil || !reflect.DeepEqual(listed, []patterns.Finding{finding}) {
+		t.Errorf("got %s, %v, want %+v", got.stdout, err, finding)
+	}
+	if got := at("", "centralcloud", "benchmarks", "--data-dir", dir, "-o", "json").run(t.Context()); got.code != exitDone || !strings.Contains(got.stdout, `"models":[]`) {
+		t.Errorf("benchmarks: %+v, want none", got)
+	}
 }
 
 func TestHubOfItsOwnLearnsFromNodesOfACluster(t *testing.T) {
@@ -123,6 +179,7 @@ func TestHubSaysWhatIsWrongWithItsFlags(t *testing.T) {
 		{"dev --centralcloud --delta 0", "--delta 0"},
 		{"dev --centralcloud --rules " + rules, "rule"},
 		{"dev --centralcloud --learn-every 0s", "--learn-every"},
+		{"dev --centralcloud --patterns-every -1s", "--patterns-every"},
 		{"dev --centralcloud --results-every 0s", "--results-every"},
 		{"centralcloud", "--centralcloud-database-url"},
 	} {

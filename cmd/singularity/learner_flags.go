@@ -22,13 +22,14 @@ import (
 
 // learnerFlags say how a hub learns.
 type learnerFlags struct {
-	reference    string
-	mode         string
-	delta        float64
-	costWeight   float64
-	hourlyBudget float64 // in dollars
-	rules        string
-	every        time.Duration
+	reference     string
+	mode          string
+	delta         float64
+	costWeight    float64
+	hourlyBudget  float64 // in dollars
+	rules         string
+	every         time.Duration
+	patternsEvery time.Duration
 }
 
 func (f *learnerFlags) register(set *pflag.FlagSet) {
@@ -39,6 +40,7 @@ func (f *learnerFlags) register(set *pflag.FlagSet) {
 	set.Float64Var(&f.hourlyBudget, "hourly-budget", 0, "of the hub, in the mode budget: what all calls of an hour may cost, in US `dollars`")
 	set.StringVar(&f.rules, "rules", "", "of the hub: a `file` of rules that no estimate may overrule, see docs/centralcloud.md")
 	set.DurationVar(&f.every, "learn-every", 10*time.Second, "of the hub: how often it learns")
+	set.DurationVar(&f.patternsEvery, "patterns-every", 5*time.Minute, "of the hub: how often it looks for patterns, when there were calls")
 }
 
 // hub makes a hub that chooses among the models of some providers.
@@ -47,11 +49,14 @@ func (f *learnerFlags) hub(store hub.Store, table *llm.Table, providers []string
 	if err != nil {
 		return nil, err
 	}
-	if f.every <= 0 {
-		return nil, usagef("--learn-every %s: expected a time above 0", f.every)
+	for flag, every := range map[string]time.Duration{"learn-every": f.every, "patterns-every": f.patternsEvery} {
+		if every <= 0 {
+			return nil, usagef("--%s %s: expected a time above 0", flag, every)
+		}
 	}
 	return hub.New(hub.Config{
-		Store: store, Name: workflow.NewRunID().String(), Learner: config, Prices: prices(table, providers), Every: f.every, Logger: log,
+		Store: store, Name: workflow.NewRunID().String(), Learner: config, Prices: prices(table, providers),
+		Every: f.every, PatternsEvery: f.patternsEvery, Logger: log,
 	})
 }
 

@@ -1,0 +1,13 @@
+// Package patterns finds what stands out in the calls that nodes report: steps
+// that fail or are slow, errors that are new or suddenly frequent, retries that
+// never help, timeouts that do not fit, and what each model is worth.
+//
+// All of it is made by pure functions of an [Evidence]: the same calls, in
+// whatever order they come, give the same findings. The counters in it are exact
+// and say how often something happens; the samples are some of the calls in full,
+// and say which. Of what happens often there are fewer samples than calls, so
+// each one stands for as many as its row of counters has of its kind.
+//
+// A finding holds while its interval keeps off the threshold of its rule. The
+// rules look at the last [Window], so that what has been mended is withdrawn.
+package patterns

@@ -1,0 +1,43 @@
+package patterns
+
+import (
+	"maps"
+	"slices"
+
+	"singularity/centralcloud"
+)
+
+// total sums up many rows, at a price that does not rise with what it holds.
+type total struct {
+	first   int64 // epoch
+	rows    int64
+	sum     centralcloud.Counters // but for:
+	errors  map[string]int64
+	latency map[int]int64 // by bucket
+}
+
+func (t *total) add(epoch int64, c *centralcloud.Counters) {
+	if t.rows == 0 {
+		t.first, t.errors, t.latency = epoch, map[string]int64{}, map[int]int64{}
+	}
+	t.first = min(t.first, epoch)
+	t.rows++
+	flat := *c
+	flat.Errors, flat.Latency = nil, nil
+	t.sum.Merge(flat)
+	for class, n := range c.Errors {
+		t.errors[class] += n
+	}
+	for _, b := range c.Latency {
+		t.latency[b.Bucket] += b.Count
+	}
+}
+
+func (t *total) counters() centralcloud.Counters {
+	sum := t.sum
+	sum.Errors = t.errors
+	for _, bucket := range slices.Sorted(maps.Keys(t.latency)) {
+		sum.Latency = append(sum.Latency, centralcloud.SketchBucket{Bucket: bucket, Count: t.latency[bucket]})
+	}
+	return sum
+}

@@ -179,8 +179,10 @@ func runVictim(told string) error {
 	if err != nil {
 		return err
 	}
-	if err := spread(context.Background(), []*node{victim}, task.First, task.Requests); err != nil {
-		return err
+	for i := range task.Requests { // one by one, so that no other node takes them
+		if err := victim.request(context.Background(), task.First+i); err != nil {
+			return err
+		}
 	}
 	fmt.Println(answered)
 	<-victim.engine.Done()

@@ -87,7 +87,9 @@ func pauseAndResume(t *testing.T, work *shift, flow *workflow.Workflow[tally, ta
 		if err != nil {
 			t.Fatal(err)
 		}
-		began = row.State != workflow.Available
+		if began = row.State != workflow.Available; began {
+			wait(t, b, run) // its body may be about to begin
+		}
 	}
 	pause = time.Since(paused)
 	before := len(work.begin)

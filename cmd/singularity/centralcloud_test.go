@@ -20,7 +20,8 @@ import (
 )
 
 // often has a node and its hub speak to each other all the time.
-var often = []string{"--results-every", "50ms", "--learnings-every", "50ms"}
+// It logs each policy that it is taught, and not the first alone.
+var often = []string{"--results-every", "50ms", "--learnings-every", "50ms", "--log-level", "debug"}
 
 // ask has a node make some calls of a task.
 func (p process) ask(t *testing.T, task string, calls int) {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -121,22 +122,15 @@ func openSet(ctx context.Context, db *sql.DB) (*set, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := database.NewStore(database.DialectPostgres, migrationsTable)
-	if err != nil {
-		return nil, err
-	}
 	s := &set{steps: map[int64]migrations.Step{}}
-	var list []*goose.Migration
-	for _, step := range steps {
+	list := slices.Clone(steps)
+	for i, step := range steps {
 		s.steps[step.Number] = step
-		up, down := script(step.Up), script(step.Down)
 		if step.Number == pgmqStep {
-			up, down = nil, nil // install and uninstall do it
+			list[i].Up, list[i].Down = "", "" // install and uninstall do it
 		}
-		list = append(list, goose.NewGoMigration(step.Number, up, down))
 	}
-	s.Provider, err = goose.NewProvider(goose.DialectCustom, db, nil,
-		goose.WithStore(store), goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(list...))
+	s.Provider, err = migrations.NewProvider(db, database.DialectPostgres, migrationsTable, list)
 	if err != nil {
 		return nil, err
 	}
@@ -145,13 +139,6 @@ func openSet(ctx context.Context, db *sql.DB) (*set, error) {
 		return nil, err
 	}
 	return s, compare(current, newest)
-}
-
-func script(statements string) *goose.GoFunc {
-	return &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, statements)
-		return err
-	}}
 }
 
 func (s *set) migration(result *goose.MigrationResult) Migration {

@@ -36,28 +36,9 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 func newProvider(db *sql.DB) (*goose.Provider, error) {
-	store, err := database.NewStore(database.DialectSQLite3, migrationsTable)
-	if err != nil {
-		return nil, err
-	}
 	steps, err := migrations.Read(migrations.SQLite())
 	if err != nil {
 		return nil, err
 	}
-	list := make([]*goose.Migration, len(steps))
-	for i, step := range steps {
-		list[i] = goose.NewGoMigration(step.Number, script(step.Up), script(step.Down))
-	}
-	return goose.NewProvider(goose.DialectCustom, db, nil,
-		goose.WithStore(store), goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(list...))
-}
-
-// script takes the place of goose's own reading of files, whose parser keeps 16
-// MiB of buffers and thereby has the process grow to twice of that before the
-// first garbage is collected.
-func script(statements string) *goose.GoFunc {
-	return &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, statements)
-		return err
-	}}
+	return migrations.NewProvider(db, database.DialectSQLite3, migrationsTable, steps)
 }

@@ -1,6 +1,10 @@
 package centralcloud
 
-import "maps"
+import (
+	"cmp"
+	"maps"
+	"strings"
+)
 
 // EpochSeconds is the length of the spans of time by which calls are counted.
 const EpochSeconds = 30
@@ -23,6 +27,12 @@ type Key struct {
 	TaskType string `json:"task_type"`
 	Bucket   int    `json:"complexity_bucket"` // 0 to 2
 	Arm
+}
+
+// Compare orders the keys of one boot by epoch, task type, bucket and arm.
+func (k Key) Compare(other Key) int {
+	return cmp.Or(cmp.Compare(k.Epoch, other.Epoch), strings.Compare(k.TaskType, other.TaskType), cmp.Compare(k.Bucket, other.Bucket),
+		k.Arm.Compare(other.Arm))
 }
 
 // Row is what a node says of one key. It is the whole of it and not what was

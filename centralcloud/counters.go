@@ -140,7 +140,7 @@ func (c *Counters) merge(other Counters, sign int64) {
 	c.Cost += sign * other.Cost
 	c.Retries += sign * other.Retries
 	c.InversePropensity += sign * other.InversePropensity
-	c.Latency = c.Latency.plus(other.Latency, sign)
+	c.Latency = c.Latency.Plus(other.Latency, sign)
 	if len(other.Errors) == 0 {
 		return
 	}

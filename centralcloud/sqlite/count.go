@@ -11,8 +11,6 @@ import (
 	"singularity/centralcloud/hub"
 )
 
-const deleteUpdate = `DELETE FROM queue_messages WHERE queue = ? AND msg_id = ?`
-
 const heardOf = `
 INSERT INTO instances AS i (instance_id, boot_id, queue, heard_at)
 VALUES (?, ?, ?, ?)
@@ -35,8 +33,7 @@ ON CONFLICT (id) DO NOTHING`
 // Count implements [hub.Store].
 func (s *Store) Count(ctx context.Context, lead hub.Lead, message int64, report hub.Report) (counted bool, err error) {
 	err = s.leading(ctx, "count an update", lead, func(tx *sql.Tx) error {
-		n, err := changed(tx.ExecContext(ctx, deleteUpdate, centralcloud.UpQueue, message))
-		if counted = n > 0; err != nil || !counted {
+		if counted, err = remove(ctx, tx, centralcloud.UpQueue, message); err != nil || !counted {
 			return err
 		}
 		from := report.From

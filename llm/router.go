@@ -80,7 +80,7 @@ func NewRouter(table *Table, providers []Provider, config RouterConfig) (*Router
 	}
 	for _, model := range table.Models {
 		if router.providers[model.Provider] != nil {
-			router.targets[centralcloud.Arm{Provider: model.Provider, Model: model.Name}] = newTarget(model)
+			router.targets[model.Arm()] = newTarget(model)
 		}
 	}
 	return router, nil
@@ -145,7 +145,7 @@ func (r *Router) Call(ctx context.Context, call *Call) error {
 	}
 	turn := nextTurn(order, workflow.FromContext(ctx).Number)
 	defer turn.end()
-	fallback := turn.target.arm() != call.Choice.arm()
+	fallback := turn.target.Arm() != call.Choice.arm()
 	choice, held, err := r.afford(ctx, call, turn.choice(call.Choice))
 	if err != nil {
 		workflow.Summarize(ctx, workflow.Summary{ErrorClass: string(ClassOf(err))})
@@ -191,7 +191,7 @@ func (r *Router) Call(ctx context.Context, call *Call) error {
 func (r *Router) request(ctx context.Context, call *Call, choice Choice) Request {
 	model, _ := r.table.Find(choice.Provider, choice.Model)
 	key := workflow.Key(ctx)
-	if key != "" && (choice.Provider != call.Choice.Provider || choice.Model != call.Choice.Model) {
+	if key != "" && choice.arm() != call.Choice.arm() {
 		key += "/" + choice.Model
 	}
 	return Request{

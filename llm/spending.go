@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"singularity/centralcloud"
 	"singularity/workflow"
 )
 
@@ -103,7 +102,7 @@ func (r *Router) alternatives(choice Choice, messages []Message) []Model {
 		}
 	}
 	rank := func(model Model) int {
-		if i := slices.Index(choice.Fallback, centralcloud.Arm{Provider: model.Provider, Model: model.Name}); i >= 0 {
+		if i := slices.Index(choice.Fallback, model.Arm()); i >= 0 {
 			return i
 		}
 		return len(choice.Fallback)

@@ -2,6 +2,7 @@ package gemini
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -173,7 +174,7 @@ func TestDelayInTheDocumentIsPassedOn(t *testing.T) {
 	t.Parallel()
 	body := document(429, "RESOURCE_EXHAUSTED", "quota", `{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"37.5s"}`)
 	_, err := setup(t, providertest.Reply(429, body)).Complete(t.Context(), question())
-	failure, _ := err.(*llm.Error) //nolint:errorlint // that is its type
+	failure, _ := errors.AsType[*llm.Error](err)
 	if failure == nil || failure.RetryAfter != 37500*time.Millisecond {
 		t.Errorf("%v, expected to retry after 37.5s", err)
 	}

@@ -120,7 +120,7 @@ func (c *Counters) Plausible() bool {
 			return false
 		}
 	}
-	return c.Judged <= c.Calls && c.Successes <= c.Judged && c.Quality/1_000_000 <= c.Judged && c.Squares <= c.Quality
+	return c.Judged <= c.Calls && c.Successes <= c.Judged && c.Quality/whole <= c.Judged && c.Squares <= c.Quality
 }
 
 // Merge adds other to c. It changes nothing that c shares with other counters.

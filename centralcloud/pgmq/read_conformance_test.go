@@ -1,8 +1,6 @@
 package pgmq_test
 
-import (
-	"testing"
-)
+import "testing"
 
 // ids reads what a call returns, in the order of the ids.
 func ids(call string) string { return `SELECT msg_id FROM pgmq.` + call + ` ORDER BY msg_id` }

@@ -90,8 +90,7 @@ var protocol = providertest.Protocol{
 	Name:  Name,
 	Model: "gemini-2.5-flash",
 	New: func(baseURL, key string, config wire.Config) (llm.Provider, error) {
-		provider, err := New(baseURL, key, config)
-		return provider, err
+		return New(baseURL, key, config)
 	},
 	Env: map[string]string{
 		"GEMINI_API_KEY": "key-environment", "GOOGLE_GEMINI_BASE_URL": "http://127.0.0.1:1/",

@@ -1,6 +1,10 @@
 package centralcloud
 
-import "maps"
+import (
+	"cmp"
+	"maps"
+	"strings"
+)
 
 // EpochSeconds is the length of the spans of time by which calls are counted.
 const EpochSeconds = 30
@@ -23,6 +27,12 @@ type Key struct {
 	TaskType string `json:"task_type"`
 	Bucket   int    `json:"complexity_bucket"` // 0 to 2
 	Arm
+}
+
+// Compare orders the keys of one boot by epoch, task type, bucket and arm.
+func (k Key) Compare(other Key) int {
+	return cmp.Or(cmp.Compare(k.Epoch, other.Epoch), strings.Compare(k.TaskType, other.TaskType), cmp.Compare(k.Bucket, other.Bucket),
+		k.Arm.Compare(other.Arm))
 }
 
 // Row is what a node says of one key. It is the whole of it and not what was
@@ -110,7 +120,7 @@ func (c *Counters) Plausible() bool {
 			return false
 		}
 	}
-	return c.Judged <= c.Calls && c.Successes <= c.Judged && c.Quality/1_000_000 <= c.Judged && c.Squares <= c.Quality
+	return c.Judged <= c.Calls && c.Successes <= c.Judged && c.Quality/whole <= c.Judged && c.Squares <= c.Quality
 }
 
 // Merge adds other to c. It changes nothing that c shares with other counters.
@@ -130,7 +140,7 @@ func (c *Counters) merge(other Counters, sign int64) {
 	c.Cost += sign * other.Cost
 	c.Retries += sign * other.Retries
 	c.InversePropensity += sign * other.InversePropensity
-	c.Latency = c.Latency.plus(other.Latency, sign)
+	c.Latency = c.Latency.Plus(other.Latency, sign)
 	if len(other.Errors) == 0 {
 		return
 	}

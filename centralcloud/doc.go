@@ -10,6 +10,6 @@
 // Counters are integers that only add up, and each row of them is sent as a
 // whole under a revision. So it does not matter how often, how late or in which
 // order rows arrive: the same rows leave the same state. What is learned from
-// them is made anew from that state each time, by the package learner; only
-// counters and policies are ever stored.
+// them is made anew from that state each time, by the packages learner and
+// patterns: no estimate is ever stored to go on from.
 package centralcloud

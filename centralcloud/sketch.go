@@ -90,8 +90,8 @@ func middle(bucket int) int64 {
 	return (sketchBounds[bucket] + sketchBounds[bucket+1]) / 2
 }
 
-// plus returns the sum of two sketches, of which the second counts with a sign.
-func (s Sketch) plus(other Sketch, sign int64) Sketch {
+// Plus returns the sum of two sketches, of which the second counts with a sign.
+func (s Sketch) Plus(other Sketch, sign int64) Sketch {
 	if len(other) == 0 {
 		return s
 	}

@@ -101,7 +101,7 @@ func (t *Tally) Unreadable() (int, error) { return t.unreadable, t.unreadableErr
 func (t *Tally) Changed(sent Revisions) ([]Row, []Sample) {
 	var rows []Row
 	var samples []Sample
-	for _, key := range slices.SortedFunc(maps.Keys(t.cells), compareKeys) {
+	for _, key := range slices.SortedFunc(maps.Keys(t.cells), Key.Compare) {
 		c := t.cells[key]
 		if c.Revision <= sent[key] {
 			continue
@@ -112,11 +112,6 @@ func (t *Tally) Changed(sent Revisions) ([]Row, []Sample) {
 		}
 	}
 	return rows, samples
-}
-
-func compareKeys(a, b Key) int {
-	return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), strings.Compare(a.TaskType, b.TaskType), cmp.Compare(a.Bucket, b.Bucket),
-		a.Compare(b.Arm))
 }
 
 // Revisions are those that were sent.

@@ -39,10 +39,6 @@ func TeachLesson(lesson Lesson, at time.Time) Learning {
 	return learning
 }
 
-// fullSnapshot is how many bytes of learnings go into one message, unless the
-// first one alone has more.
-const fullSnapshot = MaxBody * 3 / 4
-
 // EncodeSnapshots returns messages with all that there is to know: none for
 // nothing, and several when one would be too large.
 func EncodeSnapshots(at time.Time, learnings ...Learning) ([]Draft, error) {
@@ -56,7 +52,7 @@ func EncodeSnapshots(at time.Time, learnings ...Learning) ([]Draft, error) {
 	}
 	for _, learning := range learnings {
 		draft, err := learning.Encode()
-		if err == nil && size > 0 && size+len(draft.Body) > fullSnapshot {
+		if err == nil && size > 0 && size+len(draft.Body) > full {
 			err = finish()
 		}
 		if err != nil {

@@ -50,8 +50,9 @@ func EncodeHello(from Instance, versions map[string]int64) (Draft, error) {
 	return Draft{Body: body}, nil
 }
 
-// fullUpdate is how many bytes of rows and samples one message has at most.
-const fullUpdate = MaxBody * 3 / 4
+// full is how many bytes of rows and samples, or of learnings, go into one message,
+// unless the first one alone has more.
+const full = MaxBody * 3 / 4
 
 // EncodeUpdates spreads rows and samples over messages that a queue takes. The
 // summary is in the first one. Without anything to say there is none.
@@ -97,7 +98,7 @@ func (p *updatePacker) makeRoom(item any) error {
 	if err != nil {
 		return fmt.Errorf("encode update: %w", err)
 	}
-	if p.size > 0 && p.size+len(encoded) > fullUpdate {
+	if p.size > 0 && p.size+len(encoded) > full {
 		if err := p.finish(); err != nil {
 			return err
 		}

@@ -80,7 +80,7 @@ func NewRouter(table *Table, providers []Provider, config RouterConfig) (*Router
 	}
 	for _, model := range table.Models {
 		if router.providers[model.Provider] != nil {
-			router.targets[centralcloud.Arm{Provider: model.Provider, Model: model.Name}] = newTarget(model)
+			router.targets[model.Arm()] = newTarget(model)
 		}
 	}
 	return router, nil
@@ -145,7 +145,7 @@ func (r *Router) Call(ctx context.Context, call *Call) error {
 	}
 	turn := nextTurn(order, workflow.FromContext(ctx).Number)
 	defer turn.end()
-	fallback := turn.target.arm() != call.Choice.arm()
+	fallback := turn.target.Arm() != call.Choice.arm()
 	choice, held, err := r.afford(ctx, call, turn.choice(call.Choice))
 	if err != nil {
 		workflow.Summarize(ctx, workflow.Summary{ErrorClass: string(ClassOf(err))})
@@ -155,16 +155,16 @@ func (r *Router) Call(ctx context.Context, call *Call) error {
 	asked.count(choice, fallback)
 
 	started := time.Now()
-	response, err := r.providers[choice.Provider].Complete(ctx, r.request(ctx, call, choice))
+	response, err := r.providers[choice.Provider].Complete(ctx, r.request(ctx, call, asked.Model))
 	latency := time.Since(started)
 	r.heard(ctx, asked, err)
 
 	record := ModelCall{
 		Provider: choice.Provider, Model: choice.Model, TaskType: call.TaskType, Bucket: choice.Bucket,
-		Cost: r.cost(ctx, choice, response.Usage, err), Finish: response.Finish,
+		Cost: r.cost(ctx, asked.Model, response.Usage, err), Finish: response.Finish,
 		PolicyVersion: choice.PolicyVersion, Propensity: choice.Propensity, Fallback: fallback,
 	}
-	r.settle(ctx, held, call, choice, response, record.Cost, err)
+	r.settle(ctx, held, asked.Model, call.Messages, response, record.Cost, err)
 	record.report(ctx, response.Usage, latency, err)
 	if err != nil {
 		return fmt.Errorf("call model %s: %w", choice.Model, directed(err, elsewhere(order, choice.Provider)))
@@ -186,16 +186,15 @@ func (r *Router) Call(ctx context.Context, call *Call) error {
 	return nil
 }
 
-// request asks the chosen model. Another model than the one that was chosen at
-// first is another thing to ask, so that it has another key.
-func (r *Router) request(ctx context.Context, call *Call, choice Choice) Request {
-	model, _ := r.table.Find(choice.Provider, choice.Model)
+// request asks a model. Another one than was chosen at first is another thing to
+// ask, so that it has another key.
+func (r *Router) request(ctx context.Context, call *Call, model Model) Request {
 	key := workflow.Key(ctx)
-	if key != "" && (choice.Provider != call.Choice.Provider || choice.Model != call.Choice.Model) {
-		key += "/" + choice.Model
+	if key != "" && model.Arm() != call.Choice.arm() {
+		key += "/" + model.Name
 	}
 	return Request{
-		Model:     choice.Model,
+		Model:     model.Name,
 		TaskType:  call.TaskType,
 		Messages:  call.Messages,
 		MaxTokens: r.maxTokens(model, call.Messages),
@@ -212,22 +211,21 @@ type TextProgress struct {
 
 // cost prices a call. It is nil when the price or the usage is not known,
 // which is worth a warning, unless the call failed before anything was counted.
-func (r *Router) cost(ctx context.Context, choice Choice, usage Usage, err error) *NanoDollars {
-	model, _ := r.table.Find(choice.Provider, choice.Model)
+func (r *Router) cost(ctx context.Context, model Model, usage Usage, err error) *NanoDollars {
 	switch {
 	case model.Price != nil && usage.Known():
 		return new(model.Price.Cost(usage))
 	case err != nil:
 	case model.Price == nil:
-		r.warnOnce(ctx, choice, "model has no price in the table of models, its cost is not known")
+		r.warnOnce(ctx, model, "model has no price in the table of models, its cost is not known")
 	default:
-		r.warnOnce(ctx, choice, "provider does not report usage, the cost of its model is not known")
+		r.warnOnce(ctx, model, "provider does not report usage, the cost of its model is not known")
 	}
 	return nil
 }
 
-func (r *Router) warnOnce(ctx context.Context, choice Choice, text string) {
-	if _, given := r.warned.LoadOrStore([2]string{choice.Model, text}, true); !given {
-		r.log.WarnContext(ctx, text, "provider", choice.Provider, "model", choice.Model)
+func (r *Router) warnOnce(ctx context.Context, model Model, text string) {
+	if _, given := r.warned.LoadOrStore([2]string{model.Name, text}, true); !given {
+		r.log.WarnContext(ctx, text, "provider", model.Provider, "model", model.Name)
 	}
 }

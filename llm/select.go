@@ -91,9 +91,9 @@ func (r *planRow) without(tokens int64) string {
 	for _, target := range r.favoured.targets {
 		switch {
 		case !target.holds(tokens):
-			reasons = append(reasons, "; "+target.arm().String()+" does not hold the request")
+			reasons = append(reasons, "; "+target.Arm().String()+" does not hold the request")
 		case !target.breaker.ready():
-			reasons = append(reasons, "; the breaker of "+target.arm().String()+" is open")
+			reasons = append(reasons, "; the breaker of "+target.Arm().String()+" is open")
 		}
 	}
 	return strings.Join(reasons, "")

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"singularity/centralcloud"
 	"singularity/workflow"
 )
 
@@ -103,7 +102,7 @@ func (r *Router) alternatives(choice Choice, messages []Message) []Model {
 		}
 	}
 	rank := func(model Model) int {
-		if i := slices.Index(choice.Fallback, centralcloud.Arm{Provider: model.Provider, Model: model.Name}); i >= 0 {
+		if i := slices.Index(choice.Fallback, model.Arm()); i >= 0 {
 			return i
 		}
 		return len(choice.Fallback)
@@ -140,23 +139,23 @@ func (r *Router) maxTokens(model Model, messages []Message) int64 {
 }
 
 // settle puts the cost of a call in the place of what was put aside for it.
-func (r *Router) settle(ctx context.Context, held hold, call *Call, choice Choice, response Response, cost *NanoDollars, err error) {
+func (r *Router) settle(ctx context.Context, held hold, model Model, messages []Message, response Response, cost *NanoDollars, err error) {
 	if held.accounts == nil {
 		return
 	}
-	spent := r.spent(choice, call.Messages, response, cost, err)
+	spent := spentOn(model, messages, response, cost, err)
 	const patience = 5 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	if err := r.ledger.Correct(ctx, held.accounts, held.receipt, spent-held.amount); err != nil {
 		r.log.WarnContext(ctx, "what a call could have cost stays as spent: its cost was not noted",
-			"run", workflow.FromContext(ctx).Run.String(), "model", choice.Model, "held", held.amount.Dollars(), "error", err)
+			"run", workflow.FromContext(ctx).Run.String(), "model", model.Name, "held", held.amount.Dollars(), "error", err)
 	}
 }
 
-// spent is the cost of a call. What nobody counted, or not to the end, is
+// spentOn is the cost of a call of a model. What nobody counted, or not to the end, is
 // estimated from the texts; what the server refused costs nothing.
-func (r *Router) spent(choice Choice, messages []Message, response Response, cost *NanoDollars, err error) NanoDollars {
+func spentOn(model Model, messages []Message, response Response, cost *NanoDollars, err error) NanoDollars {
 	failure, failed := asError(err)
 	counted := cost != nil && (err == nil || failed && failure.Class == Content)
 	switch {
@@ -165,7 +164,6 @@ func (r *Router) spent(choice Choice, messages []Message, response Response, cos
 	case failed && failure.Status != 0:
 		return 0
 	}
-	model, _ := r.table.Find(choice.Provider, choice.Model)
 	estimate := model.Price.Cost(Usage{In: tokensOf(messages), Out: EstimateTokens(response.Text)})
 	if cost != nil {
 		estimate = max(estimate, *cost)

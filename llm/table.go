@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"slices"
 	"sync"
+
+	"singularity/centralcloud"
 )
 
 // Table lists the models that a router chooses from.
@@ -22,6 +24,11 @@ type Model struct {
 	// MaxTokens is how many tokens an answer may have; 0 when it is not known. It is
 	// what requests ask for, as some providers insist.
 	MaxTokens int64
+}
+
+// Arm is what policies call the model.
+func (m Model) Arm() centralcloud.Arm {
+	return centralcloud.Arm{Provider: m.Provider, Model: m.Name}
 }
 
 // Tier groups models that can stand in for each other.

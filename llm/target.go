@@ -33,10 +33,6 @@ func newTarget(model Model) *target {
 	return &target{Model: model, breaker: breaker{began: time.Now()}}
 }
 
-func (t *target) arm() centralcloud.Arm {
-	return centralcloud.Arm{Provider: t.Provider, Model: t.Name}
-}
-
 // ready reports whether the model may be asked about so many tokens now.
 func (t *target) ready(tokens int64) bool { return t.holds(tokens) && t.breaker.ready() }
 

@@ -20,7 +20,7 @@ func (t turn) end() {
 
 // choice is a choice with who is asked in the place of who was chosen.
 func (t turn) choice(made Choice) Choice {
-	if made.arm() != t.target.arm() {
+	if made.arm() != t.target.Arm() {
 		made.Provider, made.Model, made.Tier = t.target.Provider, t.target.Name, t.target.Tier
 	}
 	return made

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func readDataset(dir string) (*dataset, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the data: %w", err)
 	}
-	prices, err := learner.ParsePrices(string(document))
+	prices, err := readPrices(bytes.NewReader(document))
 	if err != nil {
 		return nil, fmt.Errorf("read the data: prices.csv: %w", err)
 	}

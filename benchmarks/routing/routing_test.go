@@ -46,6 +46,31 @@ func TestWrongDataAreNamed(t *testing.T) {
 	}
 }
 
+func TestPricesAreReadWhateverElseIsInTheirFile(t *testing.T) {
+	t.Parallel()
+	prices, err := readPrices(strings.NewReader("provider,model,usd_per_mtok_in,usd_per_mtok_out,max_input_tokens\np,small,0.0625,0.3,8192\nq,large,1.25,5,\n"))
+	if err != nil || len(prices) != 2 || prices[0].In != 62_500 || prices[0].Out != 300_000 || prices[1].String() != "q/large" {
+		t.Errorf("%+v, %v", prices, err)
+	}
+}
+
+func TestWrongPricesAreNamed(t *testing.T) {
+	t.Parallel()
+	const header = "model,provider,usd_per_mtok_in,usd_per_mtok_out\n"
+	for document, want := range map[string]string{
+		"model,provider,usd_per_mtok_in\n": "the header has no column usd_per_mtok_out",
+		header + "m,p,1,x\n":               `line 2: usd_per_mtok_out: "x" is no number`,
+		header + "m,p,1,1\n,p,-1,1\n":      "entry 2 (p/): usd_per_mtok_in: is -1; expected dollars",
+		header + ",p,1,1\n":                "entry 1 (p/): model: is missing",
+		header + "m,p,NaN,1\n":             "usd_per_mtok_in: is NaN",
+		header + "m,p,1,2000000.5\n":       "usd_per_mtok_out: is 2.0000005e+06",
+	} {
+		if _, err := readPrices(strings.NewReader(document)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want %q", document, err, want)
+		}
+	}
+}
+
 func write(t *testing.T, name, content string) {
 	t.Helper()
 	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {

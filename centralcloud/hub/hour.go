@@ -1,10 +1,8 @@
 package hub
 
 import (
-	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
 	"singularity/centralcloud"
 )
@@ -32,9 +30,7 @@ func (h *Hour) Add(row centralcloud.Row) {
 
 // Rows returns the sums in the order of their keys.
 func (h *Hour) Rows() []centralcloud.Row {
-	keys := slices.SortedFunc(maps.Keys(h.sums), func(a, b centralcloud.Key) int {
-		return cmp.Or(strings.Compare(a.TaskType, b.TaskType), cmp.Compare(a.Bucket, b.Bucket), a.Compare(b.Arm))
-	})
+	keys := slices.SortedFunc(maps.Keys(h.sums), centralcloud.Key.Compare)
 	rows := make([]centralcloud.Row, len(keys))
 	for i, key := range keys {
 		rows[i] = centralcloud.Row{Key: key, Revision: 1, Counters: *h.sums[key]}

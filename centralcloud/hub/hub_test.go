@@ -133,28 +133,13 @@ func results(id string, epoch, revision int64, successes map[centralcloud.Arm]in
 
 func lately() int64 { return centralcloud.EpochOf(time.Now().Unix() - 60) }
 
-// taught waits for the next message to an instance and returns its policy.
+// taught waits for the next policy to an instance.
 func (w *world) taught(id string) *centralcloud.Policy {
 	w.Helper()
-	return await(w, "a policy for "+id, func() (*centralcloud.Policy, bool) {
-		messages, err := w.Read(w.Context(), centralcloud.DownQueue(id), time.Minute, 1)
-		w.must(err)
-		if len(messages) == 0 {
-			return nil, false
-		}
-		_, err = w.Delete(w.Context(), centralcloud.DownQueue(id), messages[0].ID)
-		w.must(err)
-		lessons, err := centralcloud.DecodeLearning(messages[0].Body)
-		w.must(err)
-		for _, lesson := range lessons {
-			if lesson.Type == centralcloud.TypeModelRouting {
-				policy, err := centralcloud.DecodePolicy(lesson.Document)
-				w.must(err)
-				return policy, true
-			}
-		}
-		return nil, false
-	})
+	lesson := w.lesson(id, "a policy", func(l centralcloud.Lesson) bool { return l.Type == centralcloud.TypeModelRouting })
+	policy, err := centralcloud.DecodePolicy(lesson.Document)
+	w.must(err)
+	return policy
 }
 
 // favourite is the arm that a policy gives most calls at math.

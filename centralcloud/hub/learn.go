@@ -50,7 +50,7 @@ const sameWeight = 0.01
 // some calls in a hundred.
 func sameChoices(a, b *centralcloud.Policy) bool {
 	return slices.EqualFunc(a.Rows, b.Rows, func(a, b centralcloud.PolicyRow) bool {
-		if a.TaskType != b.TaskType || a.Bucket != b.Bucket || !slices.Equal(a.Fallback, b.Fallback) {
+		if a.Cell() != b.Cell() || !slices.Equal(a.Fallback, b.Fallback) {
 			return false
 		}
 		weights := map[centralcloud.Arm]float64{}

@@ -76,19 +76,7 @@ var keepStories = []story{
 		if err := publish(f, lead, 1, there...); err == nil {
 			f.Error("a version was published twice")
 		}
-		for _, queue := range there {
-			messages, err := f.Read(f.Context(), queue, time.Minute, 10)
-			f.must(err)
-			if len(messages) != 1 {
-				f.Errorf("queue %s has %d messages, want 1", queue, len(messages))
-				continue
-			}
-			lessons, err := centralcloud.DecodeLearning(messages[0].Body)
-			f.must(err)
-			if len(lessons) != 1 || lessons[0].Type != centralcloud.TypeModelRouting || lessons[0].Version != 1 {
-				f.Errorf("queue %s teaches %+v", queue, lessons)
-			}
-		}
+		f.wantTaught(there, centralcloud.TypeModelRouting, "")
 	}},
 	{"prices keep their history", func(f *fixture) {
 		lead := f.leadAs("a")

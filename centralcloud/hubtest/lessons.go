@@ -33,6 +33,25 @@ func (f *fixture) wantLessons(want ...centralcloud.Lesson) {
 	}
 }
 
+// wantTaught checks that each of some queues has one message, with version 1 of
+// one lesson.
+func (f *fixture) wantTaught(queues []string, kind, name string) {
+	f.Helper()
+	for _, queue := range queues {
+		messages, err := f.Read(f.Context(), queue, time.Minute, 10)
+		f.must(err)
+		if len(messages) != 1 {
+			f.Errorf("queue %s has %d messages, want 1", queue, len(messages))
+			continue
+		}
+		lessons, err := centralcloud.DecodeLearning(messages[0].Body)
+		f.must(err)
+		if len(lessons) != 1 || lessons[0].Type != kind || lessons[0].Name != name || lessons[0].Version != 1 {
+			f.Errorf("queue %s teaches %+v", queue, lessons)
+		}
+	}
+}
+
 // sample is a call of a boot at a time.
 func sample(id string, at time.Time) centralcloud.Sample {
 	return centralcloud.Sample{ID: id, Boot: "a-boot", At: at.UTC(), Call: centralcloud.Call{
@@ -73,19 +92,7 @@ var lessonStories = []story{
 			f.Error("a message that is no JSON was sent")
 		}
 		f.wantLessons(pattern("a", 1, `{"x":1}`))
-		for _, queue := range there {
-			messages, err := f.Read(f.Context(), queue, time.Minute, 10)
-			f.must(err)
-			if len(messages) != 1 {
-				f.Errorf("queue %s has %d messages, want 1", queue, len(messages))
-				continue
-			}
-			lessons, err := centralcloud.DecodeLearning(messages[0].Body)
-			f.must(err)
-			if len(lessons) != 1 || lessons[0].Name != "a" || lessons[0].Version != 1 {
-				f.Errorf("queue %s teaches %+v", queue, lessons)
-			}
-		}
+		f.wantTaught(there, centralcloud.TypePatternDiscovery, "a")
 	}},
 	{"the newest samples are read as they came", func(f *fixture) {
 		lead := f.leadAs("a")

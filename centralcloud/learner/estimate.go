@@ -79,7 +79,7 @@ func (p *picture) withoutTask(fit effects, arm, task int) belief {
 	information := float64(own.judged * chance * (1 - chance))
 	variance := min(armVariance, 1/max(1/fit.variance[arm]-information, 1/armVariance))
 	shift := float64(variance * (own.successes() - float64(own.judged*chance)))
-	return belief{fit.ability[arm] + fit.difficulty[task] - max(-2, min(2, shift)), math.Sqrt(variance)}
+	return belief{fit.ability[arm] + fit.difficulty[task] - clipped(shift), math.Sqrt(variance)}
 }
 
 // update returns the belief after so many judged calls, by Laplace's method:
@@ -91,7 +91,7 @@ func update(prior belief, extraVariance, judged, successes float64) belief {
 		chance := logistic(at)
 		curvature = precision + float64(judged*chance*(1-chance))
 		slope := successes - float64(judged*chance) - float64(precision*(at-prior.mean))
-		at += max(-2, min(2, slope/curvature))
+		at += clipped(slope / curvature)
 	}
 	return belief{at, 1 / math.Sqrt(curvature)}
 }

@@ -18,7 +18,7 @@ type latency struct {
 
 type hourlyLatency struct {
 	start  int64
-	sketch centralcloud.Counters // of which only Latency is used
+	sketch centralcloud.Sketch
 }
 
 func (l *latency) add(epoch int64, sketch centralcloud.Sketch, sign int64) {
@@ -31,12 +31,7 @@ func (l *latency) add(epoch int64, sketch centralcloud.Sketch, sign int64) {
 	if !found {
 		l.hours = slices.Insert(l.hours, i, hourlyLatency{start: start})
 	}
-	change := centralcloud.Counters{Latency: sketch}
-	if sign < 0 {
-		l.hours[i].sketch.Remove(change)
-	} else {
-		l.hours[i].sketch.Merge(change)
-	}
+	l.hours[i].sketch = l.hours[i].sketch.Plus(sketch, sign)
 }
 
 func (l *latency) forget(before int64) {
@@ -50,12 +45,12 @@ func (l *latency) lately(now int64) centralcloud.Sketch {
 	if l.at == present && present != 0 {
 		return l.recent
 	}
-	var sum centralcloud.Counters
+	var sum centralcloud.Sketch
 	for i := range l.hours {
 		if start := l.hours[i].start; start == present || start == present-hour {
-			sum.Merge(l.hours[i].sketch)
+			sum = sum.Plus(l.hours[i].sketch, 1)
 		}
 	}
-	l.recent, l.at = sum.Latency, present
+	l.recent, l.at = sum, present
 	return l.recent
 }

@@ -22,9 +22,7 @@ func Next(ledger *Ledger, prices Prices, config Config, previous *centralcloud.P
 	most := config.withDefaults().MaxMove
 	for i := range next.Rows {
 		row := &next.Rows[i]
-		at := slices.IndexFunc(previous.Rows, func(r centralcloud.PolicyRow) bool {
-			return r.TaskType == row.TaskType && r.Bucket == row.Bucket
-		})
+		at := slices.IndexFunc(previous.Rows, func(r centralcloud.PolicyRow) bool { return r.Cell() == row.Cell() })
 		if at >= 0 {
 			approach(row, previous.Rows[at], most)
 		}

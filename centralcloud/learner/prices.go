@@ -1,14 +1,9 @@
 package learner
 
 import (
-	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"singularity/centralcloud"
@@ -97,6 +92,13 @@ func (p Prices) changes(from, now int64) []centralcloud.DriftEvent {
 	return events
 }
 
+// History lists every price that an arm ever had, by arm, then time. With, called
+// for each of them, makes the table again.
+func (p Prices) History() []Price { return slices.Clone(p.entries) }
+
+// Equal reports whether two tables have the same history.
+func (p Prices) Equal(other Prices) bool { return slices.Equal(p.entries, other.entries) }
+
 // QuotedPrice is a price as files and messages have it.
 type QuotedPrice struct {
 	Model    string  `json:"model"`
@@ -125,60 +127,4 @@ func (q QuotedPrice) Price() (Price, error) {
 		problems = append(problems, errors.New("model: is missing"))
 	}
 	return price, errors.Join(problems...)
-}
-
-// ParsePrices reads prices from JSON, a list of [QuotedPrice], or from CSV with
-// a header that names the same fields; other columns are ignored. Its error
-// names every entry that is wrong.
-func ParsePrices(document string) ([]Price, error) {
-	var quoted []QuotedPrice
-	var err error
-	if strings.HasPrefix(strings.TrimSpace(document), "[") {
-		err = json.Unmarshal([]byte(document), &quoted)
-	} else {
-		quoted, err = quotedCSV(strings.NewReader(document))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read prices: %w", err)
-	}
-	prices := make([]Price, len(quoted))
-	var problems []error
-	for i, q := range quoted {
-		if prices[i], err = q.Price(); err != nil {
-			problems = append(problems, fmt.Errorf("read prices: entry %d (%s/%s): %w", i+1, q.Provider, q.Model, err))
-		}
-	}
-	return prices, errors.Join(problems...)
-}
-
-func quotedCSV(file io.Reader) ([]QuotedPrice, error) {
-	reader := csv.NewReader(file)
-	header, err := reader.Read()
-	if err != nil {
-		return nil, fmt.Errorf("the header: %w", err)
-	}
-	columns := map[string]int{}
-	for _, name := range []string{"model", "provider", "usd_per_mtok_in", "usd_per_mtok_out"} {
-		if columns[name] = slices.Index(header, name); columns[name] < 0 {
-			return nil, fmt.Errorf("the header has no column %s", name)
-		}
-	}
-	var quoted []QuotedPrice
-	for {
-		record, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			return quoted, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		q := QuotedPrice{Model: record[columns["model"]], Provider: record[columns["provider"]]}
-		for name, field := range map[string]*float64{"usd_per_mtok_in": &q.In, "usd_per_mtok_out": &q.Out} {
-			if *field, err = strconv.ParseFloat(record[columns[name]], 64); err != nil {
-				line, _ := reader.FieldPos(0)
-				return nil, fmt.Errorf("line %d: %s: %q is no number", line, name, record[columns[name]])
-			}
-		}
-		quoted = append(quoted, q)
-	}
 }

@@ -145,14 +145,10 @@ func TestNextMovesSlowlyExceptAwayFromWhatIsBarred(t *testing.T) {
 	}
 
 	deny := w.config
-	deny.Rules.Deny = []centralcloud.Arm{armOfWeight(previous, "math")}
+	row, _ := previous.Row("math", 1)
+	deny.Rules.Deny = []centralcloud.Arm{row.Arms[0].Arm}
 	next := learner.Next(w.ledger, w.prices, deny, previous, time.Unix(w.now, 0))
 	if weight := armOf(t, next, "math", deny.Rules.Deny[0]).Weight; weight != 0 {
 		t.Errorf("the favourite was denied, and keeps weight %v", weight)
 	}
-}
-
-func armOfWeight(policy *centralcloud.Policy, task string) centralcloud.Arm {
-	row, _ := policy.Row(task, 1)
-	return row.Arms[0].Arm
 }

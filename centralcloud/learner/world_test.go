@@ -135,10 +135,16 @@ func boolInt(b bool) int {
 	return 0
 }
 
-// arm is what a policy says of one arm at a task.
+// armOf is what a policy says of one arm at a task, in the bucket of all rows of
+// the world.
 func armOf(t *testing.T, policy *centralcloud.Policy, task string, arm centralcloud.Arm) centralcloud.PolicyArm {
 	t.Helper()
-	row, found := policy.Row(task, 1)
+	return armIn(t, policy, task, 1, arm)
+}
+
+func armIn(t *testing.T, policy *centralcloud.Policy, task string, bucket int, arm centralcloud.Arm) centralcloud.PolicyArm {
+	t.Helper()
+	row, found := policy.Row(task, bucket)
 	if !found {
 		t.Fatalf("no row for %s", task)
 	}

@@ -1,6 +1,8 @@
 package patterns_test
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,10 +22,7 @@ type school struct {
 func (s *school) teach(benchmarks patterns.Benchmarks, found ...patterns.Finding) (names []string) {
 	s.Helper()
 	s.now = s.now.Add(time.Minute)
-	var taught []centralcloud.Lesson
-	for _, lesson := range s.taught {
-		taught = append(taught, lesson)
-	}
+	taught := slices.Collect(maps.Values(s.taught))
 	for i := range found {
 		found[i].MadeAt = s.now
 	}
@@ -49,13 +48,8 @@ func (s *school) teach(benchmarks patterns.Benchmarks, found ...patterns.Finding
 
 func (s *school) want(what string, got []string, want ...string) {
 	s.Helper()
-	if len(got) != len(want) {
+	if !slices.Equal(got, want) {
 		s.Fatalf("%s: taught %q, want %q", what, got, want)
-	}
-	for i := range got {
-		if got[i] != want[i] {
-			s.Errorf("%s: taught %q, want %q", what, got, want)
-		}
 	}
 }
 
@@ -77,11 +71,7 @@ func TestWhatIsTaughtIsWhatHasChanged(t *testing.T) {
 	s.now = s.now.Add(time.Hour)
 	s.want("it holds again, and the other is old", s.teach(none, a, b), "a", "b")
 
-	var taught []centralcloud.Lesson
-	for _, lesson := range s.taught {
-		taught = append(taught, lesson)
-	}
-	holding, err := patterns.Holding(taught)
+	holding, err := patterns.Holding(slices.Collect(maps.Values(s.taught)))
 	if err != nil || len(holding) != 2 || holding[0].Name != "a" || !holding[1].FirstSeen.Equal(time.Unix(1_700_000_000, 0)) {
 		t.Errorf("holding are %+v, %v; want both, the second as it was first seen", holding, err)
 	}

@@ -63,10 +63,7 @@ func (e *Evidence) cell(key cellKey) *cell {
 	if e.cells == nil {
 		e.cells = map[cellKey]*cell{}
 	}
-	if e.cells[key] == nil {
-		e.cells[key] = &cell{}
-	}
-	return e.cells[key]
+	return entry(e.cells, key)
 }
 
 // calls goes through the samples in the order of time, each with the number of
@@ -126,6 +123,16 @@ func (c *cell) succeeded() int64 {
 // tried counts the calls that met an answer or should have.
 func tried(c *centralcloud.Counters) int64 { return c.Calls + c.Unavailable() }
 
+// armTask is a model at a kind of task.
+type armTask struct {
+	arm  centralcloud.Arm
+	task string
+}
+
+func (k armTask) compare(other armTask) int {
+	return cmp.Or(k.arm.Compare(other.arm), strings.Compare(k.task, other.task))
+}
+
 // stepKey is a step that calls a model.
 type stepKey struct{ workflow, step string }
 
@@ -141,4 +148,12 @@ func siteOf(s *centralcloud.Sample) siteKey { return siteKey{stepKey{s.Workflow,
 
 func (k siteKey) compare(other siteKey) int {
 	return cmp.Or(strings.Compare(k.workflow, other.workflow), strings.Compare(k.step, other.step), k.arm.Compare(other.arm))
+}
+
+// entry returns the entry of a key, and makes it first if need be.
+func entry[K comparable, V any](entries map[K]*V, key K) *V {
+	if entries[key] == nil {
+		entries[key] = new(V)
+	}
+	return entries[key]
 }

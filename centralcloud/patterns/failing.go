@@ -60,11 +60,3 @@ func failingSteps(e *Evidence, _ time.Time) []Finding {
 	}
 	return found
 }
-
-// entry returns the entry of a key, and makes it first if need be.
-func entry[K comparable, V any](entries map[K]*V, key K) *V {
-	if entries[key] == nil {
-		entries[key] = new(V)
-	}
-	return entries[key]
-}

@@ -1,11 +1,9 @@
 package patterns
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"singularity/centralcloud"
@@ -24,16 +22,6 @@ const (
 
 	classTimeout = "timeout"
 )
-
-// armTask is a model at a kind of task.
-type armTask struct {
-	arm  centralcloud.Arm
-	task string
-}
-
-func (k armTask) compare(other armTask) int {
-	return cmp.Or(k.arm.Compare(other.arm), strings.Compare(k.task, other.task))
-}
 
 // waits are how long calls of one kind took, and those that were given up.
 type waits struct {

@@ -95,7 +95,7 @@ func (d *database) fails(code, text, query string, args ...any) {
 	}
 }
 
-// in calls f in a transaction, which it rolls back.
+// rolledBack calls f in a transaction, and rolls it back.
 func (d *database) rolledBack(f func()) {
 	d.Helper()
 	d.exec(`BEGIN`)

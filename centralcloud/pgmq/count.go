@@ -3,6 +3,7 @@ package pgmq
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -100,17 +101,17 @@ FROM centralcloud.counters`
 
 // Rows implements [hub.Store].
 func (s *Store) Rows(ctx context.Context, each func(centralcloud.Row) error) error {
-	return readRows(ctx, s.pool, each, selectRows)
+	if err := readRows(ctx, s.pool, each, selectRows); err != nil {
+		return fmt.Errorf("read rows: %w", err)
+	}
+	return nil
 }
 
 func readRows(ctx context.Context, db querier, each func(centralcloud.Row) error, query string, args ...any) error {
-	rows, err := db.Query(ctx, query, args...)
-	if err != nil {
-		return translate(err)
-	}
 	var row centralcloud.Row
 	var document []byte
-	_, err = pgx.ForEachRow(rows, []any{
+	rows, _ := db.Query(ctx, query, args...)
+	_, err := pgx.ForEachRow(rows, []any{
 		&row.Instance, &row.Boot, &row.Epoch, &row.TaskType, &row.Bucket, &row.Provider, &row.Model, &row.Revision, &document,
 	}, func() error {
 		row.Counters = centralcloud.Counters{}

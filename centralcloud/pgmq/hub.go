@@ -55,13 +55,11 @@ ORDER BY since`
 func (s *Store) Prices(ctx context.Context) (learner.Prices, error) {
 	var prices learner.Prices
 	var p learner.Price
-	rows, err := s.pool.Query(ctx, selectPrices)
-	if err == nil {
-		_, err = pgx.ForEachRow(rows, []any{&p.Provider, &p.Model, &p.Since, &p.In, &p.Out}, func() error {
-			prices = prices.With(time.Unix(p.Since, 0), p)
-			return nil
-		})
-	}
+	rows, _ := s.pool.Query(ctx, selectPrices)
+	_, err := pgx.ForEachRow(rows, []any{&p.Provider, &p.Model, &p.Since, &p.In, &p.Out}, func() error {
+		prices = prices.With(time.Unix(p.Since, 0), p)
+		return nil
+	})
 	if err != nil {
 		return learner.Prices{}, fmt.Errorf("read prices: %w", translate(err))
 	}
@@ -94,19 +92,10 @@ const insertPolicy = `
 INSERT INTO centralcloud.policies (version, epoch, made_at, repeats, document)
 VALUES ($1, $2, $3, $4, $5)`
 
-// sendToAll leaves out queues that are gone.
-const sendToAll = `
-SELECT pgmq.send(m.queue_name, $2::jsonb)
-FROM pgmq.list_queues() AS m
-WHERE m.queue_name = ANY ($1)`
-
 // Publish implements [hub.Store].
 func (s *Store) Publish(ctx context.Context, lead hub.Lead, p hub.Publication) error {
 	policy := p.Policy
 	document, err := policy.Encode()
-	if err == nil {
-		err = p.Message.Check()
-	}
 	if err != nil {
 		return fmt.Errorf("publish policy %d: %w", policy.Version, err)
 	}
@@ -114,9 +103,26 @@ func (s *Store) Publish(ctx context.Context, lead hub.Lead, p hub.Publication) e
 		if _, err := tx.Exec(ctx, insertPolicy, policy.Version, lead.Epoch, policy.MadeAt, p.Repeats, string(document)); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, sendToAll, p.Queues, string(p.Message.Body))
-		return err
+		return sendToAll(ctx, tx, p.Queues, p.Message)
 	})
+}
+
+const sendToQueues = `
+SELECT pgmq.send(m.queue_name, $2::jsonb)
+FROM pgmq.list_queues() AS m
+WHERE m.queue_name = ANY ($1)`
+
+// sendToAll leaves out queues that are gone.
+func sendToAll(ctx context.Context, tx pgx.Tx, queues []string, messages ...centralcloud.Draft) error {
+	for _, message := range messages {
+		if err := message.Check(); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, sendToQueues, queues, string(message.Body)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const selectPolicy = `

@@ -37,16 +37,14 @@ func (s *Store) SamplesSince(ctx context.Context, since time.Time, most int, eac
 	var id, boot string
 	var at time.Time
 	var call []byte
-	rows, err := s.pool.Query(ctx, selectSamples, since, most)
-	if err == nil {
-		_, err = pgx.ForEachRow(rows, []any{&id, &boot, &at, &call}, func() error {
-			sample := centralcloud.Sample{ID: id, Boot: boot, At: at.UTC()}
-			if err := json.Unmarshal(call, &sample.Call); err != nil {
-				return err
-			}
-			return each(sample)
-		})
-	}
+	rows, _ := s.pool.Query(ctx, selectSamples, since, most)
+	_, err := pgx.ForEachRow(rows, []any{&id, &boot, &at, &call}, func() error {
+		sample := centralcloud.Sample{ID: id, Boot: boot, At: at.UTC()}
+		if err := json.Unmarshal(call, &sample.Call); err != nil {
+			return err
+		}
+		return each(sample)
+	})
 	if err != nil {
 		return fmt.Errorf("read samples: %w", translate(err))
 	}
@@ -68,15 +66,7 @@ func (s *Store) Teach(ctx context.Context, lead hub.Lead, lessons []centralcloud
 				return err
 			}
 		}
-		for _, message := range messages {
-			if err := message.Check(); err != nil {
-				return err
-			}
-			if _, err := tx.Exec(ctx, sendToAll, queues, string(message.Body)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return sendToAll(ctx, tx, queues, messages...)
 	})
 }
 

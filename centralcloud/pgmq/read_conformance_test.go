@@ -1,8 +1,6 @@
 package pgmq_test
 
-import (
-	"testing"
-)
+import "testing"
 
 // ids reads what a call returns, in the order of the ids.
 func ids(call string) string { return `SELECT msg_id FROM pgmq.` + call + ` ORDER BY msg_id` }
@@ -91,9 +89,17 @@ func TestPollReadsUntilThereIsSomething(t *testing.T) {
 	d.returns(nil, ids(`read_with_poll('jobs', 60, 10, max_poll_seconds => 1, poll_interval_ms => 100)`))
 	polling := d.another()
 	pid := one[int64](polling, `SELECT pg_backend_pid()::bigint`)
-	done := make(chan []int64)
-	go func() { done <- all[int64](polling, ids(`read_with_poll('jobs', 60, 10, 60, 10)`)) }()
+	done := make(chan []int64, 1)
+	go func() {
+		defer close(done) // however it ends
+		done <- all[int64](polling, ids(`read_with_poll('jobs', 60, 10, 60, 10)`))
+	}()
 	for !one[bool](d, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep')`, pid) {
+		select {
+		case early := <-done:
+			t.Fatalf("polled %v before anything was sent", early)
+		default:
+		}
 	}
 	d.exec(`SELECT pgmq.send('jobs', '2')`)
 	if got := <-done; len(got) != 1 || got[0] != 2 {

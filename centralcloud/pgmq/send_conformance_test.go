@@ -1,8 +1,6 @@
 package pgmq_test
 
-import (
-	"testing"
-)
+import "testing"
 
 func TestSendReturnsOneColumnNamedSend(t *testing.T) {
 	t.Parallel()

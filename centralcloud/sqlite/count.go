@@ -11,8 +11,6 @@ import (
 	"singularity/centralcloud/hub"
 )
 
-const deleteUpdate = `DELETE FROM queue_messages WHERE queue = ? AND msg_id = ?`
-
 const heardOf = `
 INSERT INTO instances AS i (instance_id, boot_id, queue, heard_at)
 VALUES (?, ?, ?, ?)
@@ -35,8 +33,7 @@ ON CONFLICT (id) DO NOTHING`
 // Count implements [hub.Store].
 func (s *Store) Count(ctx context.Context, lead hub.Lead, message int64, report hub.Report) (counted bool, err error) {
 	err = s.leading(ctx, "count an update", lead, func(tx *sql.Tx) error {
-		n, err := changed(tx.ExecContext(ctx, deleteUpdate, centralcloud.UpQueue, message))
-		if counted = n > 0; err != nil || !counted {
+		if counted, err = remove(ctx, tx, centralcloud.UpQueue, message); err != nil || !counted {
 			return err
 		}
 		from := report.From
@@ -78,8 +75,7 @@ FROM counters`
 // Rows implements [hub.Store].
 func (s *Store) Rows(ctx context.Context, each func(centralcloud.Row) error) error {
 	err := s.transact(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, selectRows)
-		return readRows(rows, err, each)
+		return readRows(ctx, tx, each, selectRows)
 	})
 	if err != nil {
 		return fmt.Errorf("read rows: %w", err)
@@ -87,26 +83,19 @@ func (s *Store) Rows(ctx context.Context, each func(centralcloud.Row) error) err
 	return nil
 }
 
-func readRows(rows *sql.Rows, err error, each func(centralcloud.Row) error) error {
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
+func readRows(ctx context.Context, tx *sql.Tx, each func(centralcloud.Row) error, statement string, args ...any) error {
+	return query(ctx, tx, func(rows *sql.Rows) error {
 		var row centralcloud.Row
 		var document string
 		err := rows.Scan(&row.Instance, &row.Boot, &row.Epoch, &row.TaskType, &row.Bucket, &row.Provider, &row.Model, &row.Revision, &document)
 		if err == nil {
 			err = json.Unmarshal([]byte(document), &row.Counters)
 		}
-		if err == nil {
-			err = each(row)
-		}
 		if err != nil {
 			return err
 		}
-	}
-	return rows.Err()
+		return each(row)
+	}, statement, args...)
 }
 
 const oldestHour = `
@@ -139,12 +128,11 @@ func (s *Store) Compact(ctx context.Context, lead hub.Lead, before time.Time) (r
 		sums := hub.NewHour(hour)
 		for _, take := range []string{takeSums, takeHour} {
 			rows = 0
-			taken, err := tx.QueryContext(ctx, take, hour)
-			err = readRows(taken, err, func(row centralcloud.Row) error {
+			err := readRows(ctx, tx, func(row centralcloud.Row) error {
 				rows++
 				sums.Add(row)
 				return nil
-			})
+			}, take, hour)
 			if err != nil {
 				return err
 			}

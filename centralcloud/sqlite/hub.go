@@ -20,21 +20,14 @@ ORDER BY instance_id`
 // Instances implements [hub.Store].
 func (s *Store) Instances(ctx context.Context) (instances []hub.Instance, err error) {
 	err = s.transact(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, selectInstances)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return query(ctx, tx, func(rows *sql.Rows) error {
 			var i hub.Instance
 			var heard int64
-			if err := rows.Scan(&i.ID, &i.Boot, &i.Queue, &heard); err != nil {
-				return err
-			}
+			err := rows.Scan(&i.ID, &i.Boot, &i.Queue, &heard)
 			i.HeardAt = time.UnixMicro(heard).UTC()
 			instances = append(instances, i)
-		}
-		return rows.Err()
+			return err
+		}, selectInstances)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list instances: %w", err)
@@ -63,19 +56,12 @@ ORDER BY since`
 // Prices implements [hub.Store].
 func (s *Store) Prices(ctx context.Context) (prices learner.Prices, err error) {
 	err = s.transact(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, selectPrices)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return query(ctx, tx, func(rows *sql.Rows) error {
 			var p learner.Price
-			if err := rows.Scan(&p.Provider, &p.Model, &p.Since, &p.In, &p.Out); err != nil {
-				return err
-			}
+			err := rows.Scan(&p.Provider, &p.Model, &p.Since, &p.In, &p.Out)
 			prices = prices.With(time.Unix(p.Since, 0), p)
-		}
-		return rows.Err()
+			return err
+		}, selectPrices)
 	})
 	if err != nil {
 		return learner.Prices{}, fmt.Errorf("read prices: %w", err)

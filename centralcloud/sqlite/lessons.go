@@ -19,8 +19,7 @@ WHERE epoch >= ?`
 // RowsSince implements [hub.Store].
 func (s *Store) RowsSince(ctx context.Context, since time.Time, each func(centralcloud.Row) error) error {
 	err := s.transact(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, selectRowsSince, since.Unix())
-		return readRows(rows, err, each)
+		return readRows(ctx, tx, each, selectRowsSince, since.Unix())
 	})
 	if err != nil {
 		return fmt.Errorf("read the latest rows: %w", err)
@@ -38,12 +37,7 @@ LIMIT ?`
 // SamplesSince implements [hub.Store].
 func (s *Store) SamplesSince(ctx context.Context, since time.Time, most int, each func(centralcloud.Sample) error) error {
 	err := s.transact(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, selectSamples, since.UnixMicro(), most)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return query(ctx, tx, func(rows *sql.Rows) error {
 			var sample centralcloud.Sample
 			var at int64
 			var call string
@@ -51,15 +45,12 @@ func (s *Store) SamplesSince(ctx context.Context, since time.Time, most int, eac
 			if err == nil {
 				err = json.Unmarshal([]byte(call), &sample.Call)
 			}
-			sample.At = time.UnixMicro(at).UTC()
-			if err == nil {
-				err = each(sample)
-			}
 			if err != nil {
 				return err
 			}
-		}
-		return rows.Err()
+			sample.At = time.UnixMicro(at).UTC()
+			return each(sample)
+		}, selectSamples, since.UnixMicro(), most)
 	})
 	if err != nil {
 		return fmt.Errorf("read samples: %w", err)
@@ -94,21 +85,14 @@ ORDER BY type, name`
 // Lessons implements [hub.Reader].
 func (s *Store) Lessons(ctx context.Context) (lessons []centralcloud.Lesson, err error) {
 	err = s.transact(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, selectLessons)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return query(ctx, tx, func(rows *sql.Rows) error {
 			var lesson centralcloud.Lesson
 			var document string
-			if err := rows.Scan(&lesson.Type, &lesson.Name, &lesson.Version, &document); err != nil {
-				return err
-			}
+			err := rows.Scan(&lesson.Type, &lesson.Name, &lesson.Version, &document)
 			lesson.Document = json.RawMessage(document)
 			lessons = append(lessons, lesson)
-		}
-		return rows.Err()
+			return err
+		}, selectLessons)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read lessons: %w", err)

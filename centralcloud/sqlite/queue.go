@@ -106,8 +106,12 @@ const listQueues = `SELECT name FROM queues ORDER BY name`
 // Queues implements [centralcloud.Queue].
 func (q Queue) Queues(ctx context.Context) (queues []string, err error) {
 	err = q.transact(ctx, func(tx *sql.Tx) error {
-		queues, err = collect[string](tx.QueryContext(ctx, listQueues))
-		return err
+		return query(ctx, tx, func(rows *sql.Rows) error {
+			var name string
+			err := rows.Scan(&name)
+			queues = append(queues, name)
+			return err
+		}, listQueues)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list queues: %w", err)
@@ -150,23 +154,6 @@ func changed(result sql.Result, err error) (int64, error) {
 		return 0, err
 	}
 	return result.RowsAffected()
-}
-
-// collect reads the only column of rows.
-func collect[T any](rows *sql.Rows, err error) ([]T, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var values []T
-	for rows.Next() {
-		var value T
-		if err := rows.Scan(&value); err != nil {
-			return nil, err
-		}
-		values = append(values, value)
-	}
-	return values, rows.Err()
 }
 
 // translate turns an error of the driver into one of the contract.

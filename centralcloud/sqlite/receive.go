@@ -28,8 +28,11 @@ RETURNING msg_id, read_ct, enqueued_at, vt, message, headers`
 func (q Queue) Read(ctx context.Context, queue string, lease time.Duration, limit int) (messages []centralcloud.Message, err error) {
 	err = q.on(ctx, queue, func(tx *sql.Tx) error {
 		at := now()
-		messages, err = collectMessages(tx.QueryContext(ctx, readMessages, at, after(at, lease), queue, max(limit, 0)))
-		return err
+		return query(ctx, tx, func(rows *sql.Rows) error {
+			message, err := scanMessage(rows)
+			messages = append(messages, message)
+			return err
+		}, readMessages, at, after(at, lease), queue, max(limit, 0))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read queue %s: %w", queue, err)
@@ -38,24 +41,14 @@ func (q Queue) Read(ctx context.Context, queue string, lease time.Duration, limi
 	return messages, nil
 }
 
-func collectMessages(rows *sql.Rows, err error) ([]centralcloud.Message, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var messages []centralcloud.Message
-	for rows.Next() {
-		var m centralcloud.Message
-		var enqueued, visible int64
-		var body, headers sql.Null[string]
-		if err := rows.Scan(&m.ID, &m.Reads, &enqueued, &visible, &body, &headers); err != nil {
-			return nil, err
-		}
-		m.EnqueuedAt, m.VisibleAt = time.UnixMicro(enqueued).UTC(), time.UnixMicro(visible).UTC()
-		m.Body, m.Headers = document(body), document(headers)
-		messages = append(messages, m)
-	}
-	return messages, rows.Err()
+func scanMessage(row *sql.Rows) (centralcloud.Message, error) {
+	var m centralcloud.Message
+	var enqueued, visible int64
+	var body, headers sql.Null[string]
+	err := row.Scan(&m.ID, &m.Reads, &enqueued, &visible, &body, &headers)
+	m.EnqueuedAt, m.VisibleAt = time.UnixMicro(enqueued).UTC(), time.UnixMicro(visible).UTC()
+	m.Body, m.Headers = document(body), document(headers)
+	return m, err
 }
 
 func document(text sql.Null[string]) json.RawMessage {

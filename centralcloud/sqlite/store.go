@@ -86,6 +86,21 @@ func dsn(path string) string {
 // Close waits for the transaction under way and closes the database.
 func (s *Store) Close() error { return s.db.Close() }
 
+// query calls scan for each row that a statement returns.
+func query(ctx context.Context, tx *sql.Tx, scan func(*sql.Rows) error, statement string, args ...any) error {
+	rows, err := tx.QueryContext(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
 // transact calls f in a transaction.
 type transact func(ctx context.Context, f func(*sql.Tx) error) error
 

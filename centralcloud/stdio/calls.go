@@ -1,8 +1,6 @@
 package stdio
 
-import (
-	"singularity/centralcloud"
-)
+import "singularity/centralcloud"
 
 // call is one call as a line has it.
 type call struct {

@@ -63,7 +63,7 @@ func chosen() (learner.Config, []learner.Price) {
 	config := learner.Config{Reference: reference}
 	var prices []learner.Price
 	for _, model := range models.Models {
-		arm := armOf(model)
+		arm := model.Arm()
 		prices = append(prices, learner.Price{Arm: arm, In: int64(model.Price.In) * pico, Out: int64(model.Price.Out) * pico})
 		config.Arms = append(config.Arms, learner.ArmFacts{Arm: arm, Prior: priors[model.Tier], Context: model.Context})
 	}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // process is this test binary as another process.
@@ -47,6 +48,8 @@ func spawn(t *testing.T, role string, knows any) *process {
 // await waits until the process says a line.
 func (p *process) await(t *testing.T, line string) {
 	t.Helper()
+	late := time.AfterFunc(patience, func() { _ = p.Process.Kill() })
+	defer late.Stop()
 	if said, err := p.said.ReadString('\n'); err != nil || strings.TrimSpace(said) != line {
 		t.Fatalf("the process says %q (%v), want %q", said, err, line)
 	}

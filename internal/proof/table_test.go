@@ -38,10 +38,6 @@ func priced(arm centralcloud.Arm, tier llm.Tier, in, out llm.NanoDollars) llm.Mo
 	}
 }
 
-func armOf(model llm.Model) centralcloud.Arm {
-	return centralcloud.Arm{Provider: model.Provider, Model: model.Name}
-}
-
 // tasks are of all buckets of complexity.
 var tasks = []string{"classification", "chat", "summarization", "math"}
 
@@ -87,7 +83,7 @@ func newTable(seed uint64) *table {
 		level := between(levels[hardness].low, levels[hardness].high)
 		in, out := between(150, 600), between(80, 300)
 		for _, model := range models.Models {
-			arm, success := armOf(model), level
+			arm, success := model.Arm(), level
 			switch {
 			case arm == reference:
 			case hardness < masters[arm]:
@@ -156,7 +152,7 @@ func TestNoModelAloneIsWorthAsMuch(t *testing.T) {
 		table := newTable(seed + 1)
 		other := table.always(reference, requests)
 		for _, model := range models.Models {
-			worth := worthOf(table.always(armOf(model), requests), other, requests)
+			worth := worthOf(table.always(model.Arm(), requests), other, requests)
 			if worth.good() {
 				t.Errorf("with seed %d, always asking %s is worth %+v", seed+1, model.Name, worth)
 			}

@@ -126,7 +126,7 @@ func collect(stream *ssestream.Stream[anthropic.MessageStreamEventUnion], call *
 // streamError takes the document out of an error event. The SDK makes the same
 // of one as of an answer that is an error, which the call knows by itself.
 func streamError(err error) error {
-	if event := (*anthropic.Error)(nil); errors.As(err, &event) {
+	if event, ok := errors.AsType[*anthropic.Error](err); ok {
 		return &wire.ReportedError{Document: []byte(event.RawJSON())}
 	}
 	return err

@@ -93,8 +93,7 @@ var protocol = providertest.Protocol{
 	Name:  Name,
 	Model: "claude-haiku-4-5",
 	New: func(baseURL, key string, config wire.Config) (llm.Provider, error) {
-		provider, err := New(baseURL, key, config)
-		return provider, err
+		return New(baseURL, key, config)
 	},
 	Env: map[string]string{
 		"ANTHROPIC_API_KEY": "sk-environment", "ANTHROPIC_AUTH_TOKEN": "token-environment",

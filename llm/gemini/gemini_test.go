@@ -2,6 +2,7 @@ package gemini
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -89,8 +90,7 @@ var protocol = providertest.Protocol{
 	Name:  Name,
 	Model: "gemini-2.5-flash",
 	New: func(baseURL, key string, config wire.Config) (llm.Provider, error) {
-		provider, err := New(baseURL, key, config)
-		return provider, err
+		return New(baseURL, key, config)
 	},
 	Env: map[string]string{
 		"GEMINI_API_KEY": "key-environment", "GOOGLE_GEMINI_BASE_URL": "http://127.0.0.1:1/",
@@ -173,7 +173,7 @@ func TestDelayInTheDocumentIsPassedOn(t *testing.T) {
 	t.Parallel()
 	body := document(429, "RESOURCE_EXHAUSTED", "quota", `{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"37.5s"}`)
 	_, err := setup(t, providertest.Reply(429, body)).Complete(t.Context(), question())
-	failure, _ := err.(*llm.Error) //nolint:errorlint // that is its type
+	failure, _ := errors.AsType[*llm.Error](err)
 	if failure == nil || failure.RetryAfter != 37500*time.Millisecond {
 		t.Errorf("%v, expected to retry after 37.5s", err)
 	}

@@ -1,8 +1,6 @@
 package openai
 
-import (
-	"testing"
-)
+import "testing"
 
 func FuzzFaults(f *testing.F) {
 	f.Add(429, []byte(`{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}`))

@@ -137,7 +137,7 @@ func collect(stream *ssestream.Stream[openai.ChatCompletionChunk], call *wire.Ca
 
 // streamError takes the document out of an error event.
 func streamError(err error) error {
-	if event := (*ssestream.StreamError)(nil); errors.As(err, &event) {
+	if event, ok := errors.AsType[*ssestream.StreamError](err); ok {
 		return &wire.ReportedError{Document: event.Event.Data}
 	}
 	return err

@@ -85,8 +85,7 @@ var protocol = providertest.Protocol{
 	Name:  Name,
 	Model: "gpt-5-nano",
 	New: func(baseURL, key string, config wire.Config) (llm.Provider, error) {
-		provider, err := New(baseURL, key, config)
-		return provider, err
+		return New(baseURL, key, config)
 	},
 	Env: map[string]string{
 		"OPENAI_API_KEY": "sk-environment", "OPENAI_BASE_URL": "http://127.0.0.1:1/",

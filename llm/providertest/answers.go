@@ -49,7 +49,6 @@ func testAnswer(t *testing.T, p Protocol) {
 	if want := []string{"Hel", "lo"}; !reflect.DeepEqual(pieces, want) {
 		t.Errorf("pieces %q, expected %q", pieces, want)
 	}
-	asked.Path = ""
 	want := Asked{
 		Key: testKey, Model: p.Model, MaxTokens: 777, System: []string{"be brief", "be kind"},
 		Turns: []llm.Message{{Role: llm.User, Content: "hi"}, {Role: llm.Assistant, Content: "hi!"}, {Role: llm.User, Content: "hello?"}},

@@ -50,7 +50,6 @@ type Protocol struct {
 
 // Asked is what a request asks, in the terms of package llm.
 type Asked struct {
-	Path      string
 	Key       string
 	Model     string
 	System    []string // instructions

@@ -33,7 +33,7 @@ func (c *Call) Explain(ctx context.Context, err error) error {
 		failure.RetryAfter = cmp.Or(retryAfter(c.header, time.Now()), failure.RetryAfter)
 		return failure
 	}
-	if reported := (*ReportedError)(nil); errors.As(err, &reported) {
+	if reported, ok := errors.AsType[*ReportedError](err); ok {
 		c.explainDocument(failure, reported.Document)
 		return failure
 	}
@@ -51,7 +51,7 @@ func (c *Call) explainEnd(ctx context.Context) error {
 		return nil
 	}
 	cause := context.Cause(ctx)
-	if silent := (*llm.Error)(nil); errors.As(cause, &silent) {
+	if silent, ok := errors.AsType[*llm.Error](cause); ok {
 		return silent
 	}
 	return &llm.Error{Class: llm.ClassOf(ctx.Err()), Provider: c.server.dialect.Provider, Err: cause}
@@ -85,7 +85,7 @@ func classOf(err error) llm.Class {
 
 // withoutURL is an error's text without the URL that net/http puts before it.
 func withoutURL(err error) string {
-	if located := (*url.Error)(nil); errors.As(err, &located) {
+	if located, ok := errors.AsType[*url.Error](err); ok {
 		return located.Err.Error()
 	}
 	return err.Error()

@@ -42,7 +42,7 @@ CREATE TABLE centralcloud.hours (
     PRIMARY KEY (hour, task_type, complexity_bucket, provider, model)
 );
 
--- Single calls: the latest failures, and some of the successes.
+-- Single calls: some of the failures of each row of counters, and of the successes.
 CREATE TABLE centralcloud.samples (
     id          text        PRIMARY KEY,       -- run/sequence/number
     instance_id text        NOT NULL,
@@ -54,9 +54,9 @@ CREATE INDEX samples_at ON centralcloud.samples (at);
 
 -- What models charge, in 1e-12 dollars a token, and since when.
 CREATE TABLE centralcloud.prices (
-    provider   text   NOT NULL,
-    model      text   NOT NULL,
-    since      bigint NOT NULL,                -- Unix time
+    provider    text   NOT NULL,
+    model       text   NOT NULL,
+    since       bigint NOT NULL,               -- Unix time
     picousd_in  bigint NOT NULL,
     picousd_out bigint NOT NULL,
     PRIMARY KEY (provider, model, since)

@@ -43,7 +43,7 @@ CREATE TABLE hours (
     PRIMARY KEY (hour, task_type, complexity_bucket, provider, model)
 ) STRICT, WITHOUT ROWID;
 
--- Single calls: the latest failures, and some of the successes.
+-- Single calls: some of the failures of each row of counters, and of the successes.
 CREATE TABLE samples (
     id          TEXT    NOT NULL PRIMARY KEY,
     instance_id TEXT    NOT NULL,

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"singularity/centralcloud"
 	"singularity/centralcloud/pgmq"
@@ -207,7 +208,11 @@ func TestCommittedMessagesSurviveACrashOfTheServer(t *testing.T) {
 			}
 		})
 	}
-	<-enough
+	select {
+	case <-enough:
+	case <-time.After(time.Minute):
+		t.Error("50 messages were not acknowledged within a minute")
+	}
 	server.Kill9(t)
 	senders.Wait()
 	messages, err := open(t, url).Read(t.Context(), "jobs", 0, len(acknowledged)*2)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -32,12 +33,12 @@ func TestMovingToTheExtensionLosesNoMessage(t *testing.T) {
 	meta := all[string](d, `SELECT m::text FROM pgmq.list_queues() AS m ORDER BY 1`)
 
 	sending := startSending(t, url)
-	acknowledged := sending.next(20)
+	acknowledged := sending.next(t, 20)
 	if _, err := admin.Exec(t.Context(), stepsToExtension(t), pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Fatal(err)
 	}
 	admin.pretendExtension("1.11.0")
-	acknowledged = append(acknowledged, sending.next(len(sending.acknowledged)+20)...)
+	acknowledged = append(acknowledged, sending.next(t, len(sending.acknowledged)+20)...)
 	acknowledged = append(acknowledged, sending.stop()...)
 
 	if after := one[string](d, contents); after != before {
@@ -141,10 +142,17 @@ func startSending(t *testing.T, url string) *sender {
 }
 
 // next is so many acknowledged messages.
-func (s *sender) next(messages int) []int64 {
+func (s *sender) next(t *testing.T, messages int) []int64 {
+	t.Helper()
+	late := time.After(time.Minute)
 	var ids []int64
 	for range messages {
-		ids = append(ids, <-s.acknowledged)
+		select {
+		case id := <-s.acknowledged:
+			ids = append(ids, id)
+		case <-late:
+			t.Fatalf("%d messages of %d were acknowledged within a minute", len(ids), messages)
+		}
 	}
 	return ids
 }

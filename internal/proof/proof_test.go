@@ -64,9 +64,12 @@ func TestHubSavesMoneyAtAboutTheSuccessOfTheReference(t *testing.T) {
 // elsewhere. It returns when that was over.
 func (c *cluster) surviveOutage(t *testing.T, provider string) (end time.Time) {
 	t.Helper()
-	before := c.account()
+	before, began := c.account(), time.Now()
 	c.fail(provider)
 	for rounds := 0; rounds < inOutage || c.account().since(before).sum(by(provider)).Refused == 0; rounds++ {
+		if time.Since(began) > patience {
+			t.Fatalf("%s was not asked while it was out", provider)
+		}
 		c.ask(t, 1)
 	}
 	c.fail("")

@@ -66,6 +66,7 @@ func (s *Store) Correct(ctx context.Context, budgets []persistence.Budget, spent
 	return nil
 }
 
+// Budgets go with their runs.
 const goneBudgets = `
 SELECT old.name, old.day
 FROM budgets AS old
@@ -77,17 +78,3 @@ LIMIT ?2`
 const deleteBudgets = `
 DELETE FROM budgets
 WHERE (name, day) IN (` + goneBudgets + `)`
-
-// pruneBudgets deletes some budgets of runs that are gone. It writes only when
-// there are any.
-func (s *Store) pruneBudgets(ctx context.Context, before int64) error {
-	gone := false
-	err := s.readers.query(ctx, func(row scanner) error { return row.Scan(&gone) }, `SELECT EXISTS (`+goneBudgets+`)`, before, 1)
-	if err != nil || !gone {
-		return err
-	}
-	return s.writer.transaction(ctx, func(t *tx) error {
-		_, err := t.exec(deleteBudgets, before, pruneAtOnce)
-		return err
-	})
-}

@@ -59,7 +59,7 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 	if err := s.query(ctx, nil, deleteBatches, policy.Completed, pruneAtOnce); err != nil {
 		return pruned, fmt.Errorf("prune batches: %w", err)
 	}
-	if err := s.pruneBudgets(ctx, policy.Failed); err != nil {
+	if err := s.query(ctx, nil, deleteBudgets, policy.Failed, pruneAtOnce); err != nil {
 		return pruned, fmt.Errorf("prune the budgets of runs: %w", err)
 	}
 	if pruned.Runs < limit { // this is the last turn

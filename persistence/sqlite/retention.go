@@ -142,13 +142,13 @@ WITH RECURSIVE kind (state, queue) AS (
 	FROM kind
 	WHERE kind.queue <> ''
 	UNION ALL
-	SELECT 'message', '', (SELECT done_at FROM agent_inbox WHERE done_at IS NOT NULL ORDER BY done_at LIMIT 1)
+	SELECT '` + persistence.DoneMessage + `', '', (SELECT done_at FROM agent_inbox WHERE done_at IS NOT NULL ORDER BY done_at LIMIT 1)
 	UNION ALL
-	SELECT 'boot', '', (SELECT min(ended_at) FROM node_leases WHERE ` + ownsNothing + `)
+	SELECT '` + persistence.EndedBoot + `', '', (SELECT min(ended_at) FROM node_leases WHERE ` + ownsNothing + `)
 	UNION ALL
-	SELECT 'takeover', '', (SELECT declared_at FROM takeovers ORDER BY declared_at LIMIT 1)
+	SELECT '` + persistence.OldTakeover + `', '', (SELECT declared_at FROM takeovers ORDER BY declared_at LIMIT 1)
 	UNION ALL
-	SELECT iif(finished_at IS NULL, 'retention', 'past'), id, iif(state = 'running', ?1, due_at)
+	SELECT iif(finished_at IS NULL, '` + persistence.RetentionAhead + `', '` + persistence.EndedRetention + `'), id, iif(state = 'running', ?1, due_at)
 	FROM workflow_runs
 	WHERE workflow = '` + persistence.RetentionWorkflow + `'
 )

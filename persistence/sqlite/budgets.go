@@ -20,7 +20,7 @@ var errFull = errors.New("a budget has no room")
 // Spend implements [persistence.Budgets].
 func (s *Store) Spend(ctx context.Context, budgets []persistence.Budget, amount int64) (spent persistence.Spent, err error) {
 	err = s.writer.transaction(ctx, func(t *tx) error {
-		spent = persistence.Spent{Day: time.UnixMicro(t.at).UTC().Format(time.DateOnly)}
+		spent = persistence.Spent{Day: moment(t.at).Format(time.DateOnly)}
 		for _, b := range budgets {
 			var run any
 			if !b.Run.IsZero() {

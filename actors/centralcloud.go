@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"singularity/centralcloud"
@@ -45,20 +44,6 @@ func (c CentralCloud) validate() error {
 // sent while they are all there.
 func (c CentralCloud) keptForCounting() time.Duration { return 5*time.Minute + 2*c.ResultsEvery }
 
-// hubPatience bounds one exchange with the hub's queues.
-const hubPatience = 30 * time.Second
-
-// hubBackoff is how long to wait after so many failures in a row for the next try
-// of something that is due every so often.
-func hubBackoff(failures int, every time.Duration) time.Duration {
-	if failures == 0 {
-		return every
-	}
-	longest := max(every, time.Minute)
-	delay := min(time.Second<<min(failures-1, 10), longest)
-	return delay/2 + rand.N(delay)
-}
-
 // Learned is what the hub has taught this node, and what it knew when it started.
 // Without a hub it is nothing.
 func (n *Node) Learned() *centralcloud.Learned { return n.learned.Load() }
@@ -87,15 +72,4 @@ func (n *Node) answerHub(ctx context.Context, letter *messages.Letter) (any, err
 	default:
 		return nil, unknownType(letter, "ping", "flush")
 	}
-}
-
-// flushed is the answer to a flush.
-type flushed[T any] struct {
-	done T
-	err  error
-}
-
-// unreachableHub says what a flush could not do.
-func unreachableHub(err error) error {
-	return fmt.Errorf("%w: the queues of the hub: %w; it is tried again", workflow.ErrUnavailable, err)
 }

@@ -72,15 +72,7 @@ func (d *downlink) greet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = d.queue.Send(ctx, centralcloud.UpQueue, hello)
-	if !errors.Is(err, centralcloud.ErrNoQueue) {
-		return err
-	}
-	if err := d.queue.CreateQueue(ctx, centralcloud.UpQueue); err != nil {
-		return err
-	}
-	_, err = d.queue.Send(ctx, centralcloud.UpQueue, hello)
-	return err
+	return sendUp(ctx, d.queue, hello)
 }
 
 // round reads once. When the store does not keep a message, that is not the fault

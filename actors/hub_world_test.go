@@ -72,14 +72,6 @@ func (h *hub) CreateQueue(_ context.Context, queue string) error {
 	return nil
 }
 
-func (h *hub) Send(ctx context.Context, queue string, draft centralcloud.Draft) (int64, error) {
-	ids, err := h.SendBatch(ctx, queue, []centralcloud.Draft{draft})
-	if err != nil {
-		return 0, err
-	}
-	return ids[0], nil
-}
-
 func (h *hub) SendBatch(_ context.Context, queue string, drafts []centralcloud.Draft) (ids []int64, err error) {
 	if err := h.enter(queue, true); err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,19 +15,11 @@ const learningsActorName = "learnings"
 // learningsActor reads what the hub teaches: every so often, and at once when it
 // is asked to. Like sync it is no run.
 type learningsActor struct {
+	hubWork
+
 	node     *Node
-	downlink *downlink // of the work under way, else of the next
-	root     *actor.RootContext
-	self     *actor.PID
-
-	working  bool
+	downlink *downlink                           // of the work under way, else of the next
 	waiting  []chan<- flushed[receivedLearnings] // for the next work
-	failures int                                 // in a row
-	next     *time.Timer
-
-	running context.Context //nolint:containedctx // of the work beside the actor
-	stop    context.CancelFunc
-	task    sync.WaitGroup
 }
 
 // Messages to learnings; the last one is from its own work.
@@ -62,15 +53,10 @@ func newLearningsProps(node *Node) *actor.Props {
 func (l *learningsActor) Receive(ctx actor.Context) {
 	switch message := ctx.Message().(type) {
 	case *actor.Started:
-		l.root, l.self = ctx.ActorSystem().Root, ctx.Self()
-		l.running, l.stop = context.WithCancel(context.Background())
+		l.start(ctx)
 		l.receive()
 	case *actor.Stopping:
-		if l.next != nil {
-			l.next.Stop()
-		}
-		l.stop()
-		l.task.Wait()
+		l.end()
 	case pingActor:
 		message.reply <- struct{}{}
 	case learningsDue:
@@ -83,37 +69,24 @@ func (l *learningsActor) Receive(ctx actor.Context) {
 	}
 }
 
-// receive reads beside the actor, one thing at a time.
 func (l *learningsActor) receive() {
 	if l.working {
 		return
 	}
-	replies := l.waiting
-	l.working, l.waiting = true, nil
-	ctx, root, self, downlink := l.running, l.root, l.self, l.downlink
-	l.task.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, hubPatience)
-		defer cancel()
+	replies, downlink := l.waiting, l.downlink
+	l.waiting = nil
+	l.task(func(ctx context.Context) any {
 		received, err := downlink.receive(ctx)
-		root.Send(self, learningsReceived{received, err, replies})
+		return learningsReceived{received, err, replies}
 	})
 }
 
 func (l *learningsActor) received(m learningsReceived) {
-	l.working = false
+	l.done(m.err, l.node.log, "the hub's queue cannot be read; the node goes on with what it knows, and it is tried again", "the hub's queue is read again")
 	counts := &l.node.learningCounts
-	switch {
-	case m.err != nil:
-		if l.failures == 0 {
-			l.node.log.Warn("the hub's queue cannot be read; the node goes on with what it knows, and it is tried again", "error", m.err)
-		}
-		l.failures++
+	if m.err != nil {
 		counts.failures.Add(1)
-	case l.failures > 0:
-		l.node.log.Info("the hub's queue is read again", "after_failures", l.failures)
-		l.failures = 0
-	}
-	if m.err == nil {
+	} else {
 		counts.readAt.Store(time.Now().UnixNano())
 	}
 	counts.applied.Add(int64(m.received.Applied))
@@ -122,11 +95,7 @@ func (l *learningsActor) received(m learningsReceived) {
 	for _, reply := range m.replies {
 		reply <- flushed[receivedLearnings]{m.received, m.err}
 	}
-	if l.next != nil {
-		l.next.Stop()
-	}
-	root, self := l.root, l.self
-	l.next = time.AfterFunc(hubBackoff(l.failures, l.node.cfg.CentralCloud.LearningsEvery), func() { root.Send(self, learningsDue{}) })
+	l.again(l.node.cfg.CentralCloud.LearningsEvery, learningsDue{})
 	if len(l.waiting) > 0 {
 		l.receive()
 	}
@@ -136,9 +105,5 @@ func (l *learningsActor) received(m learningsReceived) {
 func (n *Node) flushLearnings(ctx context.Context) (receivedLearnings, error) {
 	reply := make(chan flushed[receivedLearnings], 1)
 	n.system.Root.Send(n.pid(learningsActorName), learningsFlush{reply})
-	answer, err := await(ctx, reply)
-	if err == nil && answer.err != nil {
-		err = unreachableHub(answer.err)
-	}
-	return answer.done, err
+	return awaitFlush(ctx, reply)
 }

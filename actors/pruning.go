@@ -45,7 +45,8 @@ func (n *Node) pruning() *workflow.Workflow[struct{}, persistence.Pruned] {
 // for how long they keep their runs.
 func (n *Node) retentionPolicy() persistence.RetentionPolicy {
 	policy := n.cfg.Retention
-	policy.Queues = maps.Clone(policy.Queues)
+	policy.Queues = map[string]persistence.RetentionAges{}
+	maps.Copy(policy.Queues, n.cfg.Retention.Queues)
 	for name, settings := range *n.queues.known.Load() {
 		if settings.RetainCompleted == 0 && settings.RetainFailed == 0 {
 			continue
@@ -56,9 +57,6 @@ func (n *Node) retentionPolicy() persistence.RetentionPolicy {
 		}
 		if settings.RetainFailed > 0 {
 			ages.Failed, ages.Quarantined = time.Duration(settings.RetainFailed)*time.Second, 0
-		}
-		if policy.Queues == nil {
-			policy.Queues = map[string]persistence.RetentionAges{}
 		}
 		policy.Queues[name] = ages
 	}

@@ -182,17 +182,11 @@ func asQueue(settings persistence.QueueSettings) workflow.Queue {
 // SetQueue changes the settings of a queue, on all nodes, and returns the queue
 // as it is set now, without counts.
 func (n *Node) SetQueue(ctx context.Context, name string, change workflow.QueueChange) (workflow.Queue, error) {
-	if err := checkQueueName(name); err != nil {
-		return workflow.Queue{}, err
-	}
-	known := n.knowsQueue(ctx, name)
-	settings, err := n.store.SetQueue(ctx, name, change)
-	if err != nil {
-		return workflow.Queue{}, err
-	}
-	queue := asQueue(settings)
-	queue.New = !known
-	return queue, n.follow(ctx, name)
+	queue, _, err := n.changeQueue(ctx, name, func() (persistence.QueueSettings, bool, error) {
+		settings, err := n.store.SetQueue(ctx, name, change)
+		return settings, true, err
+	})
+	return queue, err
 }
 
 // PauseQueue keeps the runs of a queue from beginning, on all nodes, until
@@ -207,25 +201,29 @@ func (n *Node) ResumeQueue(ctx context.Context, name string) (workflow.Queue, bo
 }
 
 func (n *Node) pauseQueue(ctx context.Context, name string, paused bool) (workflow.Queue, bool, error) {
+	return n.changeQueue(ctx, name, func() (persistence.QueueSettings, bool, error) {
+		return n.store.PauseQueue(ctx, name, paused)
+	})
+}
+
+// changeQueue makes this node the first to know what it was asked to change.
+func (n *Node) changeQueue(
+	ctx context.Context, name string, change func() (persistence.QueueSettings, bool, error),
+) (workflow.Queue, bool, error) {
 	if err := checkQueueName(name); err != nil {
 		return workflow.Queue{}, false, err
 	}
 	known := n.knowsQueue(ctx, name)
-	settings, changed, err := n.store.PauseQueue(ctx, name, paused)
+	settings, changed, err := change()
 	if err != nil {
 		return workflow.Queue{}, false, err
 	}
 	queue := asQueue(settings)
 	queue.New = !known
-	return queue, changed, n.follow(ctx, name)
-}
-
-// follow makes this node the first to know what it was asked to change.
-func (n *Node) follow(ctx context.Context, queue string) error {
 	if err := n.refreshQueues(ctx); err != nil {
-		return fmt.Errorf("queue %s is changed, but this node has not read it yet; change it again: %w", queue, err)
+		return queue, changed, fmt.Errorf("queue %s is changed, but this node has not read it yet; change it again: %w", name, err)
 	}
-	return nil
+	return queue, changed, nil
 }
 
 func checkQueueName(name string) error {

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -15,19 +14,11 @@ const syncActorName = "sync"
 // syncActor sends results to the hub: every so often, if there are any, and at
 // once when it is asked to. It is no run, so no queue holds it up.
 type syncActor struct {
-	node   *Node
-	uplink *uplink // of the work under way, else of the next
-	root   *actor.RootContext
-	self   *actor.PID
+	hubWork
 
-	working  bool
-	waiting  []flushNow // for the next work
-	failures int        // in a row
-	next     *time.Timer
-
-	running context.Context //nolint:containedctx // of the work beside the actor
-	stop    context.CancelFunc
-	task    sync.WaitGroup
+	node    *Node
+	uplink  *uplink    // of the work under way, else of the next
+	waiting []flushNow // for the next work
 }
 
 // Messages to sync; the last one is from its own work.
@@ -56,13 +47,10 @@ func newSyncProps(node *Node) *actor.Props {
 func (s *syncActor) Receive(ctx actor.Context) {
 	switch message := ctx.Message().(type) {
 	case *actor.Started:
-		s.root, s.self = ctx.ActorSystem().Root, ctx.Self()
-		s.running, s.stop = context.WithCancel(context.Background())
+		s.start(ctx)
 		s.arm()
 	case *actor.Stopping:
-		s.next.Stop()
-		s.stop()
-		s.task.Wait()
+		s.end()
 	case pingActor:
 		message.reply <- struct{}{}
 	case resultsDue:
@@ -75,16 +63,8 @@ func (s *syncActor) Receive(ctx actor.Context) {
 	}
 }
 
-func (s *syncActor) arm() {
-	if s.next != nil {
-		s.next.Stop()
-	}
-	root, self := s.root, s.self
-	delay := hubBackoff(s.failures, s.node.cfg.CentralCloud.ResultsEvery)
-	s.next = time.AfterFunc(delay, func() { root.Send(self, resultsDue{}) })
-}
+func (s *syncActor) arm() { s.again(s.node.cfg.CentralCloud.ResultsEvery, resultsDue{}) }
 
-// send sends beside the actor, one thing at a time.
 func (s *syncActor) send() {
 	switch {
 	case s.working:
@@ -93,37 +73,26 @@ func (s *syncActor) send() {
 		s.arm()
 		return
 	}
-	replies, last := s.waiting, false
+	replies, uplink, last := s.waiting, s.uplink, false
 	for _, flush := range replies {
 		last = last || flush.last
 	}
-	s.working, s.waiting = true, nil
-	ctx, root, self, uplink := s.running, s.root, s.self, s.uplink
-	s.task.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, hubPatience)
-		defer cancel()
+	s.waiting = nil
+	s.task(func(ctx context.Context) any {
 		sent, err := uplink.send(ctx, last)
-		root.Send(self, resultsSent{sent, err, replies})
+		return resultsSent{sent, err, replies}
 	})
 }
 
 func (s *syncActor) sent(m resultsSent) {
-	s.working = false
-	node := s.node
+	s.done(m.err, s.node.log, "results do not reach the hub; runs go on, and it is tried again", "results reach the hub again")
+	results := s.node.results
+	results.sent.Add(int64(m.sent.Messages))
 	switch {
 	case m.err != nil:
-		if s.failures == 0 {
-			node.log.Warn("results do not reach the hub; runs go on, and it is tried again", "error", m.err)
-		}
-		s.failures++
-		node.results.failures.Add(1)
-	case s.failures > 0:
-		node.log.Info("results reach the hub again", "after_failures", s.failures)
-		s.failures = 0
-	}
-	node.results.sent.Add(int64(m.sent.Messages))
-	if m.err == nil && m.sent.Messages > 0 {
-		node.results.sentAt.Store(time.Now().UnixNano())
+		results.failures.Add(1)
+	case m.sent.Messages > 0:
+		results.sentAt.Store(time.Now().UnixNano())
 	}
 	for _, flush := range m.replies {
 		flush.reply <- flushed[sentResults]{m.sent, m.err}
@@ -138,11 +107,7 @@ func (s *syncActor) sent(m resultsSent) {
 func (n *Node) flushResults(ctx context.Context, last bool) (sentResults, error) {
 	reply := make(chan flushed[sentResults], 1)
 	n.system.Root.Send(n.pid(syncActorName), flushNow{last, reply})
-	answer, err := await(ctx, reply)
-	if err == nil && answer.err != nil {
-		err = unreachableHub(answer.err)
-	}
-	return answer.done, err
+	return awaitFlush(ctx, reply)
 }
 
 // lastResults sends what a node that stops did. What the hub does not get, another

@@ -103,7 +103,7 @@ func (u *uplink) post(ctx context.Context, boot persistence.BootID, instance str
 		return err
 	}
 	for some := range slices.Chunk(drafts, messagesAtOnce) {
-		if err := u.sendBatch(ctx, some); err != nil {
+		if err := sendUp(ctx, u.queue, some...); err != nil {
 			return fmt.Errorf("send results: %w", err)
 		}
 		sum.Messages += len(some)
@@ -114,16 +114,16 @@ func (u *uplink) post(ctx context.Context, boot persistence.BootID, instance str
 	return nil
 }
 
-// sendBatch makes the queue if the hub never did.
-func (u *uplink) sendBatch(ctx context.Context, drafts []centralcloud.Draft) error {
-	_, err := u.queue.SendBatch(ctx, centralcloud.UpQueue, drafts)
+// sendUp sends messages to the hub. It makes the queue if the hub never did.
+func sendUp(ctx context.Context, queue centralcloud.Queue, drafts ...centralcloud.Draft) error {
+	_, err := queue.SendBatch(ctx, centralcloud.UpQueue, drafts)
 	if !errors.Is(err, centralcloud.ErrNoQueue) {
 		return err
 	}
-	if err := u.queue.CreateQueue(ctx, centralcloud.UpQueue); err != nil {
+	if err := queue.CreateQueue(ctx, centralcloud.UpQueue); err != nil {
 		return err
 	}
-	_, err = u.queue.SendBatch(ctx, centralcloud.UpQueue, drafts)
+	_, err = queue.SendBatch(ctx, centralcloud.UpQueue, drafts)
 	return err
 }
 

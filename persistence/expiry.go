@@ -25,8 +25,8 @@ type EndedRuns struct {
 	Queue string
 }
 
-// Due reports whether anything has expired or is to be made ready. Ended runs of RetentionWorkflow do
-// not count: they go with what has.
+// Due reports whether anything has expired or is to be made ready. Ended runs of
+// RetentionWorkflow do not count: they go with what has.
 func (e *Expiry) Due() bool { return len(e.Runs) > 0 || e.Rest || e.Days }
 
 // Kinds of what a store looks at, beside the states in which runs end.

@@ -112,13 +112,9 @@ func (p RetentionPolicy) Ages(queue string) map[workflow.State]time.Duration {
 // Shortest is the smallest age of runs, by a policy with defaults.
 func (p RetentionPolicy) Shortest() time.Duration {
 	shortest := p.Completed
-	for _, state := range workflow.States {
-		if !state.Terminal() {
-			continue
-		}
-		shortest = min(shortest, p.Age(state, ""))
-		for queue := range p.Queues {
-			shortest = min(shortest, p.Age(state, queue))
+	for _, queue := range append(slices.Collect(maps.Keys(p.Queues)), "") {
+		for _, age := range p.Ages(queue) {
+			shortest = min(shortest, age)
 		}
 	}
 	return shortest

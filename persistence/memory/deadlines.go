@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"slices"
 
@@ -28,7 +27,7 @@ func (s *Store) Expire(ctx context.Context, boot persistence.BootID, limit int) 
 			over = append(over, r)
 		}
 	}
-	slices.SortFunc(over, func(a, b *run) int { return cmp.Compare(a.Deadline.UnixNano(), b.Deadline.UnixNano()) })
+	slices.SortFunc(over, func(a, b *run) int { return a.Deadline.Compare(*b.Deadline) })
 	for _, r := range over[:min(len(over), limit)] {
 		s.change(r, func() {
 			r.disown(workflow.Failed)

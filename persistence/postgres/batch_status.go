@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"singularity/workflow"
 )
@@ -48,12 +47,7 @@ func (s *Store) Batch(ctx context.Context, id string) (workflow.BatchStatus, err
 func scanBatchStatus(row scanner, status *workflow.BatchStatus) error {
 	var callback workflow.RunID
 	err := row.Scan(&status.ID, &status.OnEnd, (*[16]byte)(&callback), &status.CreatedAt, &status.ClosedAt, &status.EndedAt, &status.Total)
-	status.CreatedAt = status.CreatedAt.UTC()
-	for _, at := range []*time.Time{status.ClosedAt, status.EndedAt} {
-		if at != nil {
-			*at = at.UTC()
-		}
-	}
+	inUTC(&status.CreatedAt, status.ClosedAt, status.EndedAt)
 	if status.OnEnd != "" && status.EndedAt != nil {
 		status.OnEndRun = callback
 	}

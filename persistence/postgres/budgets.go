@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -109,6 +108,7 @@ func (s *Store) Correct(ctx context.Context, budgets []persistence.Budget, spent
 	return nil
 }
 
+// Budgets go with their runs.
 const deleteBudgets = `
 DELETE FROM singularity.budgets
 WHERE (name, day) IN (
@@ -120,8 +120,3 @@ WHERE (name, day) IN (
 	LIMIT $2
 	FOR UPDATE SKIP LOCKED
 )`
-
-// pruneBudgets deletes some budgets of runs that are gone.
-func (s *Store) pruneBudgets(ctx context.Context, age time.Duration) error {
-	return s.query(ctx, nil, deleteBudgets, age, pruneAtOnce)
-}

@@ -25,9 +25,7 @@ func scanQueue(row scanner, more ...any) (persistence.QueueSettings, error) {
 		&q.Name, &q.PausedAt, &q.NodeLimit, &q.GlobalLimit, &q.KeyPath, &q.KeyLimit,
 		&q.Rate, &q.Burst, &q.KeyRate, &q.KeyBurst, &q.RetainCompleted, &q.RetainFailed,
 	}, more...)...)
-	if q.PausedAt != nil {
-		q.PausedAt = new(q.PausedAt.UTC())
-	}
+	inUTC(q.PausedAt)
 	return q, err
 }
 

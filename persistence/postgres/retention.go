@@ -59,7 +59,7 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 	if err := s.query(ctx, nil, deleteBatches, policy.Completed, pruneAtOnce); err != nil {
 		return pruned, fmt.Errorf("prune batches: %w", err)
 	}
-	if err := s.pruneBudgets(ctx, policy.Failed); err != nil {
+	if err := s.query(ctx, nil, deleteBudgets, policy.Failed, pruneAtOnce); err != nil {
 		return pruned, fmt.Errorf("prune the budgets of runs: %w", err)
 	}
 	if pruned.Runs < limit { // this is the last turn
@@ -132,9 +132,9 @@ WITH RECURSIVE kind (state, queue) AS (
 	FROM kind
 	WHERE kind.queue <> ''
 	UNION ALL
-	SELECT 'message', '', (SELECT done_at FROM singularity.agent_inbox WHERE done_at IS NOT NULL ORDER BY done_at LIMIT 1)
+	SELECT '` + persistence.DoneMessage + `', '', (SELECT done_at FROM singularity.agent_inbox WHERE done_at IS NOT NULL ORDER BY done_at LIMIT 1)
 	UNION ALL
-	SELECT 'boot', '', (
+	SELECT '` + persistence.EndedBoot + `', '', (
 		SELECT lease.ended_at
 		FROM singularity.node_leases AS lease
 		WHERE lease.ended_at IS NOT NULL AND ` + ownsNothing + `
@@ -142,9 +142,9 @@ WITH RECURSIVE kind (state, queue) AS (
 		LIMIT 1
 	)
 	UNION ALL
-	SELECT 'takeover', '', (SELECT declared_at FROM singularity.takeovers ORDER BY declared_at LIMIT 1)
+	SELECT '` + persistence.OldTakeover + `', '', (SELECT declared_at FROM singularity.takeovers ORDER BY declared_at LIMIT 1)
 	UNION ALL
-	SELECT CASE WHEN finished_at IS NULL THEN 'retention' ELSE 'past' END, id::text, CASE state WHEN 'running' THEN now() ELSE due_at END
+	SELECT CASE WHEN finished_at IS NULL THEN '` + persistence.RetentionAhead + `' ELSE '` + persistence.EndedRetention + `' END, id::text, CASE state WHEN 'running' THEN now() ELSE due_at END
 	FROM singularity.workflow_runs
 	WHERE workflow = '` + persistence.RetentionWorkflow + `' AND deadline IS NULL
 )

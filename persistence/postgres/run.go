@@ -35,14 +35,13 @@ func runFields(run *workflow.Run) []any {
 func scanRun(row scanner, more ...any) (workflow.Run, error) {
 	var run workflow.Run
 	err := row.Scan(append(runFields(&run), more...)...)
-	inUTC(&run)
+	inUTC(&run.CreatedAt, &run.DueAt, run.StartedAt, run.FinishedAt, run.Deadline, run.Slot)
 	return run, err
 }
 
-// inUTC shows a run's times as they are shown everywhere.
-func inUTC(run *workflow.Run) {
-	run.CreatedAt, run.DueAt = run.CreatedAt.UTC(), run.DueAt.UTC()
-	for _, at := range []*time.Time{run.StartedAt, run.FinishedAt, run.Deadline, run.Slot} {
+// inUTC shows times, but for those that are nil, as they are shown everywhere.
+func inUTC(times ...*time.Time) {
+	for _, at := range times {
 		if at != nil {
 			*at = at.UTC()
 		}

@@ -29,12 +29,7 @@ func scanSchedule(row scanner, more ...any) (workflow.Schedule, error) {
 	if run != nil {
 		s.LastRun = *run
 	}
-	s.CreatedAt, s.UpdatedAt = s.CreatedAt.UTC(), s.UpdatedAt.UTC()
-	for _, at := range []*time.Time{s.PausedAt, s.LastSlot, s.NextSlot} {
-		if at != nil {
-			*at = at.UTC()
-		}
-	}
+	inUTC(&s.CreatedAt, &s.UpdatedAt, s.PausedAt, s.LastSlot, s.NextSlot)
 	return s, err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -24,12 +23,7 @@ func (s *Store) Takeovers(ctx context.Context, limit int) ([]persistence.Takeove
 		var t persistence.Takeover
 		err := row.Scan(&t.Boot, &t.Instance, &t.Judge, &t.DetectedBy, &t.Ground, &t.SuspectedAt, &t.DeclaredAt,
 			&t.Released, &t.Quarantined, &t.ClaimedAt, &t.ResumedAt)
-		t.SuspectedAt, t.DeclaredAt = t.SuspectedAt.UTC(), t.DeclaredAt.UTC()
-		for _, at := range []*time.Time{t.ClaimedAt, t.ResumedAt} {
-			if at != nil {
-				*at = at.UTC()
-			}
-		}
+		inUTC(&t.SuspectedAt, &t.DeclaredAt, t.ClaimedAt, t.ResumedAt)
 		list = append(list, t)
 		return err
 	}, listTakeovers, max(limit, 0))

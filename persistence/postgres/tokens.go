@@ -29,12 +29,7 @@ func scanToken(row scanner) (persistence.Token, error) {
 	err := row.Scan(&token.ID, &token.Name, (*string)(&token.Scope), &hash, &token.CreatedAt,
 		&token.ExpiresAt, &token.RevokedAt, &token.LastUsedAt)
 	copy(token.Hash[:], hash)
-	token.CreatedAt = token.CreatedAt.UTC()
-	for _, at := range []*time.Time{token.ExpiresAt, token.RevokedAt, token.LastUsedAt} {
-		if at != nil {
-			*at = at.UTC()
-		}
-	}
+	inUTC(&token.CreatedAt, token.ExpiresAt, token.RevokedAt, token.LastUsedAt)
 	return token, err
 }
 

@@ -191,16 +191,3 @@ WHERE finished_at IS NOT NULL AND finished_at < ?1 AND NOT EXISTS (SELECT 1 FROM
 LIMIT ?2`
 
 const deleteBatches = `DELETE FROM batches WHERE id IN (` + expiredBatches + `)`
-
-// pruneBatches deletes some ended batches. It writes only when there are any.
-func (s *Store) pruneBatches(ctx context.Context, before int64) error {
-	expired := false
-	err := s.readers.query(ctx, func(row scanner) error { return row.Scan(&expired) }, `SELECT EXISTS (`+expiredBatches+`)`, before, 1)
-	if err != nil || !expired {
-		return err
-	}
-	return s.writer.transaction(ctx, func(t *tx) error {
-		_, err := t.exec(deleteBatches, before, pruneAtOnce)
-		return err
-	})
-}

@@ -20,7 +20,7 @@ var errFull = errors.New("a budget has no room")
 // Spend implements [persistence.Budgets].
 func (s *Store) Spend(ctx context.Context, budgets []persistence.Budget, amount int64) (spent persistence.Spent, err error) {
 	err = s.writer.transaction(ctx, func(t *tx) error {
-		spent = persistence.Spent{Day: time.UnixMicro(t.at).UTC().Format(time.DateOnly)}
+		spent = persistence.Spent{Day: moment(t.at).Format(time.DateOnly)}
 		for _, b := range budgets {
 			var run any
 			if !b.Run.IsZero() {
@@ -66,6 +66,7 @@ func (s *Store) Correct(ctx context.Context, budgets []persistence.Budget, spent
 	return nil
 }
 
+// Budgets go with their runs.
 const goneBudgets = `
 SELECT old.name, old.day
 FROM budgets AS old
@@ -77,17 +78,3 @@ LIMIT ?2`
 const deleteBudgets = `
 DELETE FROM budgets
 WHERE (name, day) IN (` + goneBudgets + `)`
-
-// pruneBudgets deletes some budgets of runs that are gone. It writes only when
-// there are any.
-func (s *Store) pruneBudgets(ctx context.Context, before int64) error {
-	gone := false
-	err := s.readers.query(ctx, func(row scanner) error { return row.Scan(&gone) }, `SELECT EXISTS (`+goneBudgets+`)`, before, 1)
-	if err != nil || !gone {
-		return err
-	}
-	return s.writer.transaction(ctx, func(t *tx) error {
-		_, err := t.exec(deleteBudgets, before, pruneAtOnce)
-		return err
-	})
-}

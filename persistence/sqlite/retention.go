@@ -56,13 +56,13 @@ func (s *Store) Prune(ctx context.Context, policy persistence.RetentionPolicy, l
 			return pruned, fmt.Errorf("prune messages, boots and takeovers: %w", err)
 		}
 	}
-	if err := s.pruneBuckets(ctx); err != nil {
+	if err := s.deleteSome(ctx, fullBuckets, deleteBuckets, now()); err != nil {
 		return pruned, fmt.Errorf("prune the buckets of keys: %w", err)
 	}
-	if err := s.pruneBatches(ctx, ago(policy.Completed)); err != nil {
+	if err := s.deleteSome(ctx, expiredBatches, deleteBatches, ago(policy.Completed)); err != nil {
 		return pruned, fmt.Errorf("prune batches: %w", err)
 	}
-	if err := s.pruneBudgets(ctx, ago(policy.Failed)); err != nil {
+	if err := s.deleteSome(ctx, goneBudgets, deleteBudgets, ago(policy.Failed)); err != nil {
 		return pruned, fmt.Errorf("prune the budgets of runs: %w", err)
 	}
 	return pruned, nil
@@ -81,16 +81,16 @@ const deleteBuckets = `
 DELETE FROM queue_buckets
 WHERE (queue, keyed, key) IN (` + fullBuckets + `)`
 
-// pruneBuckets deletes some full buckets of keys. It writes only when there are
+// deleteSome deletes some of what a query selects. It writes only when there is
 // any.
-func (s *Store) pruneBuckets(ctx context.Context) error {
-	full := false
-	err := s.readers.query(ctx, func(row scanner) error { return row.Scan(&full) }, `SELECT EXISTS (`+fullBuckets+`)`, now(), 1)
-	if err != nil || !full {
+func (s *Store) deleteSome(ctx context.Context, selection, deletion string, before int64) error {
+	some := false
+	err := s.readers.query(ctx, func(row scanner) error { return row.Scan(&some) }, `SELECT EXISTS (`+selection+`)`, before, 1)
+	if err != nil || !some {
 		return err
 	}
 	return s.writer.transaction(ctx, func(t *tx) error {
-		_, err := t.exec(deleteBuckets, t.at, pruneAtOnce)
+		_, err := t.exec(deletion, before, pruneAtOnce)
 		return err
 	})
 }
@@ -142,13 +142,13 @@ WITH RECURSIVE kind (state, queue) AS (
 	FROM kind
 	WHERE kind.queue <> ''
 	UNION ALL
-	SELECT 'message', '', (SELECT done_at FROM agent_inbox WHERE done_at IS NOT NULL ORDER BY done_at LIMIT 1)
+	SELECT '` + persistence.DoneMessage + `', '', (SELECT done_at FROM agent_inbox WHERE done_at IS NOT NULL ORDER BY done_at LIMIT 1)
 	UNION ALL
-	SELECT 'boot', '', (SELECT min(ended_at) FROM node_leases WHERE ` + ownsNothing + `)
+	SELECT '` + persistence.EndedBoot + `', '', (SELECT min(ended_at) FROM node_leases WHERE ` + ownsNothing + `)
 	UNION ALL
-	SELECT 'takeover', '', (SELECT declared_at FROM takeovers ORDER BY declared_at LIMIT 1)
+	SELECT '` + persistence.OldTakeover + `', '', (SELECT declared_at FROM takeovers ORDER BY declared_at LIMIT 1)
 	UNION ALL
-	SELECT iif(finished_at IS NULL, 'retention', 'past'), id, iif(state = 'running', ?1, due_at)
+	SELECT iif(finished_at IS NULL, '` + persistence.RetentionAhead + `', '` + persistence.EndedRetention + `'), id, iif(state = 'running', ?1, due_at)
 	FROM workflow_runs
 	WHERE workflow = '` + persistence.RetentionWorkflow + `'
 )

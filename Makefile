@@ -2,7 +2,7 @@
 
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME   ?= 20s
-CONCURRENT := ./workflow/... ./supervisor/... ./actors/... ./persistence/postgres/... $(if $(wildcard cluster),./cluster/...)
+CONCURRENT := ./workflow/... ./supervisor/... ./actors/... ./persistence/postgres/... ./cluster/...
 TOOL       := go tool -modfile=tools/go.mod
 
 PEERS      ?= -rounds 3 -duration 3s

@@ -30,7 +30,7 @@ type Queue struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Since when it is paused; absent while it is not.
 	PausedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=paused_at,json=pausedAt,proto3" json:"paused_at,omitempty"`
-	// Its limits.
+	// Its settings.
 	Settings *QueueSettings `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"`
 	// How many runs are due, and wait for a slot; 100000 are so many or more.
 	Available int32 `protobuf:"varint,4,opt,name=available,proto3" json:"available,omitempty"`

@@ -8,7 +8,7 @@ import (
 )
 
 func (s runService) GetBatch(ctx context.Context, request *messages.GetBatchRequest) (*messages.GetBatchResponse, error) {
-	if err := checkBatchID(request.GetId()); err != nil {
+	if err := checkName("id", request.GetId()); err != nil {
 		return nil, err
 	}
 	batch, err := s.engine.Batch(ctx, request.GetId())
@@ -19,7 +19,7 @@ func (s runService) GetBatch(ctx context.Context, request *messages.GetBatchRequ
 }
 
 func (s runService) CloseBatch(ctx context.Context, request *messages.CloseBatchRequest) (*messages.CloseBatchResponse, error) {
-	if err := checkBatchID(request.GetId()); err != nil {
+	if err := checkName("id", request.GetId()); err != nil {
 		return nil, err
 	}
 	batch, changed, err := s.engine.CloseBatch(ctx, request.GetId())
@@ -27,13 +27,6 @@ func (s runService) CloseBatch(ctx context.Context, request *messages.CloseBatch
 		return nil, err
 	}
 	return &messages.CloseBatchResponse{Batch: batchMessage(batch), Changed: changed}, nil
-}
-
-func checkBatchID(id string) error {
-	if !workflow.ValidName(id) {
-		return workflow.Invalidf("id", "is %q; expected letters, digits and any of _-. after the first", id)
-	}
-	return nil
 }
 
 func batchMessage(batch workflow.BatchStatus) *messages.BatchStatus {

@@ -26,7 +26,7 @@ func (s queueService) ListQueues(ctx context.Context, _ *messages.ListQueuesRequ
 }
 
 func (s queueService) PauseQueue(ctx context.Context, request *messages.PauseQueueRequest) (*messages.PauseQueueResponse, error) {
-	if err := checkQueueName(request.GetName()); err != nil {
+	if err := checkName("name", request.GetName()); err != nil {
 		return nil, err
 	}
 	queue, changed, err := s.engine.PauseQueue(ctx, request.GetName())
@@ -37,7 +37,7 @@ func (s queueService) PauseQueue(ctx context.Context, request *messages.PauseQue
 }
 
 func (s queueService) ResumeQueue(ctx context.Context, request *messages.ResumeQueueRequest) (*messages.ResumeQueueResponse, error) {
-	if err := checkQueueName(request.GetName()); err != nil {
+	if err := checkName("name", request.GetName()); err != nil {
 		return nil, err
 	}
 	queue, changed, err := s.engine.ResumeQueue(ctx, request.GetName())
@@ -48,7 +48,7 @@ func (s queueService) ResumeQueue(ctx context.Context, request *messages.ResumeQ
 }
 
 func (s queueService) SetQueue(ctx context.Context, request *messages.SetQueueRequest) (*messages.SetQueueResponse, error) {
-	if err := checkQueueName(request.GetName()); err != nil {
+	if err := checkName("name", request.GetName()); err != nil {
 		return nil, err
 	}
 	queue, err := s.engine.SetQueue(ctx, request.GetName(), workflow.QueueChange{
@@ -70,9 +70,9 @@ func (s queueService) SetQueue(ctx context.Context, request *messages.SetQueueRe
 	return &messages.SetQueueResponse{Queue: queueMessage(queue), New: queue.New}, nil
 }
 
-func checkQueueName(name string) error {
+func checkName(field, name string) error {
 	if !workflow.ValidName(name) {
-		return workflow.Invalidf("name", "is %q; expected letters, digits and any of _-. after the first", name)
+		return workflow.Invalidf(field, "is %q; expected letters, digits and any of _-. after the first", name)
 	}
 	return nil
 }

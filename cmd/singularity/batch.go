@@ -17,7 +17,7 @@ func (c *cli) batchGet() *cobra.Command {
 		Short: "Show a batch: how many of its runs are in each state, and what it ends with",
 		Long: `Show a batch: whether more runs may come, how many of its runs are in each state,
 and the run with which it ends, or ended. "run list --batch ID" lists its runs.`,
-		Args: batchID,
+		Args: named("ID", "a batch"),
 		RunE: c.call(func(ctx context.Context, node *client, args []string) error {
 			response, err := node.runs.GetBatch(ctx, &messages.GetBatchRequest{Id: args[0]})
 			if err != nil {
@@ -36,7 +36,7 @@ func (c *cli) batchClose() *cobra.Command {
 	return &cobra.Command{
 		Use:   "close ID",
 		Short: "Say that no more runs come to a batch; it ends once all that it has have ended",
-		Args:  batchID,
+		Args:  named("ID", "a batch"),
 		RunE: c.call(func(ctx context.Context, node *client, args []string) error {
 			response, err := node.runs.CloseBatch(ctx, &messages.CloseBatchRequest{Id: args[0]})
 			if err != nil {
@@ -56,17 +56,6 @@ func (c *cli) batchClose() *cobra.Command {
 			})
 		}),
 	}
-}
-
-// batchID accepts the id of a batch.
-func batchID(cmd *cobra.Command, args []string) error {
-	if err := arguments("ID")(cmd, args); err != nil {
-		return err
-	}
-	if !workflow.ValidName(args[0]) {
-		return fmt.Errorf("%q is not the name of a batch; expected letters, digits and any of _-. after the first", args[0])
-	}
-	return nil
 }
 
 // batch is a batch as it is printed.
@@ -131,10 +120,6 @@ func (b batch) write(t *table) {
 		t.row("ON END RUN", b.OnEndRun)
 	}
 	t.row("CREATED", b.CreatedAt)
-	if b.ClosedAt != nil {
-		t.row("CLOSED", b.ClosedAt)
-	}
-	if b.EndedAt != nil {
-		t.row("ENDED", b.EndedAt)
-	}
+	t.optional("CLOSED", cell(b.ClosedAt))
+	t.optional("ENDED", cell(b.EndedAt))
 }

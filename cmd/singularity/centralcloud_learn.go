@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -36,7 +35,7 @@ mode is utility, reference, or budget, which needs hourly_budget_cents.`,
 		Args: arguments(),
 		RunE: c.act(func(context.Context, []string) error {
 			if !lines {
-				return errors.New("the learner runs within a hub; to drive it from another program, give --stdio")
+				return usagef("the learner runs within a hub; to drive it from another program, give --stdio")
 			}
 			return stdio.Serve(c.stdin, c.stdout)
 		}),

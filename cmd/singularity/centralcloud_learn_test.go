@@ -23,7 +23,7 @@ func TestLearnAsksForStdio(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr strings.Builder
 	code := run(t.Context(), []string{"centralcloud", "learn"}, strings.NewReader(""), &stdout, &stderr, func(string) (string, bool) { return "", false })
-	if code == 0 || !strings.Contains(stderr.String(), "give --stdio") {
+	if code != exitUsage || !strings.Contains(stderr.String(), "give --stdio") {
 		t.Errorf("exit %d: %s", code, stderr.String())
 	}
 }

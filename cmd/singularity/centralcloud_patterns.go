@@ -66,7 +66,7 @@ func (c *cli) centralcloudBenchmarks() *cobra.Command {
 		Long: `Show what each model was worth in the last six hours, at each task type or at one:
 how often its answers were good, what a call and a good answer cost, how long calls
 took, and which share of them failed how. Task type * is all of them together.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: optional("TASK_TYPE"),
 	}
 	reader.register(command)
 	command.RunE = c.act(func(ctx context.Context, args []string) error {

@@ -61,7 +61,7 @@ func (c *cli) centralcloudPolicy() *cobra.Command {
 		Long: `Show which model is chosen for which task, and how often, by the newest policy of
 the hub or by an earlier one. Bucket * is a task of any complexity, task type * any
 that has no row of its own. "centralcloud explain TASK_TYPE" says why.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: optional("VERSION"),
 	}
 	reader.register(command)
 	command.RunE = c.act(func(ctx context.Context, args []string) error {
@@ -170,7 +170,7 @@ func (e explanation) write(t *table, task string) {
 		row += ": nothing is known of " + task
 	}
 	t.row("ROW", row)
-	t.row("JUDGED CALLS", strconv.FormatFloat(e.N, 'f', -1, 64)+", old ones counting less; "+shareText(e.Judged)+" of the answers were judged")
+	t.row("JUDGED CALLS", numberText(e.N)+", old ones counting less; "+shareText(e.Judged)+" of the answers were judged")
 	t.row("EXPECTED", percentText(e.Expected.CostVsReference)+" cost and "+percentText(e.Expected.SuccessVsReference)+" success, held against the reference")
 	names := make([]string, len(e.Fallback))
 	for i, arm := range e.Fallback {

@@ -191,7 +191,7 @@ func TestHubSaysWhatIsWrongWithItsFlags(t *testing.T) {
 				args = append(args, "--data-dir", t.TempDir())
 			}
 		}
-		if got := at("", args...).run(t.Context()); got.code == exitDone || !strings.Contains(got.stderr, test.says) {
+		if got := at("", args...).run(withTimeout(t)); got.code == exitDone || !strings.Contains(got.stderr, test.says) {
 			t.Errorf("%s: %+v, want %q in what it says", test.args, got, test.says)
 		}
 	}

@@ -167,6 +167,19 @@ func optional(name string) cobra.PositionalArgs {
 	}
 }
 
+// named accepts one argument, which is the name of something.
+func named(argument, something string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := arguments(argument)(cmd, args); err != nil {
+			return err
+		}
+		if !workflow.ValidName(args[0]) {
+			return fmt.Errorf("%q is not the name of %s; expected letters, digits and any of _-. after the first", args[0], something)
+		}
+		return nil
+	}
+}
+
 // runID accepts the id of a run.
 func runID(cmd *cobra.Command, args []string) error {
 	if err := arguments("ID")(cmd, args); err != nil {

@@ -60,10 +60,8 @@ func (h hubHome) open(ctx context.Context, models models, log *slog.Logger) (cha
 	if !h.flags.here && h.flags.url == "" {
 		return nothing, nil
 	}
-	for flag, every := range map[string]time.Duration{"results-every": h.flags.resultsEvery, "learnings-every": h.flags.learningsEvery} {
-		if every <= 0 {
-			return nothing, usagef("--%s %s: expected a time above 0", flag, every)
-		}
+	if err := checkTimes(map[string]time.Duration{"results-every": h.flags.resultsEvery, "learnings-every": h.flags.learningsEvery}); err != nil {
+		return nothing, err
 	}
 	way := channel{config: singularity.CentralCloud{ResultsEvery: h.flags.resultsEvery, LearningsEvery: h.flags.learningsEvery}}
 	if !h.flags.here {

@@ -121,7 +121,7 @@ func TestFlagsOfTheHubAreChecked(t *testing.T) {
 		"--centralcloud-database-url postgres://a:x@b:port/c":                "--centralcloud-database-url: ",
 	} {
 		args := append([]string{"node", "--database-url", "postgres://a@127.0.0.1:1/c", "--http", "127.0.0.1:0"}, strings.Fields(flags)...)
-		got := call{args: args}.run(t.Context())
+		got := call{args: args}.run(withTimeout(t))
 		if got.code == 0 || !strings.Contains(got.stderr, says) {
 			t.Errorf("%s: %+v, want one saying %q", flags, got, says)
 		}

@@ -26,7 +26,7 @@ type learnerFlags struct {
 	mode          string
 	delta         float64
 	costWeight    float64
-	hourlyBudget  float64 // in dollars
+	hourlyBudget  dollars
 	rules         string
 	every         time.Duration
 	patternsEvery time.Duration
@@ -37,7 +37,7 @@ func (f *learnerFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.mode, "mode", string(centralcloud.Reference), "of the hub: reference takes the cheapest model that is about as good as --reference, utility weighs success against money, budget does so within --hourly-budget")
 	set.Float64Var(&f.delta, "delta", 0.03, "of the hub: how much less success is about as good")
 	set.Float64Var(&f.costWeight, "cost-weight", 0.1, "of the hub, in the modes utility and budget: the success that one call of --reference is worth")
-	set.Float64Var(&f.hourlyBudget, "hourly-budget", 0, "of the hub, in the mode budget: what all calls of an hour may cost, in US `dollars`")
+	set.Var(&f.hourlyBudget, "hourly-budget", "of the hub, in the mode budget: what all calls of an hour may cost, in US dollars")
 	set.StringVar(&f.rules, "rules", "", "of the hub: a `file` of rules that no estimate may overrule, see docs/centralcloud.md")
 	set.DurationVar(&f.every, "learn-every", 10*time.Second, "of the hub: how often it learns")
 	set.DurationVar(&f.patternsEvery, "patterns-every", 5*time.Minute, "of the hub: how often it looks for patterns, when there were calls")
@@ -49,15 +49,23 @@ func (f *learnerFlags) hub(store hub.Store, table *llm.Table, providers []string
 	if err != nil {
 		return nil, err
 	}
-	for flag, every := range map[string]time.Duration{"learn-every": f.every, "patterns-every": f.patternsEvery} {
-		if every <= 0 {
-			return nil, usagef("--%s %s: expected a time above 0", flag, every)
-		}
+	if err := checkTimes(map[string]time.Duration{"learn-every": f.every, "patterns-every": f.patternsEvery}); err != nil {
+		return nil, err
 	}
 	return hub.New(hub.Config{
 		Store: store, Name: workflow.NewRunID().String(), Learner: config, Prices: prices(table, providers),
 		Every: f.every, PatternsEvery: f.patternsEvery, Logger: log,
 	})
+}
+
+// checkTimes looks at the times that some flags were given.
+func checkTimes(given map[string]time.Duration) error {
+	for flag, every := range given {
+		if every <= 0 {
+			return usagef("--%s %s: expected a time above 0", flag, every)
+		}
+	}
+	return nil
 }
 
 // config is what operators chose, and what the table of models knows.
@@ -82,7 +90,7 @@ func (f *learnerFlags) config(table *llm.Table, providers []string) (learner.Con
 		return config, err
 	}
 	config.Mode, config.Reference, config.Delta, config.CostWeight = centralcloud.Mode(f.mode), reference, f.delta, f.costWeight
-	config.HourlyBudget = int64(f.hourlyBudget * 1e9)
+	config.HourlyBudget = int64(f.hourlyBudget)
 	for _, model := range table.Models {
 		arm := armOf(model)
 		known := slices.ContainsFunc(config.Arms, func(facts learner.ArmFacts) bool { return facts.Arm == arm })

@@ -38,10 +38,10 @@ nothing is changed. Repeated, the command makes the days that are missing.`,
 	database.register(command.Flags())
 	command.Flags().DurationVar(&pause, "pause", 10*time.Second, "how long the checkpoints of all nodes may wait for it")
 	command.RunE = c.act(func(ctx context.Context, _ []string) error {
-		switch {
-		case database.url == "":
-			return usagef("which database? Set DATABASE_URL or --database-url to one such as postgres://user@host/name; the embedded database is not partitioned")
-		case pause < time.Millisecond:
+		if err := database.check(); err != nil {
+			return fmt.Errorf("%w; the embedded database is not partitioned", err)
+		}
+		if pause < time.Millisecond {
 			return usagef("--pause: %s is too short; expected a duration such as 10s", pause)
 		}
 		days, changed, err := postgres.Partition(ctx, database.direct(), pause)

@@ -68,8 +68,7 @@ func startProcessOf(t *testing.T, env []string, verb string, args ...string) pro
 		t.Fatal(err)
 	}
 	p := process{log: &transcript{}, Cmd: exec.CommandContext(t.Context(), program, append([]string{verb, "-o", "json", "--http", "127.0.0.1:0"}, args...)...)}
-	p.Env = append(append(os.Environ(), beMain+"=1", "OPENAI_API_KEY=", "OPENAI_BASE_URL=", "ANTHROPIC_API_KEY=", "ANTHROPIC_BASE_URL=",
-		"GEMINI_API_KEY=", "GOOGLE_API_KEY=", "GOOGLE_GEMINI_BASE_URL="), env...)
+	p.Env = environment(env...)
 	p.Stderr = io.MultiWriter(t.Output(), p.log)
 	stdout, err := p.StdoutPipe()
 	if err != nil {
@@ -90,6 +89,18 @@ func startProcessOf(t *testing.T, env []string, verb string, args ...string) pro
 		t.Errorf("%s says its pid is %d, it is %d", verb, p.PID, p.Process.Pid)
 	}
 	return p
+}
+
+// environment is that of a process of the program, without vendors but those in
+// more.
+func environment(more ...string) []string {
+	env := append(os.Environ(), beMain+"=1")
+	for _, vendor := range vendors {
+		for _, variable := range vendor.variables() {
+			env = append(env, variable+"=")
+		}
+	}
+	return append(env, more...)
 }
 
 func (p process) signal(t *testing.T, signal os.Signal) {
@@ -171,8 +182,7 @@ func TestDevPrintsForPeople(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := exec.CommandContext(t.Context(), program, "dev", "--ephemeral", "--http", "127.0.0.1:0")
-	p.Env = append(os.Environ(), beMain+"=1", "OPENAI_API_KEY=", "OPENAI_BASE_URL=", "ANTHROPIC_API_KEY=", "ANTHROPIC_BASE_URL=",
-		"GEMINI_API_KEY=", "GOOGLE_API_KEY=", "GOOGLE_GEMINI_BASE_URL=")
+	p.Env = environment()
 	stdout, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"singularity/messages"
-	"singularity/workflow"
 )
 
 func (c *cli) queuePause() *cobra.Command {
@@ -17,7 +16,7 @@ func (c *cli) queuePause() *cobra.Command {
 		Short: "Keep runs of a queue from beginning, on all nodes; those that run go on",
 		Long: `Keep runs of a queue from beginning, on all nodes; those that run go on. A queue
 of which nobody knew is made by this, which stderr says.`,
-		Args: queueName,
+		Args: named("NAME", "a queue"),
 		RunE: c.call(func(ctx context.Context, node *client, args []string) error {
 			response, err := node.queues.PauseQueue(ctx, &messages.PauseQueueRequest{Name: args[0]})
 			if err != nil {
@@ -38,7 +37,7 @@ func (c *cli) queueResume() *cobra.Command {
 	return &cobra.Command{
 		Use:   "resume NAME",
 		Short: "Let runs of a paused queue begin again",
-		Args:  queueName,
+		Args:  named("NAME", "a queue"),
 		RunE: c.call(func(ctx context.Context, node *client, args []string) error {
 			response, err := node.queues.ResumeQueue(ctx, &messages.ResumeQueueRequest{Name: args[0]})
 			if err != nil {
@@ -53,17 +52,6 @@ func (c *cli) queueResume() *cobra.Command {
 			return c.printPause(queuePause{New: response.GetNew(), Changed: response.GetChanged()}, response.GetQueue())
 		}),
 	}
-}
-
-// queueName accepts the name of a queue.
-func queueName(cmd *cobra.Command, args []string) error {
-	if err := arguments("NAME")(cmd, args); err != nil {
-		return err
-	}
-	if !workflow.ValidName(args[0]) {
-		return fmt.Errorf("%q is not the name of a queue; expected letters, digits and any of _-. after the first", args[0])
-	}
-	return nil
 }
 
 // warnMade says that a name is that of a queue from now on, since it may be a slip.

@@ -27,7 +27,7 @@ the id of the user in their input, and those of different users take turns.`,
   singularity queue set default --key tenant --key-limit 2 --key-rate 5/s
   singularity queue set default --rate off
   singularity queue set bills --retain-failed 90d`,
-		Args: queueName,
+		Args: named("NAME", "a queue"),
 	}
 	flags := command.Flags()
 	flags.Var(&limit{&request.NodeLimit}, "limit", "how many runs run at once on each node (off: what the node was told)")

@@ -68,7 +68,7 @@ func TestBadModelFlagsAreRefused(t *testing.T) {
 		{"--gap-timeout", "-1s", "--gap-timeout -1s"},
 		{"--max-answer-tokens", "-1", "expected a positive number"},
 	} {
-		got := call{args: []string{"dev", "--ephemeral", test.flag, test.value}}.run(t.Context())
+		got := call{args: []string{"dev", "--ephemeral", test.flag, test.value}}.run(withTimeout(t))
 		if got.code == exitDone || !strings.Contains(got.stderr, test.want) {
 			t.Errorf("%s %s: got %+v, want %q", test.flag, test.value, got, test.want)
 		}

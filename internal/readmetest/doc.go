@@ -29,8 +29,10 @@
 // The port 4000 may be taken, so commands get SINGULARITY_HTTP and
 // SINGULARITY_ADDRESS for a free one, and 127.0.0.1:4000 in a command or an
 // output stands for it, as 0.0.0.0:4000 does, and 127.0.0.1:4001 and
-// 127.0.0.1:4002 for others. Other settings of this program and of Postgres, and the keys of providers, are taken out of the
-// environment; the tools of Postgres find a server of the tests.
+// 127.0.0.1:4002 for others. SINGULARITY_CLUSTER keeps its nodes from others on
+// this machine. Other settings of this program and of Postgres, and the keys of
+// providers, are taken out of the environment; the tools of Postgres find a server
+// of the tests.
 //
 // # Outputs
 //

@@ -61,6 +61,8 @@ func TestRunsBeginWhenTheyAreDue(t *testing.T) {
 	select {
 	case <-done:
 	case <-time.After(time.Until(first.Add(time.Duration(runs)*dueEvery)) + patience):
+		mu.Lock()
+		defer mu.Unlock()
 		t.Fatalf("%d of %d runs began", len(began), runs)
 	}
 	pass(t, lasts)

@@ -55,7 +55,7 @@ func TestManyNodesAndManyRunsStartTogether(t *testing.T) {
 
 // startAll starts so many runs as fast as the nodes take them.
 func (c *cluster) startAll(count int) *load {
-	l := &load{cluster: c, stopped: make(chan struct{})}
+	l := c.newLoad()
 	var begun atomic.Int64
 	for range herdClients {
 		l.clients.Go(func() {

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -100,25 +99,14 @@ WHERE queue = $1 AND coalesce(limit_key, '') = $2 AND state IN ('available', 're
 
 // startBacklog starts runs, so that some wait in each scope until it is stopped.
 func (c *cluster) startBacklog(occupied *occupancy) *load {
-	l := &load{cluster: c, stopped: make(chan struct{})}
+	l := c.newLoad()
 	for _, s := range append(slices.Collect(maps.Keys(limitedScopes)), paced) {
-		l.clients.Go(func() {
-			again := time.NewTicker(occupiedFor)
-			defer again.Stop()
-			for {
-				select {
-				case <-again.C:
-				case <-l.stopped:
-					return
-				case <-c.t.Context().Done():
-					return
-				}
-				waiting, err := one[int](c.t.Context(), c.audit, countWaiting, s.queue, s.key)
-				for ; err == nil && waiting < backlog; waiting++ {
-					request := limitedRequest(workflow.NewRunID(), s)
-					occupied.expect(request.GetId(), s)
-					l.start(request)
-				}
+		l.repeat(occupiedFor, func() {
+			waiting, err := one[int](c.t.Context(), c.audit, countWaiting, s.queue, s.key)
+			for ; err == nil && waiting < backlog; waiting++ {
+				request := limitedRequest(workflow.NewRunID(), s)
+				occupied.expect(request.GetId(), s)
+				l.start(request)
 			}
 		})
 	}
@@ -183,7 +171,7 @@ func (c *cluster) freezeOccupied(occupied *occupancy) (boot string) {
 		victim.pause()
 	}))
 	occupied.wake(victim.pid())
-	victim.signal(syscall.SIGCONT)
+	victim.resume()
 	await(c.t, func(context.Context) (missing string, err error) {
 		if _, zombies := occupied.found(); zombies == before {
 			missing = fmt.Sprintf("node %d, which is dead and goes on, did not end its step", victim.pid())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,8 +14,12 @@ import (
 	"singularity/workflow"
 )
 
-// shortAge is how long runs are kept here; they are looked after twice as often.
-const shortAge = 4 * time.Second
+const (
+	// shortAge is how long runs are kept here; they are looked after twice as often.
+	shortAge = 4 * time.Second
+	// thirds are the parts of the time that are held against each other.
+	thirds = 3
+)
 
 // sizes are what the tables of runs take at one time.
 type sizes struct {
@@ -58,7 +61,7 @@ func TestTablesStaySmallUnderSteadyLoad(t *testing.T) {
 	c.begin()
 	load := c.startSteady(engine, flow, usualLoad())
 	var seen []sizes
-	for began := time.Now(); time.Since(began) < lasts; pass(t, every) {
+	for began := time.Now(); time.Since(began) < lasts || len(seen) < thirds; pass(t, every) {
 		s := sizes{At: int(time.Since(began).Seconds())}
 		err := admin.pool.QueryRow(t.Context(), selectSizes).Scan(&s.Runs, &s.Checkpoints, &s.DeadRuns, &s.DeadMore, &s.RunsKB, &s.MoreKB)
 		if err != nil {
@@ -103,7 +106,7 @@ func (c *cluster) judgeSizes(seen []sizes, started, perSecond int) {
 	}
 	counts := c.verdict.Counts
 	counts["runs_started"], counts["runs_there_at_most"] = started, most(seen, runs)
-	third := len(seen) / 3
+	third := len(seen) / thirds
 	middle, last := seen[third:2*third], seen[2*third:]
 	for name, what := range map[string]func(sizes) int{
 		"runs_kb":          func(s sizes) int { return s.RunsKB },
@@ -134,15 +137,14 @@ func (c *cluster) judgeSizes(seen []sizes, started, perSecond int) {
 	}
 }
 
-// steady starts runs at a fixed rate in an engine.
+// steady is a load of an engine.
 type steady struct {
-	stopped chan struct{}
-	clients sync.WaitGroup
+	*load
 	started atomic.Int64
 }
 
 func (c *cluster) startSteady(e *engine, flow *workflow.Workflow[order, receipt], perSecond int) *steady {
-	s := &steady{stopped: make(chan struct{})}
+	s := &steady{load: c.newLoad()}
 	start := func() {
 		if _, err := flow.Start(c.t.Context(), e, order{"steady"}); err != nil {
 			c.t.Errorf("start a run: %v", err)
@@ -150,26 +152,12 @@ func (c *cluster) startSteady(e *engine, flow *workflow.Workflow[order, receipt]
 		}
 		s.started.Add(1)
 	}
-	s.clients.Go(func() {
-		next := time.NewTicker(time.Second / time.Duration(perSecond))
-		defer next.Stop()
-		for {
-			select {
-			case <-next.C:
-				s.clients.Go(start)
-			case <-s.stopped:
-				return
-			case <-c.t.Context().Done():
-				return
-			}
-		}
-	})
+	s.repeat(time.Second/time.Duration(perSecond), func() { s.clients.Go(start) })
 	return s
 }
 
 // stop starts no more, and returns how many were.
 func (s *steady) stop() int {
-	close(s.stopped)
-	s.clients.Wait()
+	s.load.stop()
 	return int(s.started.Load())
 }

@@ -26,7 +26,7 @@ func TestNodesAgreeHoweverManyThereAre(t *testing.T) {
 			c.launchSome(nodes)
 			c.awaitStreams()
 			c.begin()
-			c.tick()
+			c.tick("* * * * * *")
 			c.startUnderLimit(occupied)
 			c.startWithOneKey()
 			c.awaitSlot()

@@ -41,7 +41,7 @@ func (c *cluster) killInFirings(times int) {
 		launch()
 	}
 	c.begin()
-	c.tick()
+	c.tick("* * * * * *")
 	for round := range times {
 		victim, held := c.awaitFiring(proxies)
 		if round%2 == 1 {
@@ -158,11 +158,11 @@ WHERE schedule = 'tick'`)
 	c.verdict.Times["slot_to_run"] = percentilesOf(times)
 }
 
-// tick has a schedule start runs, each second.
-func (c *cluster) tick() {
+// tick has a schedule start runs, by an expression for each second.
+func (c *cluster) tick(cron string) {
 	c.t.Helper()
 	_, err := c.next().schedules().CreateSchedule(c.t.Context(), &messages.CreateScheduleRequest{Spec: &messages.ScheduleSpec{
-		Name: "tick", Workflow: "load", Cron: "* * * * * *", InputJson: `{"note":"slot"}`,
+		Name: "tick", Workflow: "load", Cron: cron, InputJson: `{"note":"slot"}`,
 	}})
 	if err != nil {
 		c.t.Fatal(err)

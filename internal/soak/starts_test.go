@@ -55,22 +55,31 @@ type load struct {
 const callPatience = 5 * time.Second
 
 func (c *cluster) startLoad(startsPerSecond int) *load {
-	l := &load{cluster: c, stopped: make(chan struct{})}
+	l := c.newLoad()
+	l.repeat(time.Second/time.Duration(startsPerSecond), func() {
+		l.clients.Go(func() { l.start(loadRequest(workflow.NewRunID())) })
+	})
+	return l
+}
+
+func (c *cluster) newLoad() *load { return &load{cluster: c, stopped: make(chan struct{})} }
+
+// repeat does something again and again, until the load is stopped.
+func (l *load) repeat(every time.Duration, do func()) {
 	l.clients.Go(func() {
-		next := time.NewTicker(time.Second / time.Duration(startsPerSecond))
-		defer next.Stop()
+		again := time.NewTicker(every)
+		defer again.Stop()
 		for {
 			select {
-			case <-next.C:
-				l.clients.Go(func() { l.start(loadRequest(workflow.NewRunID())) })
+			case <-again.C:
+				do()
 			case <-l.stopped:
 				return
-			case <-c.t.Context().Done():
+			case <-l.cluster.t.Context().Done():
 				return
 			}
 		}
 	})
-	return l
 }
 
 // stop starts no more runs, and waits until all that were begun are

@@ -3,12 +3,8 @@ package soak
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"testing"
 	"time"
-
-	"singularity/messages"
-	"singularity/messages/messagesconnect"
 )
 
 // TestSlotsFireOnTime lets a schedule fire every second on three nodes that have
@@ -21,13 +17,7 @@ func TestSlotsFireOnTime(t *testing.T) {
 	c.launchSome(3)
 	c.awaitStreams()
 	c.begin()
-	schedules := messagesconnect.NewScheduleServiceClient(http.DefaultClient, c.next().url)
-	_, err := schedules.CreateSchedule(t.Context(), &messages.CreateScheduleRequest{Spec: &messages.ScheduleSpec{
-		Name: "tick", Workflow: "load", Cron: "@every 1s", InputJson: `{"note":"slot"}`,
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c.tick("@every 1s")
 	if missing := awaitFor(t, patience+time.Duration(slots)*time.Second, func(ctx context.Context) (string, error) {
 		fired, err := one[int](ctx, c.audit, `SELECT count(*) FROM singularity.workflow_runs WHERE schedule = 'tick'`)
 		if err != nil || fired >= slots {
@@ -37,10 +27,7 @@ func TestSlotsFireOnTime(t *testing.T) {
 	}); missing != "" {
 		t.Fatal(missing)
 	}
-	if _, err := schedules.PauseSchedule(t.Context(), &messages.PauseScheduleRequest{Name: "tick"}); err != nil {
-		t.Fatal(err)
-	}
-	c.awaitQuiet()
+	c.stopTicking()
 	c.settle()
 	c.countSlots()
 	c.judgeLateness("slot_to_begun", c.slotLateness())

@@ -66,14 +66,13 @@ func (e *Engine) changeQueue(name string, change func(*workflow.Queue) bool) (qu
 		return workflow.Queue{}, false, e.Err
 	}
 	at := slices.IndexFunc(e.QueueList, func(queue workflow.Queue) bool { return queue.Name == name })
-	if at < 0 {
+	unknown := at < 0
+	if unknown {
 		at = len(e.QueueList)
 		e.QueueList = append(e.QueueList, workflow.Queue{Name: name})
-		queue.New = true
 	}
 	changed = change(&e.QueueList[at])
-	isNew := queue.New
 	queue = e.QueueList[at]
-	queue.New = isNew
+	queue.New = unknown
 	return queue, changed, nil
 }

@@ -6,28 +6,38 @@ package migrations
 import (
 	"embed"
 	"io/fs"
+	"sync"
 )
 
 //go:embed postgres/*.sql sqlite/*.sql centralcloud/*/*.sql
 var files embed.FS
 
-// Postgres returns the migrations of a database that several nodes share.
-func Postgres() fs.FS { return dialect("postgres") }
+// Each set is in order, not empty, and only to be read.
+var (
+	// Postgres is for a database that several nodes share.
+	Postgres = embedded("postgres")
+	// SQLite is for an embedded database.
+	SQLite = embedded("sqlite")
+	// CentralCloudPostgres is for the hub in Postgres. Its first step is for
+	// databases that do not have pgmq.
+	CentralCloudPostgres = embedded("centralcloud/postgres")
+	// CentralCloudSQLite is for the hub in an embedded database.
+	CentralCloudSQLite = embedded("centralcloud/sqlite")
+)
 
-// SQLite returns the migrations of an embedded database.
-func SQLite() fs.FS { return dialect("sqlite") }
-
-// CentralCloudPostgres returns the migrations of the hub in Postgres. The first
-// is for databases that do not have pgmq.
-func CentralCloudPostgres() fs.FS { return dialect("centralcloud/postgres") }
-
-// CentralCloudSQLite returns the migrations of the hub in an embedded database.
-func CentralCloudSQLite() fs.FS { return dialect("centralcloud/sqlite") }
-
-func dialect(name string) fs.FS {
-	migrations, err := fs.Sub(files, name)
-	if err != nil {
-		panic(err) // the name is not a path
-	}
-	return migrations
+func embedded(folder string) func() []Step {
+	return sync.OnceValue(func() []Step {
+		set, err := fs.Sub(files, folder)
+		if err != nil {
+			panic(err)
+		}
+		steps, err := Read(set)
+		if err != nil {
+			panic(err)
+		}
+		return steps
+	})
 }
+
+// Newest is the number of the last step of a set.
+func Newest(steps []Step) int64 { return steps[len(steps)-1].Number }

@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
@@ -11,7 +12,7 @@ import (
 type Step struct {
 	Number   int64
 	Name     string
-	Up, Down string // statements
+	Up, Down string // statements; what stands above the way up is about the file
 }
 
 // Read returns the steps of a folder, in order. Databases tell the statements
@@ -40,9 +41,10 @@ func readStep(folder fs.FS, file string) (Step, error) {
 	if err != nil {
 		return Step{}, fmt.Errorf("its name has no number: %w", err)
 	}
-	up, down, found := strings.Cut(string(text), "-- +goose Down\n")
-	if !found {
-		return Step{}, fmt.Errorf("it has no way down; expected a line -- +goose Down")
+	_, ways, upFound := strings.Cut(string(text), "-- +goose Up\n")
+	up, down, downFound := strings.Cut(ways, "-- +goose Down\n")
+	if !upFound || !downFound {
+		return Step{}, errors.New("it lacks a way; expected a line -- +goose Up, and below it a line -- +goose Down")
 	}
-	return Step{Number: number, Name: name, Up: up, Down: down}, nil
+	return Step{Number: number, Name: name, Up: strings.TrimSpace(up), Down: strings.TrimSpace(down)}, nil
 }

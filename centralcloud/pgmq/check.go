@@ -26,11 +26,7 @@ func check(ctx context.Context, db querier) error {
 			return translate(err)
 		}
 	}
-	steps, err := migrations.Read(migrations.CentralCloudPostgres())
-	if err != nil {
-		return err
-	}
-	newest := steps[len(steps)-1].Number
+	newest := migrations.Newest(migrations.CentralCloudPostgres())
 	if err := compare(version, newest); err != nil {
 		return err
 	}

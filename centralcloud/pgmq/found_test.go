@@ -36,10 +36,7 @@ func TestWhatIsThereDecidesWhichPgmqIsUsed(t *testing.T) {
 // The server of the tests lets nobody create the extension, unless it has it.
 func TestFunctionsOfOurOwnComeWhereTheExtensionIsNotAllowed(t *testing.T) {
 	t.Parallel()
-	steps, err := migrations.Read(migrations.CentralCloudPostgres())
-	if err != nil {
-		t.Fatal(err)
-	}
+	steps := migrations.CentralCloudPostgres()
 	conn, err := pgx.Connect(t.Context(), testpostgres.Empty(t))
 	if err != nil {
 		t.Fatal(err)

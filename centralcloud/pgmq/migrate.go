@@ -118,10 +118,7 @@ type set struct {
 
 // openSet refuses a database that a newer program has migrated.
 func openSet(ctx context.Context, db *sql.DB) (*set, error) {
-	steps, err := migrations.Read(migrations.CentralCloudPostgres())
-	if err != nil {
-		return nil, err
-	}
+	steps := migrations.CentralCloudPostgres()
 	s := &set{steps: map[int64]migrations.Step{}}
 	list := slices.Clone(steps)
 	for i, step := range steps {
@@ -130,6 +127,7 @@ func openSet(ctx context.Context, db *sql.DB) (*set, error) {
 			list[i].Up, list[i].Down = "", "" // install and uninstall do it
 		}
 	}
+	var err error
 	s.Provider, err = migrations.NewProvider(db, database.DialectPostgres, migrationsTable, list)
 	if err != nil {
 		return nil, err

@@ -85,11 +85,7 @@ func stepsToExtension(t *testing.T) string {
 	if strings.Count(steps, creation) != 1 {
 		t.Fatalf("the documentation's steps do not create the extension:\n%s", steps)
 	}
-	sql, err := migrations.Read(migrations.CentralCloudPostgres())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Replace(steps, creation, sql[0].Up+"COMMENT ON SCHEMA pgmq IS NULL;\n", 1)
+	return strings.Replace(steps, creation, migrations.CentralCloudPostgres()[0].Up+"\nCOMMENT ON SCHEMA pgmq IS NULL;\n", 1)
 }
 
 // worksAfterMove uses the queues as the role that made them.

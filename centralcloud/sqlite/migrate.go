@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
 
 	"singularity/migrations"
@@ -20,7 +19,7 @@ const migrationsTable = "schema_migrations"
 
 // migrate brings the schema up to date.
 func migrate(ctx context.Context, db *sql.DB) error {
-	provider, err := newProvider(db)
+	provider, err := migrations.NewProvider(db, database.DialectSQLite3, migrationsTable, migrations.CentralCloudSQLite())
 	if err != nil {
 		return err
 	}
@@ -33,12 +32,4 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	}
 	_, err = provider.Up(ctx)
 	return err
-}
-
-func newProvider(db *sql.DB) (*goose.Provider, error) {
-	steps, err := migrations.Read(migrations.CentralCloudSQLite())
-	if err != nil {
-		return nil, err
-	}
-	return migrations.NewProvider(db, database.DialectSQLite3, migrationsTable, steps)
 }

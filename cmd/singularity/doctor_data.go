@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -70,10 +69,7 @@ func checkDatabase(ctx context.Context, dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s cannot be read: %w", file, err)
 	}
-	known, err := newestMigration(migrations.SQLite())
-	if err != nil {
-		return "", err
-	}
+	known := migrations.Newest(migrations.SQLite())
 	switch {
 	case applied > known:
 		return "", fmt.Errorf("its schema is at migration %d, this program knows %d; use the newer program, or another --data-dir", applied, known)
@@ -105,7 +101,7 @@ func lockHolder(dir string) (string, error) {
 
 const selectAppliedMigration = `SELECT coalesce(max(version_id), 0) FROM schema_migrations`
 
-func appliedMigration(ctx context.Context, file string) (number int, err error) {
+func appliedMigration(ctx context.Context, file string) (number int64, err error) {
 	if file, err = filepath.Abs(file); err != nil {
 		return 0, err // a file: URL begins at the root
 	}
@@ -120,21 +116,6 @@ func appliedMigration(ctx context.Context, file string) (number int, err error) 
 	defer func() { err = errors.Join(err, db.Close()) }()
 	err = db.QueryRowContext(ctx, selectAppliedMigration).Scan(&number)
 	return number, err
-}
-
-// newestMigration is the highest number in front of a migration's name.
-func newestMigration(files fs.FS) (int, error) {
-	newest := 0
-	err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		prefix, _, _ := strings.Cut(path, "_")
-		number, err := strconv.Atoi(prefix)
-		newest = max(newest, number)
-		return err
-	})
-	return newest, err
 }
 
 // clockTolerance is how far clocks may differ: file systems round.

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,13 +23,9 @@ them back.`,
 	}
 	command.Flags().BoolVar(&down, "down", false, "take the schema back, with all that is in it")
 	command.RunE = c.act(func(context.Context, []string) error {
-		scripts, err := migrationScripts()
-		if err != nil {
-			return err
-		}
-		text := upSQL(scripts)
+		text := upSQL(migrations.Postgres())
 		if down {
-			text = downSQL(scripts)
+			text = downSQL(migrations.Postgres())
 		}
 		if c.output == formatJSON {
 			return c.print(struct {
@@ -41,56 +35,6 @@ them back.`,
 		return c.printRaw([]byte(strings.TrimSuffix(text, "\n")))
 	})
 	return command
-}
-
-// migrationScript is what one migration does, and what takes it back.
-type migrationScript struct {
-	number   int
-	name     string
-	up, down string
-}
-
-// migrationScripts reads the migrations of Postgres, in order.
-func migrationScripts() ([]migrationScript, error) {
-	files, err := fs.Glob(migrations.Postgres(), "*.sql")
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(files)
-	scripts := make([]migrationScript, len(files))
-	for i, file := range files {
-		text, err := fs.ReadFile(migrations.Postgres(), file)
-		if err != nil {
-			return nil, err
-		}
-		if scripts[i], err = parseScript(file, string(text)); err != nil {
-			return nil, fmt.Errorf("migration %s: %w", file, err)
-		}
-	}
-	return scripts, nil
-}
-
-func parseScript(file, text string) (script migrationScript, err error) {
-	digits, name, _ := strings.Cut(strings.TrimSuffix(file, ".sql"), "_")
-	script.name = name
-	if script.number, err = strconv.Atoi(digits); err != nil {
-		return script, err
-	}
-	part := new(strings.Builder) // what stands before the first part is about the file
-	var up, down strings.Builder
-	for line := range strings.Lines(text) {
-		switch annotation, _ := strings.CutPrefix(strings.TrimSpace(line), "-- +goose "); annotation {
-		case "Up":
-			part = &up
-		case "Down":
-			part = &down
-		case "StatementBegin", "StatementEnd":
-		default:
-			part.WriteString(line)
-		}
-	}
-	script.up, script.down = strings.TrimSpace(up.String()), strings.TrimSpace(down.String())
-	return script, nil
 }
 
 // What goose does before its first migration.
@@ -105,22 +49,22 @@ CREATE TABLE singularity.schema_migrations (
 INSERT INTO singularity.schema_migrations (version_id, is_applied) VALUES (0, true);
 `
 
-func upSQL(scripts []migrationScript) string {
+func upSQL(steps []migrations.Step) string {
 	var text strings.Builder
 	text.WriteString("BEGIN;\n\n" + beforeMigrations)
-	for _, s := range scripts {
-		fmt.Fprintf(&text, "\n-- Migration %d: %s\n\n%s\n", s.number, s.name, s.up)
-		fmt.Fprintf(&text, "INSERT INTO singularity.schema_migrations (version_id, is_applied) VALUES (%d, true);\n", s.number)
+	for _, s := range steps {
+		fmt.Fprintf(&text, "\n-- Migration %d: %s\n\n%s\n", s.Number, s.Name, s.Up)
+		fmt.Fprintf(&text, "INSERT INTO singularity.schema_migrations (version_id, is_applied) VALUES (%d, true);\n", s.Number)
 	}
 	text.WriteString("\nCOMMIT;\n")
 	return text.String()
 }
 
-func downSQL(scripts []migrationScript) string {
+func downSQL(steps []migrations.Step) string {
 	var text strings.Builder
 	text.WriteString("BEGIN;\n")
-	for _, s := range slices.Backward(scripts) {
-		fmt.Fprintf(&text, "\n-- Migration %d: %s\n\n%s\n", s.number, s.name, s.down)
+	for _, s := range slices.Backward(steps) {
+		fmt.Fprintf(&text, "\n-- Migration %d: %s\n\n%s\n", s.Number, s.Name, s.Down)
 	}
 	text.WriteString("\nDROP TABLE singularity.schema_migrations;\nDROP SCHEMA singularity;\n\nCOMMIT;\n")
 	return text.String()

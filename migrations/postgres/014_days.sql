@@ -22,7 +22,6 @@ DROP VIEW singularity.checkpoint_days;
 
 -- What is partitioned becomes one table again. The rows of runs that are gone
 -- were to be dropped with their day.
--- +goose StatementBegin
 DO $$
 BEGIN
     IF (SELECT relkind FROM pg_class WHERE oid = 'singularity.step_checkpoints'::regclass) = 'p' THEN
@@ -40,4 +39,3 @@ BEGIN
         ALTER TABLE singularity.step_checkpoints ADD PRIMARY KEY (run_id, seq);
     END IF;
 END $$;
--- +goose StatementEnd

@@ -5,9 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -76,9 +74,10 @@ func MigrateDown(ctx context.Context, url string) (*Migration, error) {
 
 func migrationOf(result *goose.MigrationResult) Migration {
 	at := time.Now().UTC()
-	migration := parseMigration(result.Source.Path)
-	migration.AppliedAt = &at
-	return migration
+	list := known()
+	i := slices.IndexFunc(list, func(m Migration) bool { return m.Number == int(result.Source.Version) })
+	list[i].AppliedAt = &at
+	return list[i]
 }
 
 const appliedMigrations = `
@@ -124,25 +123,12 @@ func readApplied(ctx context.Context, url string) (map[int]time.Time, error) {
 
 // known are the migrations of this program, in order.
 func known() []Migration {
-	files, err := fs.Glob(migrations.Postgres(), "*.sql")
-	if err != nil || len(files) == 0 {
-		panic("no migrations are embedded")
-	}
-	list := make([]Migration, len(files))
-	for i, file := range files {
-		list[i] = parseMigration(file)
+	steps := migrations.Postgres()
+	list := make([]Migration, len(steps))
+	for i, step := range steps {
+		list[i] = Migration{Number: int(step.Number), Name: step.Name}
 	}
 	return list
-}
-
-// parseMigration reads the name of a file such as 001_runs.sql.
-func parseMigration(file string) Migration {
-	digits, name, _ := strings.Cut(strings.TrimSuffix(file, ".sql"), "_")
-	number, err := strconv.Atoi(digits)
-	if err != nil {
-		panic(fmt.Sprintf("migration file %q has no number", file))
-	}
-	return Migration{Number: number, Name: name}
 }
 
 const schemaVersion = `
@@ -157,8 +143,7 @@ func checkSchema(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil && !isMissing(err) {
 		return translate(err)
 	}
-	list := known()
-	newest := int64(list[len(list)-1].Number)
+	newest := migrations.Newest(migrations.Postgres())
 	if err := checkVersion(version, newest, nil); err != nil {
 		return err
 	}
@@ -207,7 +192,7 @@ func migrate(ctx context.Context, url string, f func(*goose.Provider) error) err
 	if _, err := db.ExecContext(ctx, `CREATE SCHEMA IF NOT EXISTS singularity`); err != nil {
 		return translate(err)
 	}
-	provider, err := newProvider(db)
+	provider, err := migrations.NewProvider(db, database.DialectPostgres, migrationsTable, migrations.Postgres())
 	if err != nil {
 		return err
 	}
@@ -221,13 +206,4 @@ func openPlainly(url string) (*sql.DB, error) {
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
 	return stdlib.OpenDB(*config), nil
-}
-
-func newProvider(db *sql.DB) (*goose.Provider, error) {
-	store, err := database.NewStore(database.DialectPostgres, migrationsTable)
-	if err != nil {
-		return nil, err
-	}
-	return goose.NewProvider(goose.DialectCustom, db, migrations.Postgres(),
-		goose.WithStore(store), goose.WithDisableGlobalRegistry(true))
 }

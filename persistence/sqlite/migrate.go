@@ -36,9 +36,5 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 func newProvider(db *sql.DB) (*goose.Provider, error) {
-	steps, err := migrations.Read(migrations.SQLite())
-	if err != nil {
-		return nil, err
-	}
-	return migrations.NewProvider(db, database.DialectSQLite3, migrationsTable, steps)
+	return migrations.NewProvider(db, database.DialectSQLite3, migrationsTable, migrations.SQLite())
 }

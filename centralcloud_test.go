@@ -11,6 +11,7 @@ import (
 
 	"singularity"
 	"singularity/centralcloud"
+	"singularity/centralcloud/hubtest"
 	"singularity/centralcloud/pgmq"
 	"singularity/centralcloud/sqlite"
 	"singularity/internal/testpostgres"
@@ -86,21 +87,19 @@ func flush(t *testing.T, engine *singularity.Engine, pid string) map[string]int 
 // counted reads all updates and adds up what a hub keeps of them.
 func counted(t *testing.T, queue centralcloud.Queue) (records int64, sum centralcloud.Counters) {
 	t.Helper()
-	kept := map[centralcloud.Key]centralcloud.Row{}
 	messages, err := queue.Read(t.Context(), centralcloud.UpQueue, 0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
+	var rows []centralcloud.Row
 	for _, message := range slices.Concat(messages, messages) {
 		var update centralcloud.Update
 		if err := json.Unmarshal(message.Body, &update); err != nil {
 			t.Fatal(err)
 		}
-		for _, row := range update.Counters {
-			kept[row.Key] = centralcloud.Latest(kept[row.Key], row)
-		}
+		rows = append(rows, update.Counters...)
 	}
-	for _, row := range kept {
+	for _, row := range hubtest.Kept(rows) {
 		records += row.Revision
 		sum.Merge(row.Counters)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"singularity/centralcloud"
+	"singularity/centralcloud/hubtest"
 	"singularity/persistence"
 	"singularity/workflow"
 )
@@ -207,11 +208,7 @@ func (h *hub) counted(t testing.TB) map[centralcloud.Key]centralcloud.Row {
 	}
 	rows = append(rows, rows[:len(rows)/2]...)
 	rand.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
-	kept := map[centralcloud.Key]centralcloud.Row{}
-	for _, row := range rows {
-		kept[row.Key] = centralcloud.Latest(kept[row.Key], row)
-	}
-	return kept
+	return hubtest.Kept(rows)
 }
 
 // sums adds up all rows, and counts them by boot.

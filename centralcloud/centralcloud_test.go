@@ -63,20 +63,6 @@ func TestCountersThatCannotBeTrueAreNotPlausible(t *testing.T) {
 	}
 }
 
-func TestLatestKeepsTheHighestRevision(t *testing.T) {
-	t.Parallel()
-	row := func(revision int64) centralcloud.Row { return centralcloud.Row{Revision: revision} }
-	for _, order := range [][]int64{{1, 2, 3}, {3, 2, 1}, {2, 3, 3, 1}} {
-		var kept centralcloud.Row
-		for _, revision := range order {
-			kept = centralcloud.Latest(kept, row(revision))
-		}
-		if kept.Revision != 3 {
-			t.Errorf("after %v the revision is %d, want 3", order, kept.Revision)
-		}
-	}
-}
-
 func TestEpochsBeginAtMultiplesOfTheirLength(t *testing.T) {
 	t.Parallel()
 	for second, want := range map[int64]int64{0: 0, 29: 0, 30: 30, 61: 60, -1: -30, -30: -30} {

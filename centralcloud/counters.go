@@ -44,15 +44,6 @@ type Row struct {
 	Counters
 }
 
-// Latest returns the one of two rows with the same key that counts: the
-// revision decides, so that a repeated or overtaken row changes nothing.
-func Latest(stored, arriving Row) Row {
-	if arriving.Revision > stored.Revision {
-		return arriving
-	}
-	return stored
-}
-
 // Counters sums up calls. All of it is whole numbers, so that sums do not
 // depend on their order.
 type Counters struct {

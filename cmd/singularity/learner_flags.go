@@ -92,7 +92,7 @@ func (f *learnerFlags) config(table *llm.Table, providers []string) (learner.Con
 	config.Mode, config.Reference, config.Delta, config.CostWeight = centralcloud.Mode(f.mode), reference, f.delta, f.costWeight
 	config.HourlyBudget = int64(f.hourlyBudget)
 	for _, model := range table.Models {
-		arm := armOf(model)
+		arm := model.Arm()
 		known := slices.ContainsFunc(config.Arms, func(facts learner.ArmFacts) bool { return facts.Arm == arm })
 		if !known && slices.Contains(providers, model.Provider) {
 			config.Arms = append(config.Arms, learner.ArmFacts{Arm: arm, Prior: priors[model.Tier], Context: model.Context})
@@ -105,10 +105,6 @@ func (f *learnerFlags) config(table *llm.Table, providers []string) (learner.Con
 // much as a call or two.
 var priors = map[llm.Tier]float64{llm.Small: 0.6, llm.Medium: 0.7, llm.Large: 0.8}
 
-func armOf(model llm.Model) centralcloud.Arm {
-	return centralcloud.Arm{Provider: model.Provider, Model: model.Name}
-}
-
 // referenceIn finds the reference among the models that have a price.
 func (f *learnerFlags) referenceIn(table *llm.Table, providers []string) (centralcloud.Arm, error) {
 	var best *llm.Model
@@ -116,8 +112,8 @@ func (f *learnerFlags) referenceIn(table *llm.Table, providers []string) (centra
 		if model.Price == nil || !slices.Contains(providers, model.Provider) {
 			continue
 		}
-		if armOf(model).String() == f.reference {
-			return armOf(model), nil
+		if model.Arm().String() == f.reference {
+			return model.Arm(), nil
 		}
 		if model.Tier == llm.Large && (best == nil || model.Price.Out < best.Price.Out) {
 			best = &table.Models[i]
@@ -129,7 +125,7 @@ func (f *learnerFlags) referenceIn(table *llm.Table, providers []string) (centra
 	case best == nil:
 		return centralcloud.Arm{}, usagef("which model are others to be held against? There is no large one with a price; give --reference")
 	}
-	return armOf(*best), nil
+	return best.Arm(), nil
 }
 
 // prices are those of the models that a node with the providers can call.
@@ -138,7 +134,7 @@ func prices(table *llm.Table, providers []string) []learner.Price {
 	var list []learner.Price
 	for _, model := range table.Models {
 		if model.Price != nil && slices.Contains(providers, model.Provider) {
-			list = append(list, learner.Price{Arm: armOf(model), In: int64(model.Price.In) * pico, Out: int64(model.Price.Out) * pico})
+			list = append(list, learner.Price{Arm: model.Arm(), In: int64(model.Price.In) * pico, Out: int64(model.Price.Out) * pico})
 		}
 	}
 	return list

@@ -1,0 +1,15 @@
+package hubtest
+
+import "singularity/centralcloud"
+
+// Kept is what a hub keeps of rows: of each key the one with the highest
+// revision, in whatever order they come, and however often.
+func Kept(rows []centralcloud.Row) map[centralcloud.Key]centralcloud.Row {
+	kept := map[centralcloud.Key]centralcloud.Row{}
+	for _, row := range rows {
+		if row.Revision > kept[row.Key].Revision {
+			kept[row.Key] = row
+		}
+	}
+	return kept
+}

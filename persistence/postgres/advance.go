@@ -146,7 +146,7 @@ func addEntry(list *arrays, entry *persistence.Entry) error {
 		}
 		return nil
 	}
-	summary, err := encodeSummary(entry.Summary)
+	summary, err := persistence.EncodeSummary(entry.Summary)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func expire(ctx context.Context, tx pgx.Tx, boot persistence.BootID, limit int) 
 		}
 		failed = append(failed, run)
 		end := persistence.Advance{Fence: persistence.Fence{Run: run.ID, Boot: boot, Epoch: run.Epoch, Seq: seq - 1}, State: workflow.Failed}
-		end.Summary, err = decodeSummary(document)
+		end.Summary, err = persistence.DecodeSummary(document)
 		results.advances = append(results.advances, placed[persistence.Advance]{write: end})
 		return err
 	})

@@ -38,7 +38,7 @@ func completesStep(w persistence.Advance) bool {
 func (c *commit) queueStep() error {
 	advance := c.advances[0]
 	w := advance.write
-	summary, err := encodeSummary(w.Entry.Summary)
+	summary, err := persistence.EncodeSummary(w.Entry.Summary)
 	if err != nil {
 		return err
 	}

@@ -148,7 +148,7 @@ func (t *tx) enter(w persistence.Advance) (bool, error) {
 	if entry == nil {
 		return true, nil
 	}
-	summary, err := encodeSummary(entry.Summary)
+	summary, err := persistence.EncodeSummary(entry.Summary)
 	if err != nil {
 		return false, err
 	}

@@ -108,30 +108,8 @@ func scanActivation(row scanner) (persistence.Activation, error) {
 	if run.Deadline != nil {
 		found.Left = time.Until(*run.Deadline)
 	}
-	found.Summary, err = decodeSummary(summary)
+	found.Summary, err = persistence.DecodeSummary(summary)
 	return found, err
-}
-
-func encodeSummary(summary *workflow.Summary) ([]byte, error) {
-	if summary == nil {
-		return nil, nil
-	}
-	document, err := json.Marshal(summary)
-	if err != nil {
-		return nil, fmt.Errorf("%w: summary: %w", persistence.ErrBadWrite, err)
-	}
-	return document, nil
-}
-
-func decodeSummary(document []byte) (*workflow.Summary, error) {
-	if document == nil {
-		return nil, nil
-	}
-	summary := new(workflow.Summary)
-	if err := json.Unmarshal(document, summary); err != nil {
-		return nil, fmt.Errorf("stored summary: %w", err)
-	}
-	return summary, nil
 }
 
 // text makes an empty string NULL.

@@ -12,6 +12,7 @@ import (
 	"singularity/cluster/certs"
 	"singularity/cluster/gossip"
 	"singularity/internal/testcerts"
+	"singularity/internal/testport"
 	"singularity/internal/testpostgres"
 )
 
@@ -197,12 +198,11 @@ func TestDoctorNamesEachFaultBetweenNodes(t *testing.T) {
 // freeAddress is one at which nobody listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := testport.Free(t.Context(), "127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return address
 }
 
 func TestDoctorAcceptsAnAdvertisedAddressThatLeadsHere(t *testing.T) {

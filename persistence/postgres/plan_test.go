@@ -90,6 +90,7 @@ func TestPlansUseIndexesOfPartitions(t *testing.T) {
 // for what came before and for what is of no known day.
 func partitionedURL(t *testing.T) string {
 	t.Helper()
+	AwayFromMidnight(t)
 	url := testpostgres.URL(t)
 	if _, _, err := partition(t.Context(), url, time.Minute, time.Now().AddDate(0, 0, -2)); err != nil {
 		t.Fatal(err)

@@ -157,7 +157,7 @@ func (r *reader) atUsual(text string) string {
 var looks = regexp.MustCompile(`^bin/singularity (cluster (members|takeovers)|(run|queue|schedule) list|run (get|steps)) ?`)
 
 // typingTime is how long that goes on.
-const typingTime = 10 * time.Second
+const typingTime = time.Minute
 
 func (r *reader) run(ctx context.Context, b block, c command) error {
 	script, err := r.withPID(r.atFree(c.text))

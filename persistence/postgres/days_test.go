@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"singularity/internal/testclock"
 	"singularity/internal/testpostgres"
 	"singularity/persistence"
 	"singularity/persistence/postgres"
@@ -25,7 +26,7 @@ const pause = patience
 // and whose first day is two days later than that.
 func openPartitioned(t testing.TB, ago int) *opened {
 	t.Helper()
-	postgres.AwayFromMidnight(t)
+	testclock.AwayFromMidnight(t, time.Now())
 	url := testpostgres.URL(t)
 	partitionAt(t, url, daysAgo(ago))
 	return openAt(t, postgres.Config{URL: url, LeaseTerm: longTerm})
@@ -131,7 +132,7 @@ func TestPartitionedStore(t *testing.T) {
 			"advance", "batch", "batches", "bulk", "concurrency", "fence", "insert", "read", "replace", "results", "retention", "retry", "takeover",
 		},
 		Open: func(t testing.TB) persistence.Store {
-			postgres.AwayFromMidnight(t)
+			testclock.AwayFromMidnight(t, time.Now())
 			url := testpostgres.URL(t)
 			partitionAt(t, url, dayOfTheSuite.AddDate(0, 0, -2))
 			store := openAt(t, postgres.Config{URL: url, LeaseTerm: longTerm})

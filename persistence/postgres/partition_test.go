@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"singularity/internal/testclock"
 	"singularity/internal/testpostgres"
 	"singularity/persistence"
 	"singularity/persistence/postgres"
@@ -20,7 +21,7 @@ import (
 func TestCheckpointsArePartitionedUnderWriters(t *testing.T) {
 	t.Parallel()
 	store := open(t)
-	postgres.AwayFromMidnight(t)
+	testclock.AwayFromMidnight(t, time.Now())
 	fences := owned(t, store, 20)
 	const enough = 10 // batches after the change, and before it
 	var writers sync.WaitGroup
@@ -72,7 +73,7 @@ func TestCheckpointsArePartitionedUnderWriters(t *testing.T) {
 func TestCheckpointsOfDaysToComeMoveWhenTheOthersArePartitioned(t *testing.T) {
 	t.Parallel()
 	store := open(t)
-	postgres.AwayFromMidnight(t)
+	testclock.AwayFromMidnight(t, time.Now())
 	inserts := []persistence.Insert{draftOf(daysAgo(-2)), draftOf(daysAgo(-3)), draftOf(daysAgo(-3000))}
 	boot := owned(t, store, 1)[0].Boot
 	for i := range inserts {

@@ -3,6 +3,7 @@
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME   ?= 20s
 CONCURRENT := ./workflow/... ./supervisor/... ./actors/... ./persistence/postgres/... ./cluster/...
+PATIENCE   := -timeout 40m # a machine that is busy with more needs longer than go test's own ten minutes
 TOOL       := go tool -modfile=tools/go.mod
 
 PEERS      ?= -rounds 3 -duration 3s
@@ -24,7 +25,7 @@ run: ## Run one node, with its store in .singularity
 
 test: build ## Run all tests; installs Postgres, PgBouncer, libfaketime, iproute2 and nftables if it must and may
 	@tools/setup postgres pgbouncer libfaketime iproute2 nftables
-	go test ./...
+	go test $(PATIENCE) ./...
 
 clients: ## Run public clients of pgmq, from the npm registry, against the hub's queues
 	@tools/setup postgres npm
@@ -33,7 +34,7 @@ clients: ## Run public clients of pgmq, from the npm registry, against the hub's
 
 race: ## Run the tests of what is concurrent under the race detector
 	@tools/setup gcc postgres pgbouncer libfaketime # the race detector links against the C library, so it needs its headers too
-	CGO_ENABLED=1 GORACE="suppressions=$(CURDIR)/tools/race.suppressions" go test -race $(CONCURRENT)
+	CGO_ENABLED=1 GORACE="suppressions=$(CURDIR)/tools/race.suppressions" go test -race $(PATIENCE) $(CONCURRENT)
 
 soak: ## Repeat each fault of nodes that share a Postgres, for an hour and a half; SOAK_FLAGS adds flags such as -run Killed or -soak.repeats 3
 	@tools/setup postgres iproute2 nftables

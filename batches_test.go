@@ -61,7 +61,7 @@ func TestBatchEndsWithOneRunOnEveryStore(t *testing.T) {
 				if got != want {
 					t.Errorf("the batch ended with %+v, want %+v", got, want)
 				}
-			case <-time.After(time.Minute):
+			case <-time.After(patience):
 				t.Fatal("the batch did not end")
 			}
 			runs, err := engine.Runs(t.Context(), workflow.Filter{Workflow: "report"})
@@ -111,7 +111,7 @@ func TestBatchThatWasLeftOpenEndsWhenItIsClosed(t *testing.T) {
 			}
 			select {
 			case <-ended:
-			case <-time.After(time.Minute):
+			case <-time.After(patience):
 				t.Fatal("the batch did not end")
 			}
 			if batch, err := engine.Batch(t.Context(), "left"); err != nil || batch.EndedAt == nil || batch.OnEndRun.IsZero() {

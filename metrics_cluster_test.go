@@ -21,7 +21,7 @@ import (
 // themselves.
 func awaitMetrics(t *testing.T, engine *singularity.Engine, want map[string]float64) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(patience)
 	for {
 		got := scrape(t, engine)
 		var wrong []string

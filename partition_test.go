@@ -2,7 +2,6 @@ package singularity_test
 
 import (
 	"testing"
-	"time"
 
 	"singularity"
 	"singularity/internal/testpostgres"
@@ -22,7 +21,7 @@ func TestEngineGoesOnWhileItsCheckpointsArePartitioned(t *testing.T) {
 	for changed := false; len(runs) < least || !changed; {
 		if len(runs) == least/2 {
 			go func() {
-				_, _, err := postgres.Partition(t.Context(), url, 10*time.Second)
+				_, _, err := postgres.Partition(t.Context(), url, patience)
 				partitioned <- err
 			}()
 		}

@@ -183,7 +183,7 @@ func TestEngineSaysWhatBecameOfItsDatabaseAndWhatToDo(t *testing.T) {
 // have been on their way when the database went.
 func startUntil(t *testing.T, flow *workflow.Workflow[tally, tally], engine *singularity.Engine, text string) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for {
 		_, err := flow.Start(ctx, engine, tally{})
@@ -199,7 +199,7 @@ func startUntil(t *testing.T, flow *workflow.Workflow[tally, tally], engine *sin
 // readyUntil asks until the engine is not ready, with a text.
 func readyUntil(t *testing.T, engine *singularity.Engine, text string) (reason error) {
 	t.Helper()
-	again, late := time.NewTicker(10*time.Millisecond), time.After(30*time.Second)
+	again, late := time.NewTicker(10*time.Millisecond), time.After(patience)
 	defer again.Stop()
 	for {
 		if reason = engine.Ready(t.Context()); reason != nil && strings.Contains(reason.Error(), text) {

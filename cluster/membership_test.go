@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -15,21 +16,38 @@ import (
 	"singularity/cluster/remoting"
 )
 
+// patience is how long a test waits for something that must happen.
+const patience = time.Minute
+
+// TestMain finds goroutines that outlast the members of all tests.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("github.com/hashicorp/memberlist.(*Memberlist).probe"), // may outlive its member by a few seconds
-		// Of a connection that leads nowhere, which protoactor made for itself and did
-		// not close as it stopped. One that leads somewhere has other goroutines, too.
-		goleak.IgnoreAnyFunction("google.golang.org/grpc/internal/grpcsync.(*CallbackSerializer).run"))
+	// Of a connection that leads nowhere, which protoactor made for itself and did
+	// not close as it stopped. One that leads somewhere has other goroutines, too.
+	nowhere := goleak.IgnoreAnyFunction("google.golang.org/grpc/internal/grpcsync.(*CallbackSerializer).run")
+	code := m.Run()
+	leak := goleak.Find(nowhere)
+	for begun := time.Now(); leak != nil && time.Since(begun) < patience; { // a probe of memberlist's ends by itself, after seconds
+		leak = goleak.Find(nowhere)
+	}
+	if code == 0 && leak != nil {
+		fmt.Fprintln(os.Stderr, leak)
+		code = 1
+	}
+	os.Exit(code)
 }
+
+// calm takes nobody for dead who only gets no time on a busy machine.
+var calm = gossip.Timing{Probe: 10 * time.Second, Answer: 5 * time.Second, Exchange: time.Second, Rejoin: 100 * time.Millisecond}
 
 // registry is what the database knows of living members.
 type registry struct {
+	timing gossip.Timing // of the members that enter
+
 	mu        sync.Mutex
 	addresses map[string]string // of the gossip, by boot
 }
 
-func newRegistry() *registry { return &registry{addresses: map[string]string{}} }
+func newRegistry() *registry { return &registry{timing: calm, addresses: map[string]string{}} }
 
 func (r *registry) list(context.Context) ([]string, error) {
 	r.mu.Lock()
@@ -76,7 +94,8 @@ func (r *registry) enter(t *testing.T, boot string) *member {
 		},
 		Suspect: func(s Suspicion) { m.suspects <- s },
 		Logger:  slog.New(slog.DiscardHandler),
-		Timing:  gossip.Timing{Rejoin: 100 * time.Millisecond},
+		Timing:  r.timing,
+		Limits:  remoting.Limits{Timeout: patience, Dial: patience},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +112,7 @@ func (r *registry) enter(t *testing.T, boot string) *member {
 // until waits for what becomes true by itself.
 func until(t *testing.T, what string, happened func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()
@@ -101,15 +120,14 @@ func until(t *testing.T, what string, happened func() bool) {
 		select {
 		case <-look.C:
 		case <-deadline.C:
-			t.Fatalf("in 20s it did not happen that %s", what)
+			t.Fatalf("in %s it did not happen that %s", patience, what)
 		}
 	}
 }
 
 // trio is three members that reach each other.
-func trio(t *testing.T) (*registry, [3]*member) {
+func (r *registry) trio(t *testing.T) [3]*member {
 	t.Helper()
-	r := newRegistry()
 	var all [3]*member
 	for i := range all {
 		all[i] = r.enter(t, fmt.Sprintf("boot-%d", i))
@@ -117,7 +135,7 @@ func trio(t *testing.T) (*registry, [3]*member) {
 	for _, m := range all {
 		until(t, "all three reach each other", func() bool { return m.View().Len() == 3 && m.Complete() })
 	}
-	return r, all
+	return all
 }
 
 func TestMemberThatIsNotSeenIsCalledAtItsAddress(t *testing.T) {
@@ -139,7 +157,7 @@ func TestMemberThatIsNotSeenIsCalledAtItsAddress(t *testing.T) {
 
 func TestMembersFindAndReachEachOtherWithoutSeeds(t *testing.T) {
 	t.Parallel()
-	_, all := trio(t)
+	all := newRegistry().trio(t)
 	reply, err := all[0].Call(t.Context(), "boot-2", remoting.Message{Type: "ping", Target: "run/1", Payload: []byte("?")})
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +191,9 @@ func TestCallOfAnUnknownBootIsUnreachable(t *testing.T) {
 
 func TestMemberThatDiesIsSuspectedByAllAndLeavesTheView(t *testing.T) {
 	t.Parallel()
-	r, all := trio(t)
+	r := newRegistry()
+	r.timing = gossip.Timing{Rejoin: calm.Rejoin}
+	all := r.trio(t)
 	if err := all[2].Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +205,10 @@ func TestMemberThatDiesIsSuspectedByAllAndLeavesTheView(t *testing.T) {
 		for !seen[ByRefusal] || !seen[ByGossip] {
 			s := <-m.suspects
 			if s.Boot != "boot-2" {
-				t.Fatalf("a living member is suspected: %+v", s)
+				if s.By != ByGossip { // as it may be on a busy machine, until it says that it lives
+					t.Fatalf("a living member is suspected: %+v", s)
+				}
+				continue
 			}
 			if s.Witness != (s.By == ByRefusal || s.By == ByOther) {
 				t.Errorf("a witness that is none, or none that is one: %+v", s)
@@ -201,7 +224,8 @@ func TestMemberThatDiesIsSuspectedByAllAndLeavesTheView(t *testing.T) {
 
 func TestMemberThatLeavesIsNotHeldDeadByGossip(t *testing.T) {
 	t.Parallel()
-	r, all := trio(t)
+	r := newRegistry()
+	all := r.trio(t)
 	r.drop("boot-1")
 	if err := all[1].Leave(t.Context()); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,8 @@ import (
 
 func TestStandingCountsMembersAndStreams(t *testing.T) {
 	t.Parallel()
-	r, all := trio(t)
+	r := newRegistry()
+	all := r.trio(t)
 	if got, want := all[0].Standing(), (Standing{Alive: 3, Streams: 2, Complete: true}); got != want {
 		t.Errorf("three members stand as %+v, want %+v", got, want)
 	}
@@ -20,7 +21,7 @@ func TestStandingCountsMembersAndStreams(t *testing.T) {
 
 func TestHintsAreCounted(t *testing.T) {
 	t.Parallel()
-	_, all := trio(t)
+	all := newRegistry().trio(t)
 	counts := all[0].cfg.Counts
 	all[0].Tell("boot-9", remoting.Message{Type: "hint"})
 	if sent, dropped := counts.HintsSent.Load(), counts.HintsDropped.Load(); sent != 0 || dropped != 1 {

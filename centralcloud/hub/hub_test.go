@@ -167,11 +167,12 @@ func TestHubTeachesTheCheaperModelWhereItIsAsGood(t *testing.T) {
 	w.start("a")
 	w.join("n1", 0)
 	w.join("n2", 0)
+	epoch := lately() // of both updates: the second counts in place of the first
 	for i, step := range []struct {
 		successes int64 // of the cheaper model, of 200 calls
 		want      centralcloud.Arm
 	}{{20, strong}, {180, cheap}} {
-		w.send(results("n1", lately(), int64(i+1), map[centralcloud.Arm]int64{strong: 180, cheap: step.successes}))
+		w.send(results("n1", epoch, int64(i+1), map[centralcloud.Arm]int64{strong: 180, cheap: step.successes}))
 		for _, id := range []string{"n1", "n2"} {
 			await(w, id+" hears of the better model", func() (bool, bool) { return true, favourite(w.taught(id)) == step.want })
 		}
@@ -240,10 +241,11 @@ func TestAmongHubsOneLeadsAndTheOtherTakesOver(t *testing.T) {
 	w.join("n1", 0)
 	w.taught("n1")
 	w.start("b")
-	w.send(results("n1", lately(), 1, map[centralcloud.Arm]int64{strong: 180, cheap: 180}))
+	epoch := lately()
+	w.send(results("n1", epoch, 1, map[centralcloud.Arm]int64{strong: 180, cheap: 180}))
 	await(w, "the first hub learns", func() (bool, bool) { return true, favourite(w.taught("n1")) == cheap })
 	stop()
-	w.send(results("n1", lately(), 2, map[centralcloud.Arm]int64{strong: 180, cheap: 20}))
+	w.send(results("n1", epoch, 2, map[centralcloud.Arm]int64{strong: 180, cheap: 20}))
 	await(w, "the second hub learns", func() (bool, bool) { return true, favourite(w.taught("n1")) == strong })
 }
 

@@ -89,6 +89,7 @@ func TestPartitionThatOutlastsReapingHeals(t *testing.T) {
 	var configs []gossip.Config
 	for _, boot := range []string{"a", "b", "c"} {
 		cfg := nodes.config(t, boot)
+		cfg.Timing = quick
 		cfg.Timing.Suspicion = 2 // so that nobody waits for others' suspicions
 		cfg.Timing.Reap = 50 * time.Millisecond
 		if boot == "c" {

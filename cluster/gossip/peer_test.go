@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/memberlist"
 
@@ -50,7 +49,7 @@ func join(t *testing.T, name, meta, address string) *peer {
 	p := &peer{meta: meta}
 	cfg := memberlist.DefaultLocalConfig()
 	cfg.Name, cfg.BindAddr, cfg.BindPort = name, "127.0.0.1", 0
-	cfg.GossipInterval = 20 * time.Millisecond
+	cfg.GossipInterval, cfg.ProbeInterval, cfg.ProbeTimeout = calm.Gossip, calm.Probe, calm.Answer
 	cfg.Delegate = p
 	cfg.Logger = log.New(io.Discard, "", 0)
 	var err error

@@ -38,7 +38,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"keys of two kinds", func(c *gossip.Config) { c.KeyFile, c.Keys = empty, []gossip.Key{gossip.NewKey()} }, "expected one of them"},
 		{"a long name of the cluster", func(c *gossip.Config) { c.Cluster = long }, "the name of the cluster has 500 bytes: expected at most 255"},
 		{"a long instance", func(c *gossip.Config) { c.Instance = long }, "instance (500 bytes)"},
-		{"an answer that may come too late", func(c *gossip.Config) { c.Timing.Answer = time.Second }, "answer 1s is not shorter than probe"},
+		{"an answer that may come too late", func(c *gossip.Config) { c.Timing = gossip.Timing{Answer: time.Second} }, "answer 1s is not shorter than probe"},
 		{"a negative time", func(c *gossip.Config) { c.Timing.Reap = -1 }, "reap -1ns is not positive"},
 	}
 	for _, test := range tests {

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"testing"
+
+	"singularity/internal/testport"
 )
 
 // cable is a network between two nodes that can be cut. Without a far end it
@@ -20,9 +22,10 @@ type cable struct {
 
 func newCable(t *testing.T, far string) *cable {
 	t.Helper()
-	c := &cable{near: "127.0.0.1:0", far: far}
+	near, err := testport.Free(t.Context(), "127.0.0.1")
+	check(t, err)
+	c := &cable{near: near, far: far}
 	c.mend(t)
-	c.near = c.listener.Addr().String()
 	t.Cleanup(c.cut)
 	return c
 }

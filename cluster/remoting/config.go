@@ -82,6 +82,9 @@ type Limits struct {
 	Dial time.Duration
 	// Redial is the longest pause between attempts to reach a peer. Defaults to 2s.
 	Redial time.Duration
+	// Goodbye is how long a node that closes waits for its peers to let go; a frozen
+	// one does not hear. Defaults to 200ms.
+	Goodbye time.Duration
 	// Standing is how many peers get a standing stream; of more, the nearest in
 	// the ring of all. Defaults to 16.
 	Standing int
@@ -121,6 +124,7 @@ func (l Limits) withDefaults() Limits {
 		Timeout:         cmp.Or(l.Timeout, 5*time.Second),
 		Dial:            cmp.Or(l.Dial, 2*time.Second),
 		Redial:          cmp.Or(l.Redial, 2*time.Second),
+		Goodbye:         cmp.Or(l.Goodbye, 200*time.Millisecond),
 		Standing:        cmp.Or(l.Standing, 16),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"singularity/cluster/remoting"
+	"singularity/internal/testport"
 )
 
 func TestListenRefusesWhatIsUnsafeOrCannotWork(t *testing.T) {
@@ -60,13 +61,11 @@ func TestNodesOnLoopbackTalkWithoutTLS(t *testing.T) {
 
 func TestNodeIsReachedAtTheAddressItAdvertises(t *testing.T) {
 	t.Parallel()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	w := newWorld(t)
+	address, err := testport.Free(t.Context(), "127.0.0.1")
 	check(t, err)
-	address := free.Addr().String()
-	free.Close()
 	_, port, err := net.SplitHostPort(address)
 	check(t, err)
-	w := newWorld(t)
 	b := w.node(t, remoting.Config{Bind: address, Advertise: "localhost:" + port})
 	a := w.node(t, remoting.Config{})
 	if b.Self().Address != "localhost:"+port {

@@ -37,9 +37,6 @@ type Node struct {
 	closed  atomic.Bool
 }
 
-// goodbyes is how long a node that closes waits for its peers to let go.
-const goodbyes = 200 * time.Millisecond
-
 // mostFreePorts is how many free ports are tried. Protoactor listens by itself:
 // between the look for a free port and that, others may take it.
 const mostFreePorts = 5
@@ -211,7 +208,7 @@ func (n *Node) Close() {
 	n.closing.Do(func() {
 		n.closed.Store(true)
 		n.inbox.close(n.system) // its last replies need the links
-		n.guard.close(goodbyes)
+		n.guard.close(n.config.Limits.Goodbye)
 		n.links.close()
 		n.remote.Shutdown(false) // the other kind writes to channels of streams that have just ended
 		n.bell.close()

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"testing"
+	"time"
 
 	"singularity/cluster/remoting"
 )
@@ -22,27 +23,26 @@ func TestProbeReachesANodeAndLeavesItAlone(t *testing.T) {
 }
 
 func prober(identity remoting.Identity) remoting.Config {
-	return remoting.Config{Boot: "prober", TLS: identity, Logger: slog.New(slog.DiscardHandler)}
+	return remoting.Config{Boot: "prober", TLS: identity, Logger: slog.New(slog.DiscardHandler), Limits: patient(remoting.Limits{})}
 }
 
 func TestProbeTellsWhatIsAmiss(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := w.node(t, remoting.Config{})
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	check(t, free.Close())
 	mute, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	t.Cleanup(func() { _ = mute.Close() })
+	hasty := prober(w.identity(t))
+	hasty.Limits.Dial = 100 * time.Millisecond
 	for name, test := range map[string]struct {
 		config remoting.Config
 		to     remoting.Peer
 		want   remoting.Reason
 	}{
-		"nobody listens":         {prober(w.identity(t)), remoting.Peer{Address: free.Addr().String(), Boot: "a"}, remoting.Refused},
+		"nobody listens":         {prober(w.identity(t)), remoting.Peer{Address: "127.0.0.1:1", Boot: "a"}, remoting.Refused},
 		"another boot listens":   {prober(w.identity(t)), remoting.Peer{Address: a.Self().Address, Boot: "a"}, remoting.OtherBoot},
-		"somebody else listens":  {prober(w.identity(t)), remoting.Peer{Address: mute.Addr().String(), Boot: "a"}, remoting.Keepalive},
+		"somebody else listens":  {hasty, remoting.Peer{Address: mute.Addr().String(), Boot: "a"}, remoting.Keepalive},
 		"of another authority":   {prober(newWorld(t).identity(t)), a.Self(), remoting.Untrusted},
 		"without certificates":   {prober(nil), a.Self(), remoting.Reset},
 		"only who asks has some": {prober(w.identity(t)), listen(t, remoting.Config{}).Self(), remoting.Untrusted},

@@ -34,7 +34,7 @@ func beNode(dir, boot, bind string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	node, err := remoting.Listen(remoting.Config{Boot: boot, Bind: bind, TLS: identity, Deliver: echo})
+	node, err := remoting.Listen(remoting.Config{Boot: boot, Bind: bind, TLS: identity, Deliver: echo, Limits: patient(remoting.Limits{})})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -2,6 +2,7 @@ package remoting_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 )
 
 // patience is how long a test waits for something that must happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // world is a cluster within the test.
 type world struct {
@@ -81,10 +82,19 @@ func listen(t *testing.T, config remoting.Config) *remoting.Node {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
+	config.Limits = patient(config.Limits)
 	node, err := remoting.Listen(config)
 	check(t, err)
 	t.Cleanup(node.Close)
 	return node
+}
+
+// patient gives a busy machine time for all that a test sets no limit to.
+func patient(l remoting.Limits) remoting.Limits {
+	l.Timeout = cmp.Or(l.Timeout, patience)
+	l.Dial = cmp.Or(l.Dial, patience)
+	l.Goodbye = cmp.Or(l.Goodbye, patience)
+	return l
 }
 
 // echo answers with what it was sent.
@@ -111,6 +121,17 @@ func (e events) await(t *testing.T, peer remoting.Peer, reason remoting.Reason) 
 	case <-time.After(patience):
 		t.Fatalf("no event %q of %s", reason, peer)
 		return remoting.Event{}
+	}
+}
+
+// awaitOnly returns when an event says that of the peer, whatever the ones before it say.
+func (e events) awaitOnly(t *testing.T, peer remoting.Peer, reason remoting.Reason) {
+	t.Helper()
+	for {
+		event := await(t, e, fmt.Sprintf("the event %q of %s", reason, peer))
+		if event.Peer == peer && event.Reason == reason {
+			return
+		}
 	}
 }
 

@@ -101,7 +101,7 @@ func TestDoctorNamesEachFaultOfADatabase(t *testing.T) {
 		{"session URL leads nowhere", good, []string{"--session-database-url", nobodyListens}, "session", "--session-database-url"},
 		{"no connections left", crowded.URL(testpostgres.Database), nil, "connections", "max_connections"},
 		{"transactions are read-only", frozen, nil, "database", "read-only"},
-		{"what has expired stays", paused, nil, "retention", "has waited in queue metrics for 3h0m"},
+		{"what has expired stays", paused, nil, "retention", "has waited in queue metrics for 3h"},
 		{"days have no partitions", late, nil, "checkpoints", "migrate partition"},
 		{"replica", standby.URL(testpostgres.Database), nil, "database", "primary"},
 	}

@@ -61,12 +61,7 @@ func TestExitCodes(t *testing.T) {
 
 func TestNothingAnswers(t *testing.T) {
 	t.Parallel()
-	listener, err := server.Listen(t.Context(), "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = listener.Close()
-	address := "http://" + listener.Addr().String()
+	const address = "http://127.0.0.1:1"
 	for _, line := range []string{"run list", "run start greet --wait", "run wait " + completedRun, "send run/x ping"} {
 		got := at(address, strings.Fields(line)...).run(t.Context())
 		want := fmt.Sprintf("error: nothing answers at %s; start one with `singularity dev` or set --address\n", address)

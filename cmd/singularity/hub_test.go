@@ -19,7 +19,8 @@ func TestNodeTellsItsHubAndLearnsFromIt(t *testing.T) {
 	if _, err := pgmq.MigrateUp(t.Context(), hub); err != nil {
 		t.Fatal(err)
 	}
-	node := startNode(t, database, "one", "--centralcloud-database-url", hub)
+	// Nothing is told or asked but when the test says so.
+	node := startNode(t, database, "one", "--centralcloud-database-url", hub, "--results-every", "1h", "--learnings-every", "1h")
 	asked := at(node.URL, "run", "start", "llm_request", "--wait", "-o", "json", "--input",
 		`{"request_id":"r1","task_type":"chat","messages":[{"role":"user","content":"hello"}]}`).run(t.Context())
 	if asked.code != exitDone {

@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"singularity/internal/testclock"
 	"singularity/internal/testpostgres"
 )
 
@@ -280,6 +282,7 @@ func partition(t *testing.T, url string) []checkpointDay {
 
 func TestMigratePartition(t *testing.T) {
 	t.Parallel()
+	testclock.AwayFromMidnight(t, time.Now())
 	database := testpostgres.URL(t)
 	status := func(want string) {
 		t.Helper()

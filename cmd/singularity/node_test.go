@@ -131,8 +131,8 @@ func TestNodesFindEachOtherAndPassMessagesOn(t *testing.T) {
 	t.Parallel()
 	database := testpostgres.URL(t)
 	a := startNode(t, database, "a", "--simulated-latency", "1h")
+	a.startSlowRun(t) // before anybody else is there to claim it
 	b, c := startNode(t, database, "b"), startNode(t, database, "c", "--gossip", "127.0.0.1:0", "--actors", "127.0.0.1:0")
-	a.startSlowRun(t)
 
 	found := c.members(t)
 	for name, p := range map[string]process{"a": a, "b": b, "c": c} {
@@ -184,13 +184,14 @@ func TestNodeHandsItsRunsOverWhenItStops(t *testing.T) {
 func TestNodeIsLookedIntoAndDrainedThroughAnother(t *testing.T) {
 	t.Parallel()
 	database := testpostgres.URL(t)
-	a := startNode(t, database, "a")
-	b, c := startNode(t, database, "b", "--simulated-latency", "5s"), startNode(t, database, "c")
+	const latency = "25s" // longer than until the drain, and shorter than that gives it
+	b := startNode(t, database, "b", "--simulated-latency", latency)
+	b.startSlowRun(t) // before anybody else is there to claim it
+	a, c := startNode(t, database, "a"), startNode(t, database, "c")
 	tree := func(node string) result { return at(c.URL, "cluster", "actors", node).run(t.Context()) }
 	for _, node := range []string{"a", "b"} { // once they have found each other
 		eventually(t, func() bool { return tree(node).code == exitDone })
 	}
-	b.startSlowRun(t)
 	for node, has := range map[string]bool{"a": false, "b": true} {
 		if got := tree(node); !strings.Contains(got.stdout, "dispatcher") || strings.Contains(got.stdout, newRun) != has {
 			t.Errorf("got %+v as the tree of %s, want the run in it: %t", got, node, has)

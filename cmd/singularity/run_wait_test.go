@@ -97,23 +97,33 @@ func TestInterruptedWaitLeavesTheRunGoing(t *testing.T) {
 	}
 }
 
+// serveAt serves an engine at an address that nobody else gets while it is away.
+func serveAt(t *testing.T, address string, engine server.Engine) *httptest.Server {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := &httptest.Server{
+		Listener: listener,
+		Config:   &http.Server{Handler: server.Handler(engine, server.Config{}), ReadHeaderTimeout: time.Minute},
+	}
+	served.Start()
+	return served
+}
+
 func TestWaitSurvivesARestartOfTheNode(t *testing.T) {
 	t.Parallel()
 	engine := runningEngine()
-	first := httptest.NewServer(server.Handler(engine, server.Config{}))
-	address := first.Listener.Addr().String()
+	address := freeAddress(t)
+	first := serveAt(t, address, engine)
 	results := background(t.Context(), at(first.URL, "run", "start", "greet", "--wait", "-o", "json", "--id", newRun))
 	<-engine.watching
 
 	_ = first.Listener.Close()
 	first.CloseClientConnections()
 	first.Close()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	second := &httptest.Server{Listener: listener, Config: &http.Server{Handler: server.Handler(engine, server.Config{}), ReadHeaderTimeout: time.Second}}
-	second.Start()
+	second := serveAt(t, address, engine)
 	defer second.Close()
 
 	<-engine.watching
@@ -127,7 +137,7 @@ func TestWaitGivesUpOnANodeThatStaysAway(t *testing.T) {
 	t.Parallel()
 	engine := runningEngine()
 	engine.Put(workflow.Run{ID: id(newRun), Workflow: "greet", State: workflow.Running})
-	node := httptest.NewServer(server.Handler(engine, server.Config{}))
+	node := serveAt(t, freeAddress(t), engine)
 	var stderr bytes.Buffer
 	c := newCLI(strings.NewReader(""), &bytes.Buffer{}, &stderr, func(string) (string, bool) { return "", false })
 	c.patience = 100 * time.Millisecond
@@ -175,7 +185,7 @@ func TestStartOfUnknownOutcomeIsRepeatedAndNamesTheRun(t *testing.T) {
 	engine.Err = workflow.ErrOutcomeUnknown
 	var stderr bytes.Buffer
 	c := newCLI(strings.NewReader(""), &bytes.Buffer{}, &stderr, func(string) (string, bool) { return "", false })
-	c.patience = time.Second
+	c.patience = 5 * time.Second // for a second trial, if the first one has no time
 
 	code := c.run(t.Context(), []string{"run", "start", "greet", "--id", newRun, "--address", serve(t, engine)})
 

@@ -3,6 +3,9 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"singularity/internal/testclock"
 )
 
 const hardRequest = `{"request_id":"r1","task_type":"math","messages":[{"role":"user","content":"How much is 6 times 7?"}]}`
@@ -36,6 +39,7 @@ func TestSpendingLimitsHold(t *testing.T) {
 // What is spent outlives the node.
 func TestSpendingIsKept(t *testing.T) {
 	t.Parallel()
+	testclock.AwayFromMidnight(t, time.Now())
 	dir := t.TempDir()
 	flags := []string{"--data-dir", dir, "--max-answer-tokens", "100", "--spend-per-day"}
 	ask := func(id, limit string) result {

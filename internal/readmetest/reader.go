@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"singularity/internal/testport"
 )
 
 // patience bounds each command and the start of each server. The slowest one
@@ -46,7 +47,7 @@ func newReader(checkout, scratch string, environment []string, settings ...strin
 	r := &reader{checkout: checkout, scratch: scratch}
 	var err error
 	for i := range r.addresses {
-		if r.addresses[i], err = freeAddress(); err != nil {
+		if r.addresses[i], err = testport.Free(context.Background(), "127.0.0.1"); err != nil {
 			return nil, err
 		}
 	}
@@ -57,14 +58,6 @@ func newReader(checkout, scratch string, environment []string, settings ...strin
 	)
 	r.bash, err = startBash(checkout, scratch, r.environment)
 	return r, err
-}
-
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
 }
 
 // strange are the variables that change what the README's commands do.
@@ -164,7 +157,7 @@ func (r *reader) atUsual(text string) string {
 var looks = regexp.MustCompile(`^bin/singularity (cluster (members|takeovers)|(run|queue|schedule) list|run (get|steps)) ?`)
 
 // typingTime is how long that goes on.
-const typingTime = 10 * time.Second
+const typingTime = time.Minute
 
 func (r *reader) run(ctx context.Context, b block, c command) error {
 	script, err := r.withPID(r.atFree(c.text))

@@ -84,14 +84,20 @@ func (c *cluster) holdKey(engine *engine, flow *workflow.Workflow[order, receipt
 		c.t.Fatal(err)
 	}
 	c.verdict.Faults++
-	ended := make(chan struct{})
-	time.AfterFunc(lasts, func() {
-		defer close(ended)
+	answered := make(chan struct{}) // a start, while the key is held
+	answer := sync.OnceFunc(func() { close(answered) })
+	var ending sync.WaitGroup
+	ending.Go(func() {
+		<-time.After(lasts)
+		select {
+		case <-answered:
+		case <-time.After(patience):
+		}
 		if err := end(tx, ctx); err != nil {
 			c.t.Errorf("end the transaction: %v", err)
 		}
 	})
-	defer func() { <-ended }()
+	defer ending.Wait()
 	for began := time.Now(); ; {
 		asked := time.Now()
 		run, err := flow.StartWith(ctx, engine, order{key}, workflow.Options{Key: key})
@@ -99,7 +105,8 @@ func (c *cluster) holdKey(engine *engine, flow *workflow.Workflow[order, receipt
 			c.brokenly("a start whose key is held was answered after %s", took)
 		}
 		switch {
-		case errors.Is(err, workflow.ErrUnavailable) && time.Since(began) < lasts+patience:
+		case errors.Is(err, workflow.ErrUnavailable) && time.Since(began) < lasts+2*patience:
+			answer()
 			c.verdict.Counts["starts_answered_while_their_key_is_held"]++
 			if !errors.Is(err, persistence.ErrContended) || !strings.Contains(err.Error(), "open transaction") {
 				c.brokenly("a start whose key is held is told %q, not that a transaction holds it", err)

@@ -268,7 +268,7 @@ func (c *cluster) judgePace() {
 	switch {
 	case used > pacedBurst+rounding:
 		c.brokenly("%.2f runs more than the rate have begun, expected a burst of %d at most", used, pacedBurst)
-	case used < pacedBurst-1:
+	case *full && used < pacedBurst-1: // on a busy machine a claim lasts for as long as several begin by the rate
 		c.invalidly("no more than %.2f runs have begun beyond the rate, of a burst of %d", used, pacedBurst)
 	}
 }

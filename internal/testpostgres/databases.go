@@ -37,19 +37,28 @@ func (d databases) url(name string) string {
 // newName is one that no other test has, on any machine.
 func newName() string { return "singularity_test_" + strings.ToLower(rand.Text()) }
 
-// create makes a database as a copy of another.
+// create makes a database as a copy of another, which those must have left who
+// were there; their sessions end a little later than their connections.
 func (d databases) create(ctx context.Context, name, template string) error {
-	return d.exec(ctx, "CREATE DATABASE "+quote(name)+" TEMPLATE "+quote(template))
+	const inUse = "55006"
+	return d.insist(ctx, "CREATE DATABASE "+quote(name)+" TEMPLATE "+quote(template), inUse)
 }
 
 // drop removes a database and ends the sessions that it has. A worker of the
 // server that is vacuuming there is not ours to end; it is done before long.
 func (d databases) drop(ctx context.Context, name string) error {
 	const notOurs = "42501"
-	for try := 1; ; try++ {
-		err := d.exec(ctx, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)")
+	return d.insist(ctx, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)", notOurs)
+}
+
+// insist tries a statement again while it is refused for a reason that passes.
+func (d databases) insist(ctx context.Context, statement, passes string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		err := d.exec(ctx, statement)
 		refusal, _ := errors.AsType[*pgconn.PgError](err)
-		if refusal == nil || refusal.Code != notOurs || try == 50 {
+		if refusal == nil || refusal.Code != passes {
 			return err
 		}
 		select {

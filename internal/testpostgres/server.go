@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"singularity/internal/testport"
 )
 
 // Config says how a [Server] differs from the usual.
@@ -244,13 +246,17 @@ func (s *Server) URLVia(address, database string) string {
 	}).String()
 }
 
-// freePort is a TCP port of an address that nobody listens at.
+// freePort is a port of an address that nobody else gets while the server is down.
 func freePort(ctx context.Context, address string) (int, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(address, "0"))
+	free, err := testport.Free(ctx, address)
 	if err != nil {
 		return 0, err
 	}
-	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
+	_, port, err := net.SplitHostPort(free)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(port)
 }
 
 // onConnection does something on a connection of its own.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"singularity/internal/testclock"
 	"singularity/internal/testpostgres"
 	"singularity/persistence"
 	"singularity/persistence/postgres"
@@ -19,12 +20,13 @@ import (
 )
 
 // pause is more than long enough for the few checkpoints of a test.
-const pause = 10 * time.Second
+const pause = patience
 
 // openPartitioned is a store whose checkpoints were partitioned some days ago,
 // and whose first day is two days later than that.
 func openPartitioned(t testing.TB, ago int) *opened {
 	t.Helper()
+	testclock.AwayFromMidnight(t, time.Now())
 	url := testpostgres.URL(t)
 	partitionAt(t, url, daysAgo(ago))
 	return openAt(t, postgres.Config{URL: url, LeaseTerm: longTerm})
@@ -130,6 +132,7 @@ func TestPartitionedStore(t *testing.T) {
 			"advance", "batch", "batches", "bulk", "concurrency", "fence", "insert", "read", "replace", "results", "retention", "retry", "takeover",
 		},
 		Open: func(t testing.TB) persistence.Store {
+			testclock.AwayFromMidnight(t, time.Now())
 			url := testpostgres.URL(t)
 			partitionAt(t, url, dayOfTheSuite.AddDate(0, 0, -2))
 			store := openAt(t, postgres.Config{URL: url, LeaseTerm: longTerm})

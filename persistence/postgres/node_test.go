@@ -16,7 +16,7 @@ import (
 )
 
 // patience bounds what a test waits for.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // node is a store with one boot that joined by it.
 type node struct {
@@ -25,9 +25,11 @@ type node struct {
 	url  string // of the database itself
 }
 
-// newNode opens a store without joining.
+// newNode opens a store without joining. Its lease outlasts the test, unless
+// that says otherwise.
 func newNode(t *testing.T, label string, cfg postgres.Config) node {
 	t.Helper()
+	cfg.LeaseTerm = cmp.Or(cfg.LeaseTerm, longTerm)
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	store, err := postgres.Open(t.Context(), cfg)
 	if err != nil {

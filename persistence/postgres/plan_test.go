@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"singularity/internal/testclock"
 	"singularity/internal/testpostgres"
 	"singularity/persistence"
 	"singularity/workflow"
@@ -90,6 +91,7 @@ func TestPlansUseIndexesOfPartitions(t *testing.T) {
 // for what came before and for what is of no known day.
 func partitionedURL(t *testing.T) string {
 	t.Helper()
+	testclock.AwayFromMidnight(t, time.Now())
 	url := testpostgres.URL(t)
 	if _, _, err := partition(t.Context(), url, time.Minute, time.Now().AddDate(0, 0, -2)); err != nil {
 		t.Fatal(err)

@@ -80,6 +80,9 @@ func TestStoreBehindAPooler(t *testing.T) {
 	})
 }
 
+// lapse ends the lease of a boot, as if it had not been renewed.
+const lapse = `UPDATE singularity.node_leases SET lease_until = clock_timestamp() - interval '1 second' WHERE boot = $1`
+
 // declare lets the lease of a boot lapse first.
 func declare(t testing.TB, store persistence.Store, judge persistence.BootID, charge persistence.Charge) {
 	t.Helper()
@@ -89,7 +92,6 @@ func declare(t testing.TB, store persistence.Store, judge persistence.BootID, ch
 		t.Fatal(err)
 	}
 	defer conn.Close(t.Context())
-	const lapse = `UPDATE singularity.node_leases SET lease_until = clock_timestamp() - interval '1 second' WHERE boot = $1`
 	if _, err := conn.Exec(t.Context(), lapse, pgx.QueryExecModeExec, string(charge.Boot)); err != nil {
 		t.Fatal(err)
 	}
@@ -217,13 +219,9 @@ func TestConnectionsCarryTheNameOfTheBoot(t *testing.T) {
 	}
 	conn := store.outside(t)
 	const others = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name `
-	deadline := time.Now().Add(10 * time.Second)
-	for rendered(t, conn, others+`<> 'singularity/`+string(boot)+`'`) != "0" && time.Now().Before(deadline) {
-		// those from before end beside the calls
-	}
-	if got := rendered(t, conn, others+`<> 'singularity/`+string(boot)+`'`); got != "0" {
-		t.Errorf("%s connections do not carry the boot's name", got)
-	}
+	until(t, "the connections from before have ended beside the calls", func() bool {
+		return rendered(t, conn, others+`<> 'singularity/`+string(boot)+`'`) == "0"
+	})
 	if got := rendered(t, conn, others+`= 'singularity/`+string(boot)+`'`); got == "0" {
 		t.Error("no connection carries the boot's name")
 	}

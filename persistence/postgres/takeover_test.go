@@ -72,7 +72,9 @@ func newSuccessor(tb testing.TB) successor {
 // database has noticed its end.
 func (s successor) bequeath(tb testing.TB, runs int) persistence.BootID {
 	tb.Helper()
-	store, err := postgres.Open(tb.Context(), s.cfg)
+	cfg := s.cfg
+	cfg.LeaseTerm = longTerm // so that it crashes and does not lapse, however long the rest takes
+	store, err := postgres.Open(tb.Context(), cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}

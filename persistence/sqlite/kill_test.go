@@ -110,7 +110,7 @@ func killAmidCommits(t *testing.T, dir string) map[workflow.RunID]int64 {
 		var text string
 		var seq int64
 		if _, err := fmt.Sscan(doomed.lines.Text(), &text, &seq); err != nil {
-			if remaining < 0 {
+			if remaining <= 0 {
 				break // the line in which it died
 			}
 			t.Fatalf("child process said %q", doomed.lines.Text())

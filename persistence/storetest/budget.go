@@ -51,6 +51,7 @@ func budgetFull(f *fixture) {
 }
 
 func budgetsTogether(f *fixture) {
+	f.withinADay()
 	large := persistence.Budget{Name: "a", Limit: 100}
 	small := persistence.Budget{Name: "b", Daily: true, Limit: 10}
 	f.spend(8, "", 0, large, small)
@@ -62,6 +63,7 @@ func budgetsTogether(f *fixture) {
 }
 
 func budgetCorrected(f *fixture) {
+	f.withinADay()
 	day, run := persistence.Budget{Name: "day", Daily: true, Limit: 10}, persistence.Budget{Name: "run", Limit: 10}
 	held := f.spend(10, "", 0, day, run)
 	f.correct(held, -7, day, run)
@@ -73,6 +75,7 @@ func budgetCorrected(f *fixture) {
 }
 
 func budgetDays(f *fixture) {
+	f.withinADay()
 	day := persistence.Budget{Name: "day", Daily: true, Limit: 10}
 	held := f.spend(10, "", 0, day)
 	yesterday := persistence.Spent{Day: "2001-02-03"}
@@ -87,6 +90,7 @@ func budgetDays(f *fixture) {
 }
 
 func budgetContested(f *fixture) {
+	f.withinADay()
 	const callers, each, limit = 8, 10, 25
 	budgets := []persistence.Budget{{Name: "a", Daily: true, Limit: limit}, {Name: "b", Limit: 1000}}
 	var calls sync.WaitGroup

@@ -173,7 +173,7 @@ func claimRetryable(f *fixture) {
 // takesInTheEnd claims until it gets the run.
 func (f *fixture) takesInTheEnd(boot persistence.BootID, want workflow.RunID) {
 	f.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(f.config.Patience)
 	for time.Now().Before(deadline) {
 		if got := f.take(boot, 5); len(got) == 1 && got[0].Run.ID == want {
 			return

@@ -44,7 +44,7 @@ func manyAtOnce(f *fixture) {
 	for range runs {
 		all = append(all, f.stored())
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(f.config.Patience)
 	var group sync.WaitGroup
 	for range workers {
 		group.Go(func() {

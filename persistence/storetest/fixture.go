@@ -1,11 +1,13 @@
 package storetest
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"testing"
 	"time"
 
+	"singularity/internal/testclock"
 	"singularity/persistence"
 	"singularity/workflow"
 )
@@ -21,11 +23,18 @@ type fixture struct {
 }
 
 func setup(t testing.TB, config Config) *fixture {
+	config.Patience = cmp.Or(config.Patience, time.Minute)
 	return &fixture{TB: t, config: config, store: config.Open(t), labels: map[string]persistence.BootID{}}
 }
 
 // now is the time on the clock of the store.
 func (f *fixture) now() time.Time { return time.Now().Add(f.config.Ahead) }
+
+// withinADay is for stories that must not go on after midnight.
+func (f *fixture) withinADay() {
+	f.Helper()
+	testclock.AwayFromMidnight(f, f.now())
+}
 
 const (
 	flow  = "order"   // the workflow of most runs

@@ -121,7 +121,7 @@ func limitedRoom(f *fixture) {
 }
 
 func limitedRate(f *fixture) {
-	f.set(queue, workflow.QueueChange{Rate: new(0.01), Burst: new(3)})
+	f.set(queue, workflow.QueueChange{Rate: new(0.001), Burst: new(3)})
 	for range 10 {
 		f.stored()
 	}
@@ -130,10 +130,10 @@ func limitedRate(f *fixture) {
 		f.Errorf("%d runs were taken, want 2", len(got))
 	}
 	verdict := f.land(limitedClaim(b, 5))
-	if len(verdict.Activations) != 1 || verdict.Wait < 90*time.Second || verdict.Wait > 101*time.Second {
-		f.Errorf("%d runs were taken, and the next token is said to come in %s; want 1, and 100 s", len(verdict.Activations), verdict.Wait)
+	if len(verdict.Activations) != 1 || verdict.Wait < 900*time.Second || verdict.Wait > 1001*time.Second {
+		f.Errorf("%d runs were taken, and the next token is said to come in %s; want 1, and 1000 s", len(verdict.Activations), verdict.Wait)
 	}
-	if verdict = f.land(limitedClaim(a, 5)); len(verdict.Activations) != 0 || verdict.Wait < 90*time.Second {
+	if verdict = f.land(limitedClaim(a, 5)); len(verdict.Activations) != 0 || verdict.Wait < 900*time.Second {
 		f.Errorf("%d runs were taken beyond the rate, wait %s", len(verdict.Activations), verdict.Wait)
 	}
 	f.set(queue, workflow.QueueChange{Rate: new(0.0), Burst: new(0)})
@@ -154,7 +154,7 @@ func limitedRefill(f *fixture) {
 	}
 	boot := f.join("a")
 	began, taken := time.Now(), 0
-	for deadline := began.Add(10 * time.Second); taken < runs && time.Now().Before(deadline); {
+	for deadline := began.Add(f.config.Patience); taken < runs && time.Now().Before(deadline); {
 		taken += len(f.takeLimited(boot, 5))
 	}
 	elapsed := time.Since(began)
@@ -291,7 +291,7 @@ func limitedConcurrent(f *fixture) {
 		}
 		return verdicts[0], true
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(f.config.Patience)
 	var group sync.WaitGroup
 	for range claimers {
 		boot := f.join("a")

@@ -231,7 +231,7 @@ func manyFire(f *fixture) {
 	for i := range inserts {
 		inserts[i] = f.scheduled("a", begin.Add(time.Duration(i)*time.Second))
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(f.config.Patience)
 	var group sync.WaitGroup
 	for range workers {
 		group.Go(func() {

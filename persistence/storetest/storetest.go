@@ -22,6 +22,8 @@ type Config struct {
 	About []string
 	// Ahead is by how much the clock of the stores is ahead of the test's.
 	Ahead time.Duration
+	// Patience is how long a story waits for what must happen. Defaults to a minute.
+	Patience time.Duration
 	// Reopen ends a store that Open returned and opens its database again, as a
 	// node does that starts after a crash. Nil for stores that keep nothing.
 	Reopen func(t testing.TB, store persistence.Store) persistence.Store

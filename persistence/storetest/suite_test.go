@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"singularity/persistence"
 	"singularity/persistence/memory"
@@ -39,6 +40,7 @@ func findings(t *testing.T, story story, wrap func(*memory.Store) persistence.St
 	r := &recorder{TB: t}
 	var inner *memory.Store
 	config := Config{
+		Patience: 5 * time.Second, // for what some of the faults keep from happening
 		Open: func(testing.TB) persistence.Store {
 			inner = memory.New()
 			return wrap(inner)

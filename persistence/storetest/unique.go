@@ -159,7 +159,7 @@ func (f *fixture) lapsed(key byte) (first, later workflow.RunID) {
 	f.Helper()
 	insert := within(f.unique(key, workflow.Attach), 5*time.Millisecond)
 	f.wantInserted(insert)
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(f.config.Patience); time.Now().Before(deadline); {
 		next := f.unique(key, workflow.Attach)
 		if f.land(next).Existing == nil {
 			return insert.Run, next.Run
@@ -237,7 +237,7 @@ func uniqueRetryAfterRival(f *fixture) {
 	f.wantInserted(failed)
 	f.land(persistence.Cancel{Run: failed.Run})
 	f.wantInserted(rival)
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(f.config.Patience); time.Now().Before(deadline); {
 		if f.try(persistence.Retry{Run: failed.Run}).Err == nil {
 			f.wantAttached(f.unique(1, workflow.Attach), failed.Run)
 			return

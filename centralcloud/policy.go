@@ -1,8 +1,10 @@
 package centralcloud
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -52,10 +54,7 @@ type PolicyRow struct {
 
 	Arms     []PolicyArm `json:"arms"`     // by weight, the highest first
 	Fallback []Arm       `json:"fallback"` // whom to ask when the chosen arm fails, in order
-
-	TimeoutMillis    *int64   `json:"timeout_ms"`     // nil: what the node has
-	HedgeAfterMillis *int64   `json:"hedge_after_ms"` // nil: do not ask a second arm
-	Expected         Expected `json:"expected"`
+	Expected Expected    `json:"expected"`
 }
 
 // PolicyArm is what a row says of one arm.
@@ -68,6 +67,9 @@ type PolicyArm struct {
 	TokensOut    float64    `json:"tokens_out"`
 	P50Millis    int64      `json:"p50_ms"`
 	P95Millis    int64      `json:"p95_ms"`
+	// TimeoutMillis is how long a call may take: most would be answered in less. 0 is
+	// for what the node has, which also bounds it.
+	TimeoutMillis int64 `json:"timeout_ms,omitempty"`
 	N            int64      `json:"n"`             // judged calls, all counted alike
 	NonInferior  float64    `json:"p_noninferior"` // the probability of being about as good as the reference
 	Best         float64    `json:"p_best"`        // the probability of being the most successful of all
@@ -132,8 +134,12 @@ func (p *Policy) Row(taskType string, bucket int) (PolicyRow, bool) {
 
 // Cell is what a row of a policy is for.
 type Cell struct {
-	TaskType string
-	Bucket   int
+	TaskType string `json:"task_type"`
+	Bucket   int    `json:"complexity_bucket"`
+}
+
+func (c Cell) compare(other Cell) int {
+	return cmp.Or(strings.Compare(c.TaskType, other.TaskType), cmp.Compare(c.Bucket, other.Bucket))
 }
 
 // Cell is what the row is for.

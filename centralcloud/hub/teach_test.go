@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -40,15 +41,42 @@ func (w *world) lesson(id, what string, is func(centralcloud.Lesson) bool) centr
 		}
 		_, err = w.Delete(w.Context(), centralcloud.DownQueue(id), messages[0].ID)
 		w.must(err)
-		lessons, err := centralcloud.DecodeLearning(messages[0].Body)
-		w.must(err)
-		for _, lesson := range lessons {
+		for _, lesson := range w.learn(id, messages[0]) {
 			if is(lesson) {
 				return lesson, true
 			}
 		}
 		return centralcloud.Lesson{}, false
 	})
+}
+
+// pupil is what an instance knows.
+type pupil struct {
+	learned  *centralcloud.Learned
+	assembly centralcloud.Assembly
+}
+
+// learn has an instance learn a message, and ask for what is missing. It returns the
+// lessons that it heard, of policies those that are whole.
+func (w *world) learn(id string, message centralcloud.Message) []centralcloud.Lesson {
+	w.Helper()
+	p := w.pupils[id]
+	if p == nil {
+		p = &pupil{learned: &centralcloud.Learned{}}
+		w.pupils[id] = p
+	}
+	lessons, err := centralcloud.DecodeLearning(message.Body)
+	w.must(err)
+	complete, gap, err := p.assembly.Complete(p.learned.Policy, p.learned.News(lessons))
+	w.must(err)
+	p.learned, err = p.learned.With(complete)
+	w.must(err)
+	if gap {
+		w.join(id, p.learned.Versions()[centralcloud.TypeModelRouting])
+	}
+	isPolicy := func(l centralcloud.Lesson) bool { return l.Type == centralcloud.TypeModelRouting }
+	policies := slices.DeleteFunc(complete, func(l centralcloud.Lesson) bool { return !isPolicy(l) })
+	return append(slices.DeleteFunc(lessons, isPolicy), policies...)
 }
 
 const badStep = "failing_step:w:bad:p/cheap"

@@ -57,7 +57,7 @@ func TestCallsAreCountedByHowTheyEnded(t *testing.T) {
 			Calls: 1, Judged: 1, TokensIn: 7, Cost: 40, Retries: 1, Errors: map[string]int64{"content": 1},
 			InversePropensity: 4_000_000, Latency: centralcloud.SketchOf(900),
 		},
-		"timeout": {TokensIn: 7, Cost: 40, Retries: 1, Errors: map[string]int64{"timeout": 1}, InversePropensity: 4_000_000},
+		"timeout": {TokensIn: 7, Cost: 40, Retries: 1, Errors: map[string]int64{"timeout": 1}, InversePropensity: 4_000_000, GivenUp: centralcloud.SketchOf(900)},
 	} {
 		call, err := centralcloud.DecodeCall(callDoc("m", class))
 		if err != nil {

@@ -85,7 +85,10 @@ func (p *picture) candidates(beliefs []belief, parts, task, part int, c consumpt
 		i := p.at(a, task)
 		candidates[a] = candidate{
 			arm: a, belief: beliefs[i*parts+part], tokens: c.byTask[i], cost: c.byTask[i].cost(price),
-			evidence: p.byTask[i], latency: p.latency(a, task), health: p.health[a],
+			evidence: p.byTask[i], health: p.health[a],
+		}
+		if k := p.kinds[i]; k != nil {
+			candidates[a].latency, candidates[a].givenUp = k.latency.lately(p.now), k.givenUp.lately(p.now)
 		}
 		if parts > 1 {
 			candidates[a].evidence = p.byBucket[i*parts+part]
@@ -104,14 +107,6 @@ func (p *picture) anyCandidates(e estimates, c consumptions) []candidate {
 		}
 	}
 	return candidates
-}
-
-// latency is how long the answers of an arm at a task took lately.
-func (p *picture) latency(arm, task int) centralcloud.Sketch {
-	if k := p.kinds[p.at(arm, task)]; k != nil {
-		return k.latency.lately(p.now)
-	}
-	return nil
 }
 
 // referenceCost is what a call of the reference costs, over the calls as they

@@ -52,6 +52,11 @@ func TestLearningsAreAppliedWithinTenSecondsAndAcknowledged(t *testing.T) {
 		if stats := node.Stats().CentralCloud; stats.LearningsApplied != 4 || stats.PolicyVersion != 3 || stats.LearningsReadAt.IsZero() {
 			t.Errorf("stats %+v", stats)
 		}
+		shown, err := node.Send(t.Context(), "learnings", "show", nil)
+		if want := `{"policy":{"version":3,"made_at":"0001-01-01T00:00:00Z","age_seconds":0.001,"rows":1},` +
+			`"patterns":{"chain":{"steps":["classifier","coder"]}},"savings":{"estimated_savings":0.2,"settings":{"max_tokens":900}},"benchmarks":[{"model":"m1"}]}`; err != nil || string(shown) != want {
+			t.Errorf("shown %s, %v\nwant %s", shown, err, want)
+		}
 		h.teach("a", `{"type":"pattern_discovery","version":7,"pattern_name":"chain","pattern_definition":null}`)
 		if reply := flush(t, node, "learnings"); reply != `{"applied":1,"ignored":0,"deferred":0,"dead":0}` {
 			t.Errorf("reply %s", reply)

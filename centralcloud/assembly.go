@@ -54,7 +54,9 @@ func (a *Assembly) keep(part *rules) (complete bool) {
 
 // differs reports that two parts are not of the same whole: a version may come as
 // changes first and then, after a gap, as all rows.
-func (r *rules) differs(other *rules) bool { return other != nil && (other.Base == nil) != (r.Base == nil) }
+func (r *rules) differs(other *rules) bool {
+	return other != nil && (other.Base == nil) != (r.Base == nil)
+}
 
 // whole is the lesson that all parts together teach.
 func (a *Assembly) whole(inForce *Policy) (Lesson, error) {

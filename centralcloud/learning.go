@@ -134,6 +134,18 @@ type Savings struct {
 	Settings  map[string]json.RawMessage `json:"settings"`
 }
 
+// EncodeSavings returns the document of a lesson of savings.
+func EncodeSavings(estimated any, settings map[string]any) (json.RawMessage, error) {
+	document, err := json.Marshal(struct {
+		Estimated any            `json:"estimated_savings"`
+		Settings  map[string]any `json:"settings"`
+	}{estimated, settings})
+	if err != nil {
+		return nil, fmt.Errorf("encode savings: %w", err)
+	}
+	return document, nil
+}
+
 // readRules reads a policy, or a part of one, which then it returns, too. It refuses
 // what would leave a node without a choice.
 func readRules(document []byte) (*Policy, *rules, error) {

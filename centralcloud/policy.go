@@ -60,22 +60,22 @@ type PolicyRow struct {
 // PolicyArm is what a row says of one arm.
 type PolicyArm struct {
 	Arm
-	Weight       float64    `json:"weight"`  // the probability with which to choose it
-	Success      float64    `json:"success"` // estimated
-	CI95         [2]float64 `json:"ci95"`    // where the success probably lies
-	CostCents    float64    `json:"cost_cents"`
-	TokensOut    float64    `json:"tokens_out"`
-	P50Millis    int64      `json:"p50_ms"`
-	P95Millis    int64      `json:"p95_ms"`
+	Weight    float64    `json:"weight"`  // the probability with which to choose it
+	Success   float64    `json:"success"` // estimated
+	CI95      [2]float64 `json:"ci95"`    // where the success probably lies
+	CostCents float64    `json:"cost_cents"`
+	TokensOut float64    `json:"tokens_out"`
+	P50Millis int64      `json:"p50_ms"`
+	P95Millis int64      `json:"p95_ms"`
 	// TimeoutMillis is how long a call may take: most would be answered in less. 0 is
 	// for what the node has, which also bounds it.
-	TimeoutMillis int64 `json:"timeout_ms,omitempty"`
-	N            int64      `json:"n"`             // judged calls, all counted alike
-	NonInferior  float64    `json:"p_noninferior"` // the probability of being about as good as the reference
-	Best         float64    `json:"p_best"`        // the probability of being the most successful of all
-	Availability float64    `json:"availability"`
-	Barred       bool       `json:"barred,omitempty"` // by a guardrail, or because it is down: any weight is there to notice when it is back
-	Why          string     `json:"why"`
+	TimeoutMillis int64   `json:"timeout_ms,omitempty"`
+	N             int64   `json:"n"`             // judged calls, all counted alike
+	NonInferior   float64 `json:"p_noninferior"` // the probability of being about as good as the reference
+	Best          float64 `json:"p_best"`        // the probability of being the most successful of all
+	Availability  float64 `json:"availability"`
+	Barred        bool    `json:"barred,omitempty"` // by a guardrail, or because it is down: any weight is there to notice when it is back
+	Why           string  `json:"why"`
 }
 
 // Expected compares a row with always using the reference arm.

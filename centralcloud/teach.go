@@ -100,7 +100,7 @@ func EncodeLearnings(learnings ...Learning) ([]Draft, error) {
 	return drafts, nil
 }
 
-// TeachLesson returns the learning that carries a pattern, or benchmarks.
+// TeachLesson returns the learning that carries a pattern, savings or benchmarks.
 func TeachLesson(lesson Lesson, at time.Time) Learning {
 	learning := Learning{Type: lesson.Type, Version: lesson.Version, MadeAt: at}
 	switch lesson.Type {
@@ -109,6 +109,13 @@ func TeachLesson(lesson Lesson, at time.Time) Learning {
 		if lesson.Withdrawn() {
 			learning.PatternDefinition = json.RawMessage("null")
 		}
+	case TypeCostOptimization:
+		var saved struct {
+			Estimated json.RawMessage `json:"estimated_savings"`
+			Settings  json.RawMessage `json:"settings"`
+		}
+		_ = json.Unmarshal(lesson.Document, &saved) // of what is no savings there are none, and nobody takes that
+		learning.EstimatedSavings, learning.Settings = saved.Estimated, saved.Settings
 	case TypePerformanceBenchmark:
 		learning.Benchmarks = lesson.Document
 	}

@@ -28,7 +28,7 @@ type Router struct {
 	limits    Limits
 	ledger    *leases
 	dearest   float64 // as a multiple of the price of whom they stand in for
-	max       int64 // tokens of an answer
+	max       int64   // tokens of an answer
 	log       *slog.Logger
 	warned    sync.Map // texts of warnings that were given
 }

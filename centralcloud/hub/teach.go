@@ -46,6 +46,13 @@ func (t *tenure) find(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if t.policy != nil {
+		saved, err := patterns.SavingsChange(t.lessons, patterns.Save(evidence, t.policy, now))
+		if err != nil {
+			return err
+		}
+		changes = append(changes, saved...)
+	}
 	return t.teach(ctx, changes)
 }
 

@@ -139,3 +139,20 @@ func TestHubTeachesBenchmarks(t *testing.T) {
 		t.Errorf("benchmarks are %+v", benchmarks)
 	}
 }
+
+func TestHubTeachesWhatItSaves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start("a")
+	w.join("n1", 0)
+	w.send(stepCalls("n1", lately(), map[string][2]int64{"good": {40, 0}}))
+	lesson := w.lesson("n1", "savings", func(l centralcloud.Lesson) bool { return l.Type == centralcloud.TypeCostOptimization })
+	saved, err := patterns.DecodeSavings(lesson.Document)
+	w.must(err)
+	if saved.Reference != strong || len(saved.Tasks) != 1 || saved.Tasks[0].Calls != 40 || saved.SpentCents != 0.004 || saved.Tasks[0].Advice == "" {
+		t.Errorf("savings are %+v", saved)
+	}
+	if learned := w.pupils["n1"].learned; learned.Savings.Settings["models"] == nil {
+		t.Errorf("the node learned %+v", learned.Savings)
+	}
+}

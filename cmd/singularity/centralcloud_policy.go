@@ -105,6 +105,14 @@ func bucketText(bucket int) string {
 	return strconv.Itoa(bucket)
 }
 
+// timeoutText is how long a call may take; empty where the node alone says.
+func timeoutText(millis int64) string {
+	if millis == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d ms", millis)
+}
+
 func shareText(share float64) string   { return fmt.Sprintf("%.1f %%", 100*share) }
 func percentText(share float64) string { return fmt.Sprintf("%+.1f %%", 100*share) }
 func centsText(cents float64) string   { return strconv.FormatFloat(cents, 'g', 4, 64) }
@@ -139,7 +147,7 @@ BUCKET is how complex a request is, 0 to 2.`,
 			return fmt.Errorf("policy %d has no row for %s: %w", policy.Version, args[0], hub.ErrNoPolicy)
 		}
 		told := explanation{
-			Version: policy.Version, MadeAt: policy.MadeAt, Mode: policy.Mode, Reference: policy.Reference, Delta: policy.Delta, PolicyRow: row,
+			Version: policy.Version, MadeAt: policy.MadeAt, Mode: policy.Mode, Reference: policy.Reference, Delta: policy.Delta, PolicyRow: row, Budget: policy.Budget,
 			Drift: slices.DeleteFunc(slices.Clone(policy.DriftEvents), func(event centralcloud.DriftEvent) bool {
 				return !slices.ContainsFunc(row.Arms, func(arm centralcloud.PolicyArm) bool { return arm.Arm == event.Arm })
 			}),
@@ -157,7 +165,8 @@ type explanation struct {
 	Reference centralcloud.Arm  `json:"reference"`
 	Delta     float64           `json:"delta"`
 	centralcloud.PolicyRow
-	Drift []centralcloud.DriftEvent `json:"drift_events"`
+	Drift  []centralcloud.DriftEvent   `json:"drift_events"`
+	Budget *centralcloud.BudgetAccount `json:"budget,omitempty"`
 }
 
 func (e explanation) write(t *table, task string) {
@@ -180,10 +189,14 @@ func (e explanation) write(t *table, task string) {
 	for _, event := range e.Drift {
 		t.row("CHANGED", fmt.Sprintf("%s: %s %g, before %g, since %s (%d calls, %.1f standard deviations)", event.Arm, event.Kind, event.To, event.From, event.At.Format(time.RFC3339), event.N, event.Evidence))
 	}
+	if b := e.Budget; b != nil {
+		t.row("BUDGET", fmt.Sprintf("%s of %s cents were spent in the last hour; a node that does not hear from the hub may spend %s in %d s",
+			centsText(b.SpentCents), centsText(b.TargetCents), centsText(b.LeaseCents), centralcloud.EpochSeconds))
+	}
 	t.row()
-	t.row("MODEL", "SHARE", "SUCCESS", "95 %", "CENTS", "P50", "P95", "CALLS", "AVAILABLE", "WHY")
+	t.row("MODEL", "SHARE", "SUCCESS", "95 %", "CENTS", "P50", "P95", "TIMEOUT", "CALLS", "AVAILABLE", "WHY")
 	for _, arm := range e.Arms {
 		t.row(arm.String(), shareText(arm.Weight), shareText(arm.Success), fmt.Sprintf("%.2f-%.2f", arm.CI95[0], arm.CI95[1]), centsText(arm.CostCents),
-			fmt.Sprintf("%d ms", arm.P50Millis), fmt.Sprintf("%d ms", arm.P95Millis), arm.N, shareText(arm.Availability), arm.Why)
+			fmt.Sprintf("%d ms", arm.P50Millis), fmt.Sprintf("%d ms", arm.P95Millis), timeoutText(arm.TimeoutMillis), arm.N, shareText(arm.Availability), arm.Why)
 	}
 }

@@ -55,6 +55,9 @@ type PolicyRow struct {
 	Arms     []PolicyArm `json:"arms"`     // by weight, the highest first
 	Fallback []Arm       `json:"fallback"` // whom to ask when the chosen arm fails, in order
 	Expected Expected    `json:"expected"`
+	// Held says why the row has the weights of the policy before it: others would be
+	// worse, by the calls that were made.
+	Held string `json:"held_back,omitempty"`
 }
 
 // PolicyArm is what a row says of one arm.

@@ -33,7 +33,24 @@ func (t *tenure) learn(ctx context.Context) error {
 	if err := t.Store.Publish(ctx, t.lead, Publication{Policy: next, Repeats: same, Messages: messages, Queues: queues}); err != nil {
 		return err
 	}
+	t.logHeld(ctx, next)
 	t.Logger.DebugContext(ctx, "published a policy", "version", next.Version, "rows", len(next.Rows), "messages", len(messages), "instances", len(queues))
 	t.policy = next
 	return nil
+}
+
+// logHeld says which rows are held back that were not.
+func (t *tenure) logHeld(ctx context.Context, next *centralcloud.Policy) {
+	held := map[centralcloud.Cell]bool{}
+	if t.policy != nil {
+		for _, row := range t.policy.Rows {
+			held[row.Cell()] = row.Held != ""
+		}
+	}
+	for _, row := range next.Rows {
+		if row.Held != "" && !held[row.Cell()] {
+			t.Logger.WarnContext(ctx, "a new choice is held back; nodes keep the one that they have",
+				"task_type", row.TaskType, "bucket", row.Bucket, "version", next.Version, "why", row.Held)
+		}
+	}
 }

@@ -12,9 +12,15 @@ import (
 // the policy to who publishes it. The configuration must be valid, see
 // [Config.Validate]. Calls of Learn on one ledger must not overlap.
 func Learn(ledger *Ledger, prices Prices, config Config, now time.Time) *centralcloud.Policy {
+	policy, _ := learn(ledger, prices, config, now)
+	return policy
+}
+
+// learn returns the policy, and the success that a nano-dollar is worth to it.
+func learn(ledger *Ledger, prices Prices, config Config, now time.Time) (policy *centralcloud.Policy, worth float64) {
 	config = config.withDefaults()
 	p := ledger.picture(prices, config, now.Unix())
-	policy := &centralcloud.Policy{
+	policy = &centralcloud.Policy{
 		MadeAt:    time.Unix(p.now, 0).UTC(),
 		StateHash: p.hash(), ConfigHash: config.hash(),
 		Mode: config.Mode, Reference: config.Reference, Delta: config.Delta, CostWeight: config.CostWeight,
@@ -30,7 +36,7 @@ func Learn(ledger *Ledger, prices Prices, config Config, now time.Time) *central
 	for _, r := range rows {
 		policy.Rows = append(policy.Rows, p.publish(r))
 	}
-	return policy
+	return policy, rows[0].contest.weight
 }
 
 // row is a row of the policy in the making.

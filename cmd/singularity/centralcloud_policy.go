@@ -77,6 +77,11 @@ that has no row of its own. "centralcloud explain TASK_TYPE" says why.`,
 			return err
 		}
 		fmt.Fprintf(c.stderr, "policy %d of %s; mode %s, held against %s\n", policy.Version, policy.MadeAt.Format(time.RFC3339), policy.Mode, policy.Reference)
+		for _, row := range policy.Rows {
+			if row.Held != "" {
+				fmt.Fprintf(c.stderr, "%s, bucket %s, is held back: %s\n", row.TaskType, bucketText(row.Bucket), row.Held)
+			}
+		}
 		return c.print(policy, func(t *table) { writePolicy(t, policy) })
 	})
 	return command
@@ -186,6 +191,9 @@ func (e explanation) write(t *table, task string) {
 		names[i] = arm.String()
 	}
 	t.row("FALLBACK", cmp.Or(strings.Join(names, ", "), "none"))
+	if e.Held != "" {
+		t.row("HELD BACK", "the shares are those of an earlier policy: "+e.Held)
+	}
 	for _, event := range e.Drift {
 		t.row("CHANGED", fmt.Sprintf("%s: %s %g, before %g, since %s (%d calls, %.1f standard deviations)", event.Arm, event.Kind, event.To, event.From, event.At.Format(time.RFC3339), event.N, event.Evidence))
 	}

@@ -144,4 +144,39 @@ func TestCheckEstimatesWhatARowIsWorthAndHowSureThatIs(t *testing.T) {
 	}
 }
 
+// Where the poor arm was asked when all went well, it looks like the better one. How
+// likely it was to be asked tells that it is not.
+func TestNextPolicyKeepsTheChoiceThatTheLoggedCallsSpeakFor(t *testing.T) {
+	t.Parallel()
+	j := newJournal()
+	j.made(poor, 0, 900, 900, 0.9)
+	j.made(good, 0, 100, 80, 0.1)
+	j.made(poor, 0, 100, 10, 0.01)
+	j.made(good, 0, 9900, 7920, 0.99)
+	prices := Prices{}.With(time.Unix(0, 0), Price{Arm: good, In: 10_000_000, Out: 10_000_000}, Price{Arm: poor, In: 1_000_000, Out: 1_000_000})
+	config := Config{Reference: good}
+	weightOf := func(policy *centralcloud.Policy, change float64) (weight float64, held string) {
+		row := &policy.Rows[1]
+		for i := range row.Arms {
+			switch {
+			case row.Arms[i].Arm != good:
+			case change > 0:
+				row.Arms[i].Weight, row.Arms[1-i].Weight = change, 1-change
+			default:
+				weight = row.Arms[i].Weight
+			}
+		}
+		return weight, row.Held
+	}
+	previous := Next(j.Ledger, prices, config, nil, j.now)
+	weightOf(previous, 0.95)
+	if weight, held := weightOf(Next(j.Ledger, prices, config, previous, j.now), 0); weight != 0.95 || held == "" {
+		t.Errorf("the good arm has weight %v, held back by %q; want 0.95", weight, held)
+	}
+	config.Delta = 0.04
+	if weight, held := weightOf(Next(j.Ledger, prices, config, previous, j.now), 0); weight > 0.8 || held != "" {
+		t.Errorf("after operators chose otherwise the good arm has weight %v, held back by %q", weight, held)
+	}
+}
+
 func abs(x float64) float64 { return max(x, -x) }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -51,16 +52,8 @@ type ruleArm [5]float64
 
 // needed reports whether nodes have to know of an arm: who has neither a weight nor
 // a place in the fallback order is never asked.
-func (r *PolicyRow) needed(arm *PolicyArm) bool {
-	if arm.Weight > 0 {
-		return true
-	}
-	for _, standIn := range r.Fallback {
-		if standIn == arm.Arm {
-			return true
-		}
-	}
-	return false
+func (r PolicyRow) needed(arm *PolicyArm) bool {
+	return arm.Weight > 0 || slices.Contains(r.Fallback, arm.Arm)
 }
 
 // fullRules is how many bytes of rows go into one part. It leaves as much again for
@@ -76,9 +69,10 @@ type rulesPacker struct {
 	size    int // of the last part
 }
 
-// pack returns the rules in as many parts as it takes: one at least.
-func (head rules) pack(rows []*PolicyRow, gone []Cell) ([]rules, error) {
-	p := &rulesPacker{head: head}
+// pack returns rules that have nothing but a head with these rows, in as many parts
+// as it takes: one at least.
+func (r *rules) pack(rows []*PolicyRow, gone []Cell) ([]rules, error) {
+	p := &rulesPacker{head: *r}
 	p.begin()
 	p.part().Gone = gone
 	for _, row := range rows {
@@ -86,7 +80,7 @@ func (head rules) pack(rows []*PolicyRow, gone []Cell) ([]rules, error) {
 			p.begin()
 		}
 		if err := p.add(row); err != nil {
-			return nil, fmt.Errorf("encode the row of %s in policy %d: %w", row.TaskType, head.Version, err)
+			return nil, fmt.Errorf("encode the row of %s in policy %d: %w", row.TaskType, r.Version, err)
 		}
 	}
 	for i := range p.parts {

@@ -63,7 +63,7 @@ func (p *Policy) changes(before *Policy) (changed []*PolicyRow, gone []Cell) {
 }
 
 // rulesAlike reports whether nodes need not hear of a row that they know as another.
-func (r *PolicyRow) rulesAlike(other *PolicyRow) bool {
+func (r PolicyRow) rulesAlike(other *PolicyRow) bool {
 	rule := func(arm PolicyArm) PolicyArm {
 		return PolicyArm{Arm: arm.Arm, Weight: arm.Weight, CostCents: arm.CostCents, Why: arm.Why, TimeoutMillis: arm.TimeoutMillis}
 	}
@@ -71,7 +71,7 @@ func (r *PolicyRow) rulesAlike(other *PolicyRow) bool {
 		slices.EqualFunc(r.neededArms(), other.neededArms(), func(a, b PolicyArm) bool { return rule(a) == rule(b) })
 }
 
-func (r *PolicyRow) neededArms() []PolicyArm {
+func (r PolicyRow) neededArms() []PolicyArm {
 	return slices.DeleteFunc(slices.Clone(r.Arms), func(arm PolicyArm) bool { return !r.needed(&arm) })
 }
 

@@ -3,6 +3,7 @@ package actors
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -69,7 +70,41 @@ func (n *Node) answerHub(ctx context.Context, letter *messages.Letter) (any, err
 			return n.flushResults(ctx, false)
 		}
 		return n.flushLearnings(ctx)
-	default:
-		return nil, unknownType(letter, "ping", "flush")
+	case "show":
+		if target == learningsActorName {
+			return n.showLearned(), nil
+		}
 	}
+	if target == learningsActorName {
+		return nil, unknownType(letter, "ping", "flush", "show")
+	}
+	return nil, unknownType(letter, "ping", "flush")
+}
+
+// shownLearned is what the node was taught, for people.
+type shownLearned struct {
+	Policy     *shownPolicy               `json:"policy"` // null for none
+	Patterns   map[string]json.RawMessage `json:"patterns"`
+	Savings    *centralcloud.Savings      `json:"savings"`
+	Benchmarks json.RawMessage            `json:"benchmarks"`
+}
+
+// shownPolicy is which policy a node chooses by, and how old it is.
+type shownPolicy struct {
+	Version    int64     `json:"version"`
+	MadeAt     time.Time `json:"made_at"`
+	AgeSeconds float64   `json:"age_seconds"` // since the node learned it
+	Rows       int       `json:"rows"`
+}
+
+func (n *Node) showLearned() shownLearned {
+	learned := n.Learned()
+	shown := shownLearned{Patterns: learned.Patterns, Benchmarks: learned.Benchmarks}
+	if learned.Savings.Settings != nil {
+		shown.Savings = &learned.Savings
+	}
+	if policy := learned.Policy; policy != nil {
+		shown.Policy = &shownPolicy{policy.Version, policy.MadeAt, time.Since(policy.Received).Round(time.Millisecond).Seconds(), len(policy.Rows)}
+	}
+	return shown
 }

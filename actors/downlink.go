@@ -16,11 +16,12 @@ const learningsAtOnce = 10
 
 // downlink takes in what the hub teaches. One goroutine at a time uses it.
 type downlink struct {
-	node    *Node
-	queue   centralcloud.Queue
-	name    string // of the node's own queue
-	current bool   // the node knows what is in the store
-	greeted bool   // the hub has been told that the node listens
+	node     *Node
+	queue    centralcloud.Queue
+	name     string // of the node's own queue
+	current  bool   // the node knows what is in the store
+	greeted  bool   // the hub has been told that the node listens, and of what it knows
+	assembly centralcloud.Assembly
 }
 
 // receivedLearnings is what became of the messages that were read.
@@ -39,11 +40,8 @@ func (d *downlink) receive(ctx context.Context) (sum receivedLearnings, err erro
 		}
 		d.current = true
 	}
-	if !d.greeted {
-		if err := d.greet(ctx); err != nil {
-			return sum, fmt.Errorf("greet the hub: %w", err)
-		}
-		d.greeted = true
+	if err := d.greet(ctx); err != nil {
+		return sum, err
 	}
 	for {
 		round, err := d.round(ctx, &sum)
@@ -54,14 +52,25 @@ func (d *downlink) receive(ctx context.Context) (sum receivedLearnings, err erro
 			return sum, fmt.Errorf("read queue %s: %w", d.name, err)
 		}
 		if round.Read() < learningsAtOnce {
-			return sum, nil
+			return sum, d.greet(ctx) // again, if something is missing
 		}
 	}
 }
 
 // greet makes the queues and lets the hub know what the node knows, so that it
-// sends what is missing, and no backlog.
+// sends what is missing, and no backlog. It does so once, until something is missed.
 func (d *downlink) greet(ctx context.Context) error {
+	if d.greeted {
+		return nil
+	}
+	if err := d.sayHello(ctx); err != nil {
+		return fmt.Errorf("greet the hub: %w", err)
+	}
+	d.greeted = true
+	return nil
+}
+
+func (d *downlink) sayHello(ctx context.Context) error {
 	for _, name := range []string{d.name, centralcloud.DeadDown} {
 		if err := d.queue.CreateQueue(ctx, name); err != nil {
 			return err
@@ -82,7 +91,7 @@ func (d *downlink) round(ctx context.Context, sum *receivedLearnings) (centralcl
 	defer abort(nil)
 	consumer := centralcloud.Consumer{Receiver: d.queue, Queue: d.name, Dead: centralcloud.DeadDown, Batch: learningsAtOnce}
 	round, err := consumer.Round(ctx, func(ctx context.Context, message centralcloud.Message) error {
-		applied, err := d.node.learn(ctx, message)
+		applied, err := d.learn(ctx, message)
 		switch {
 		case errors.Is(err, errNotKept):
 			d.current = false
@@ -106,30 +115,48 @@ func (d *downlink) round(ctx context.Context, sum *receivedLearnings) (centralcl
 var errNotKept = errors.New("the store does not keep what the hub teaches")
 
 // learn applies a message, and reports whether there was anything new in it. What
-// it teaches is kept before the message is acknowledged.
-func (n *Node) learn(ctx context.Context, message centralcloud.Message) (bool, error) {
+// it teaches is kept before the message is acknowledged, but for a part of a policy
+// that is not whole yet: when the process ends, the next one asks for all of it.
+func (d *downlink) learn(ctx context.Context, message centralcloud.Message) (bool, error) {
 	lessons, err := centralcloud.DecodeLearning(message.Body)
 	if err != nil {
 		return false, err
 	}
-	known := n.learned.Load()
+	known := d.node.learned.Load()
 	news := known.News(lessons)
 	if len(news) == 0 {
 		return false, nil
 	}
-	next, err := known.With(news)
+	complete, gap, err := d.assembly.Complete(known.Policy, news)
 	if err != nil {
 		return false, err
 	}
-	kept := make([]persistence.Learning, len(news))
-	for i, lesson := range news {
+	if gap {
+		d.node.log.Info("the hub changes a policy that this node has not; it asks for the whole", "has", known.Versions()[centralcloud.TypeModelRouting])
+		d.greeted = false
+	}
+	if len(complete) == 0 {
+		return true, nil
+	}
+	next, err := known.With(complete)
+	if err != nil {
+		return false, err
+	}
+	return true, d.node.keep(ctx, next, complete)
+}
+
+// keep puts what the node knows by some lessons in the place of what it knew.
+func (n *Node) keep(ctx context.Context, next *centralcloud.Learned, lessons []centralcloud.Lesson) error {
+	kept := make([]persistence.Learning, len(lessons))
+	for i, lesson := range lessons {
 		kept[i] = persistence.Learning{Type: lesson.Type, Name: lesson.Name, Version: lesson.Version, Document: lesson.Document}
 	}
 	if err := n.store.KeepLearnings(ctx, kept); err != nil {
-		return false, fmt.Errorf("%w: %w", errNotKept, err)
+		return fmt.Errorf("%w: %w", errNotKept, err)
 	}
+	known := n.learned.Load()
 	n.learned.Store(next)
-	for _, lesson := range news {
+	for _, lesson := range lessons {
 		if !lesson.Known() {
 			n.log.Warn("the hub teaches something that this version does not know; it is kept", "type", lesson.Type, "version", lesson.Version)
 			continue
@@ -140,7 +167,7 @@ func (n *Node) learn(ctx context.Context, message centralcloud.Message) (bool, e
 		}
 		n.log.Log(ctx, level, "learned from the hub", "type", lesson.Type, "name", lesson.Name, "version", lesson.Version)
 	}
-	return true, nil
+	return nil
 }
 
 // loadLearned makes the node know what it, or another one, was taught before.

@@ -52,6 +52,11 @@ func TestLearningsAreAppliedWithinTenSecondsAndAcknowledged(t *testing.T) {
 		if stats := node.Stats().CentralCloud; stats.LearningsApplied != 4 || stats.PolicyVersion != 3 || stats.LearningsReadAt.IsZero() {
 			t.Errorf("stats %+v", stats)
 		}
+		shown, err := node.Send(t.Context(), "learnings", "show", nil)
+		if want := `{"policy":{"version":3,"made_at":"0001-01-01T00:00:00Z","age_seconds":0.001,"rows":1},` +
+			`"patterns":{"chain":{"steps":["classifier","coder"]}},"savings":{"estimated_savings":0.2,"settings":{"max_tokens":900}},"benchmarks":[{"model":"m1"}]}`; err != nil || string(shown) != want {
+			t.Errorf("shown %s, %v\nwant %s", shown, err, want)
+		}
 		h.teach("a", `{"type":"pattern_discovery","version":7,"pattern_name":"chain","pattern_definition":null}`)
 		if reply := flush(t, node, "learnings"); reply != `{"applied":1,"ignored":0,"deferred":0,"dead":0}` {
 			t.Errorf("reply %s", reply)
@@ -236,6 +241,102 @@ func TestNodeComesBackToAHubThatWasAway(t *testing.T) {
 		time.Sleep(11 * time.Second)
 		if chosen(node) != "m6" {
 			t.Errorf("the policy chooses %s, want what came after", chosen(node))
+		}
+	})
+}
+
+// policyOf is one that the hub makes: a row for each of so many tasks.
+func policyOf(version int64, tasks int, model string) *centralcloud.Policy {
+	policy := &centralcloud.Policy{Version: version, MadeAt: time.Unix(version, 0).UTC()}
+	for i := range tasks {
+		row := centralcloud.PolicyRow{TaskType: fmt.Sprintf("task-%05d", i), Bucket: centralcloud.AnyBucket}
+		for j := range 20 {
+			row.Arms = append(row.Arms, centralcloud.PolicyArm{
+				Arm: centralcloud.Arm{Provider: "p", Model: fmt.Sprintf("%s-%d", model, j)}, Weight: 0.05, Why: "one of many",
+			})
+		}
+		policy.Rows = append(policy.Rows, row)
+	}
+	return policy
+}
+
+// parts are the messages that carry a policy.
+func parts(t *testing.T, policy, before *centralcloud.Policy) []string {
+	t.Helper()
+	learnings, err := centralcloud.TeachPolicy(policy, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drafts, err := centralcloud.EncodeLearnings(learnings...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bodies := make([]string, len(drafts))
+	for i, draft := range drafts {
+		bodies[i] = string(draft.Body)
+	}
+	return bodies
+}
+
+func TestPolicyInPartsIsInForceOnceItIsWhole(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		store, h := memory.New(), newHub()
+		node := hubNode(t, store, h)
+		h.teach("a", routing(2, "small"))
+		messages := parts(t, policyOf(3, 2000, "m"), nil)
+		if len(messages) < 3 {
+			t.Fatalf("%d messages, want several", len(messages))
+		}
+		for i := len(messages) - 1; i > 0; i-- { // in another order than they were sent
+			h.teach("a", messages[i])
+			flush(t, node, "learnings")
+		}
+		if chosen(node) != "small" {
+			t.Fatalf("the policy chooses %s although a part is missing", chosen(node))
+		}
+		h.teach("a", messages[0])
+		h.teach("a", messages[1])
+		flush(t, node, "learnings")
+		if policy := node.Learned().Policy; policy.Version != 3 || len(policy.Rows) != 2000 || chosen(node) != "m-0" {
+			t.Fatalf("version %d with %d rows chooses %s", policy.Version, len(policy.Rows), chosen(node))
+		}
+		stopNode(t, node)
+		again := hubNode(t, store, h)
+		if policy := again.Learned().Policy; policy == nil || policy.Version != 3 || len(policy.Rows) != 2000 {
+			t.Errorf("after a restart the policy is %+v", policy)
+		}
+		if waiting, dead := left(h, "a"); waiting != 0 || dead != 0 {
+			t.Errorf("%d messages wait and %d are dead, want none", waiting, dead)
+		}
+	})
+}
+
+func TestNodeThatMissedAVersionAsksForTheWhole(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHub()
+		node := hubNode(t, memory.New(), h)
+		first := policyOf(3, 100, "m")
+		second, third := policyOf(4, 100, "m"), policyOf(5, 100, "m")
+		second.Rows[7].Arms, third.Rows[7].Arms = second.Rows[7].Arms[:1], third.Rows[7].Arms[:1]
+		third.Rows[8].Arms = third.Rows[8].Arms[:2]
+		h.teach("a", parts(t, first, nil)[0])
+		h.teach("a", parts(t, third, second)[0])
+		flush(t, node, "learnings")
+		hellos := h.hellos(t)
+		if len(hellos) != 2 || hellos[1].Versions["model_routing"] != 3 || node.Learned().Policy.Version != 3 {
+			t.Fatalf("hellos %+v, want a second one with version 3", hellos)
+		}
+		h.teach("a", parts(t, second, first)[0]) // that was late
+		h.teach("a", `{"type":"snapshot","learnings":[`+parts(t, third, nil)[0]+`]}`)
+		flush(t, node, "learnings")
+		policy := node.Learned().Policy
+		if policy.Version != 5 || len(policy.Rows[7].Arms) != 1 || len(policy.Rows[8].Arms) != 2 || len(policy.Rows[9].Arms) != 20 {
+			t.Errorf("the policy is %+v", policy)
+		}
+		if hellos := h.hellos(t); len(hellos) != 2 {
+			t.Errorf("%d hellos, want no more", len(hellos))
 		}
 	})
 }

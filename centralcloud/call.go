@@ -60,6 +60,9 @@ func (c Call) Counters() Counters {
 	if c.Propensity > 0 && c.Propensity <= 1 && !c.Fallback {
 		counters.InversePropensity = int64(math.Round(whole / c.Propensity))
 	}
+	if c.ErrorClass == TimedOut {
+		counters.GivenUp = SketchOf(max(c.Latency, 0))
+	}
 	if c.ErrorClass != "" {
 		counters.Errors = map[string]int64{c.ErrorClass: 1}
 	}

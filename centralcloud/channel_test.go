@@ -57,7 +57,7 @@ func TestCallsAreCountedByHowTheyEnded(t *testing.T) {
 			Calls: 1, Judged: 1, TokensIn: 7, Cost: 40, Retries: 1, Errors: map[string]int64{"content": 1},
 			InversePropensity: 4_000_000, Latency: centralcloud.SketchOf(900),
 		},
-		"timeout": {TokensIn: 7, Cost: 40, Retries: 1, Errors: map[string]int64{"timeout": 1}, InversePropensity: 4_000_000},
+		"timeout": {TokensIn: 7, Cost: 40, Retries: 1, Errors: map[string]int64{"timeout": 1}, InversePropensity: 4_000_000, GivenUp: centralcloud.SketchOf(900)},
 	} {
 		call, err := centralcloud.DecodeCall(callDoc("m", class))
 		if err != nil {
@@ -241,10 +241,17 @@ func FuzzDecodeLearning(f *testing.F) {
 	f.Add([]byte(`{"type":"model_routing","version":3,"routing_rules":{"rows":[{"arms":[{"model":"m","weight":1}]}]}}`))
 	f.Add([]byte(`{"type":"snapshot","learnings":[{"type":"pattern_discovery","pattern_name":"a","pattern_definition":null},{"type":"x"}]}`))
 	f.Add([]byte(`{"type":"cost_optimization","settings":{"a":1},"estimated_savings":null}`))
+	f.Add([]byte(`{"type":"model_routing","routing_rules":{"version":3,"part":1,"parts":1,"models":[{"provider":"p","model":"m"}],"reasons":[""],
+		"rows":[{"task_type":"*","complexity_bucket":-1,"arms":[[0,1,0.5,0,0]],"fallback":[0]}]}}`))
+	f.Add([]byte(`{"type":"model_routing","routing_rules":{"version":3,"part":2,"parts":2,"base":{"version":2},"gone":[{"task_type":"*"}]}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		lessons, err := centralcloud.DecodeLearning(body)
 		if err != nil {
 			return
+		}
+		lessons, _, err = new(centralcloud.Assembly).Complete(nil, lessons)
+		if err != nil {
+			t.Fatalf("what can be read cannot be put together: %v", err)
 		}
 		learned, err := (&centralcloud.Learned{}).With(lessons)
 		if err != nil {

@@ -70,6 +70,8 @@ type Counters struct {
 	// the policy chose the arm.
 	InversePropensity int64  `json:"inverse_propensity_micros"`
 	Latency           Sketch `json:"latency,omitempty"` // of the answers, in microseconds
+	// GivenUp is how long calls were waited for that took too long.
+	GivenUp Sketch `json:"given_up,omitempty"`
 }
 
 // Classes of errors that the learner tells from the others.
@@ -77,6 +79,7 @@ const (
 	Unparsable = "unparsable" // there was an answer, but not in the form that was asked for
 	Refused    = "content"    // the model or its filter would not answer
 	Cancelled  = "cancelled"  // the caller gave up
+	TimedOut   = "timeout"    // it took too long
 )
 
 // Answered reports whether a failure of this class is an answer that was no
@@ -132,6 +135,7 @@ func (c *Counters) merge(other Counters, sign int64) {
 	c.Retries += sign * other.Retries
 	c.InversePropensity += sign * other.InversePropensity
 	c.Latency = c.Latency.Plus(other.Latency, sign)
+	c.GivenUp = c.GivenUp.Plus(other.GivenUp, sign)
 	if len(other.Errors) == 0 {
 		return
 	}

@@ -79,11 +79,16 @@ func (l Lesson) Withdrawn() bool {
 	return l.Document == nil || bytes.Equal(bytes.TrimSpace(l.Document), []byte("null"))
 }
 
-// Versions are the highest that are known of each type.
+// Versions are the highest that are known of each type, and of policies that of the
+// one in force: somebody may have put one in its place by hand, on which nothing
+// that the hub changes can rest.
 func (l *Learned) Versions() map[string]int64 {
 	highest := map[string]int64{}
 	for key, version := range l.versions {
 		highest[key.kind] = max(highest[key.kind], version)
+	}
+	if l.Policy != nil {
+		highest[TypeModelRouting] = l.Policy.Version
 	}
 	return highest
 }

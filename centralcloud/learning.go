@@ -25,7 +25,7 @@ type Learning struct {
 	Version int64     `json:"version,omitempty"`
 	MadeAt  time.Time `json:"made_at,omitzero"`
 
-	RoutingRules      json.RawMessage   `json:"routing_rules,omitempty"` // a [Policy]
+	RoutingRules      json.RawMessage   `json:"routing_rules,omitempty"` // a [Policy], or a part of one as hubs send it
 	PatternName       string            `json:"pattern_name,omitempty"`
 	PatternDefinition json.RawMessage   `json:"pattern_definition,omitempty"` // null withdraws the pattern
 	EstimatedSavings  json.RawMessage   `json:"estimated_savings,omitempty"`
@@ -40,6 +40,8 @@ type Lesson struct {
 	Name     string // of a pattern; else empty
 	Version  int64  // 0 when the message had none
 	Document json.RawMessage
+
+	part *rules // of a policy that is more than this; see [Assembly]
 }
 
 // Known reports whether a node of this version makes use of the lesson.
@@ -92,14 +94,14 @@ func (m Learning) lesson(body []byte) (Lesson, error) {
 	}
 	switch m.Type {
 	case TypeModelRouting:
-		policy, err := readPolicy(m.RoutingRules)
+		policy, part, err := readRules(m.RoutingRules)
 		if err != nil {
 			return lesson, err
 		}
-		if m.Version == 0 {
+		if m.Version == 0 || part != nil {
 			lesson.Version = policy.Version
 		}
-		lesson.Document = m.RoutingRules
+		lesson.Document, lesson.part = m.RoutingRules, part
 	case TypePatternDiscovery:
 		if m.PatternName == "" || m.PatternDefinition == nil {
 			return lesson, errors.New("pattern_name or pattern_definition is missing")
@@ -132,26 +134,73 @@ type Savings struct {
 	Settings  map[string]json.RawMessage `json:"settings"`
 }
 
-// readPolicy refuses what would leave a node without a choice.
-func readPolicy(document []byte) (*Policy, error) {
+// EncodeSavings returns the document of a lesson of savings.
+func EncodeSavings(estimated any, settings map[string]any) (json.RawMessage, error) {
+	document, err := json.Marshal(struct {
+		Estimated any            `json:"estimated_savings"`
+		Settings  map[string]any `json:"settings"`
+	}{estimated, settings})
+	if err != nil {
+		return nil, fmt.Errorf("encode savings: %w", err)
+	}
+	return document, nil
+}
+
+// readRules reads a policy, or a part of one, which then it returns, too. It refuses
+// what would leave a node without a choice.
+func readRules(document []byte) (*Policy, *rules, error) {
 	if document == nil {
-		return nil, errors.New("routing_rules are missing")
+		return nil, nil, errors.New("routing_rules are missing")
 	}
-	policy, err := DecodePolicy(document)
+	var form struct {
+		Part int `json:"part"`
+	}
+	if err := json.Unmarshal(document, &form); err != nil {
+		return nil, nil, fmt.Errorf("decode policy: %w", err)
+	}
+	if form.Part == 0 { // as people write it
+		policy, err := DecodePolicy(document)
+		if err == nil {
+			err = policy.check()
+		}
+		return policy, nil, err
+	}
+	var packed rules
+	if err := json.Unmarshal(document, &packed); err != nil {
+		return nil, nil, fmt.Errorf("decode policy: %w", err)
+	}
+	policy, err := packed.unpack()
+	if err == nil {
+		err = policy.check()
+	}
+	if err != nil || packed.Base == nil && packed.Parts == 1 {
+		return policy, nil, err
+	}
+	return policy, &packed, nil
+}
+
+// readPolicy reads a whole policy.
+func readPolicy(document []byte) (*Policy, error) {
+	policy, part, err := readRules(document)
+	if err == nil && part != nil {
+		err = fmt.Errorf("routing_rules are a part of version %d; expected all of it", part.Version)
+	}
+	return policy, err
+}
+
+func (p *Policy) check() error {
 	switch {
-	case err != nil:
-		return nil, err
-	case policy.Rows == nil:
-		return nil, errors.New("routing_rules have no rows")
-	case policy.Version < 0:
-		return nil, fmt.Errorf("routing_rules have version %d; expected one above 0", policy.Version)
+	case p.Rows == nil:
+		return errors.New("routing_rules have no rows")
+	case p.Version < 0:
+		return fmt.Errorf("routing_rules have version %d; expected one above 0", p.Version)
 	}
-	for _, row := range policy.Rows {
+	for _, row := range p.Rows {
 		for _, arm := range row.Arms {
 			if arm.Weight < 0 || arm.Model == "" {
-				return nil, fmt.Errorf("routing_rules for %s: arm %q has weight %g; expected a model, and no weight below 0", row.TaskType, arm.Arm, arm.Weight)
+				return fmt.Errorf("routing_rules for %s: arm %q has weight %g; expected a model, and no weight below 0", row.TaskType, arm.Arm, arm.Weight)
 			}
 		}
 	}
-	return policy, nil
+	return nil
 }

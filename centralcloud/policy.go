@@ -1,8 +1,10 @@
 package centralcloud
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -52,28 +54,31 @@ type PolicyRow struct {
 
 	Arms     []PolicyArm `json:"arms"`     // by weight, the highest first
 	Fallback []Arm       `json:"fallback"` // whom to ask when the chosen arm fails, in order
-
-	TimeoutMillis    *int64   `json:"timeout_ms"`     // nil: what the node has
-	HedgeAfterMillis *int64   `json:"hedge_after_ms"` // nil: do not ask a second arm
-	Expected         Expected `json:"expected"`
+	Expected Expected    `json:"expected"`
+	// Held says why the row has the weights of the policy before it: others would be
+	// worse, by the calls that were made.
+	Held string `json:"held_back,omitempty"`
 }
 
 // PolicyArm is what a row says of one arm.
 type PolicyArm struct {
 	Arm
-	Weight       float64    `json:"weight"`  // the probability with which to choose it
-	Success      float64    `json:"success"` // estimated
-	CI95         [2]float64 `json:"ci95"`    // where the success probably lies
-	CostCents    float64    `json:"cost_cents"`
-	TokensOut    float64    `json:"tokens_out"`
-	P50Millis    int64      `json:"p50_ms"`
-	P95Millis    int64      `json:"p95_ms"`
-	N            int64      `json:"n"`             // judged calls, all counted alike
-	NonInferior  float64    `json:"p_noninferior"` // the probability of being about as good as the reference
-	Best         float64    `json:"p_best"`        // the probability of being the most successful of all
-	Availability float64    `json:"availability"`
-	Barred       bool       `json:"barred,omitempty"` // by a guardrail, or because it is down: any weight is there to notice when it is back
-	Why          string     `json:"why"`
+	Weight    float64    `json:"weight"`  // the probability with which to choose it
+	Success   float64    `json:"success"` // estimated
+	CI95      [2]float64 `json:"ci95"`    // where the success probably lies
+	CostCents float64    `json:"cost_cents"`
+	TokensOut float64    `json:"tokens_out"`
+	P50Millis int64      `json:"p50_ms"`
+	P95Millis int64      `json:"p95_ms"`
+	// TimeoutMillis is how long a call may take: most would be answered in less. 0 is
+	// for what the node has, which also bounds it.
+	TimeoutMillis int64   `json:"timeout_ms,omitempty"`
+	N             int64   `json:"n"`             // judged calls, all counted alike
+	NonInferior   float64 `json:"p_noninferior"` // the probability of being about as good as the reference
+	Best          float64 `json:"p_best"`        // the probability of being the most successful of all
+	Availability  float64 `json:"availability"`
+	Barred        bool    `json:"barred,omitempty"` // by a guardrail, or because it is down: any weight is there to notice when it is back
+	Why           string  `json:"why"`
 }
 
 // Expected compares a row with always using the reference arm.
@@ -132,8 +137,12 @@ func (p *Policy) Row(taskType string, bucket int) (PolicyRow, bool) {
 
 // Cell is what a row of a policy is for.
 type Cell struct {
-	TaskType string
-	Bucket   int
+	TaskType string `json:"task_type"`
+	Bucket   int    `json:"complexity_bucket"`
+}
+
+func (c Cell) compare(other Cell) int {
+	return cmp.Or(strings.Compare(c.TaskType, other.TaskType), cmp.Compare(c.Bucket, other.Bucket))
 }
 
 // Cell is what the row is for.

@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,6 +68,26 @@ func (t *Table) choose(bucket Bucket, tokens int64, providers []string) (Choice,
 	return Choice{}, workflow.Permanent(fmt.Errorf(
 		"no model holds a request of about %d tokens; the table of models has none that large for the configured providers (%s)",
 		tokens, strings.Join(providers, ", ")))
+}
+
+// standIns lists who may stand in for a model that was chosen by the table, the
+// cheapest first: models of its tier that hold the request, at so many times its
+// price at most. For one whose price is not known, others are whose price is not.
+func (t *Table) standIns(chosen centralcloud.Arm, tokens int64, providers []string, dearest float64) []centralcloud.Arm {
+	first, _ := t.Find(chosen.Provider, chosen.Model)
+	var others []Model
+	for _, model := range t.Models {
+		if model.Arm() != chosen && model.Tier == first.Tier && (model.Price == nil) == (first.Price == nil) &&
+			slices.Contains(providers, model.Provider) && model.holds(tokens) && float64(model.weight()) <= dearest*float64(first.weight()) {
+			others = append(others, model)
+		}
+	}
+	slices.SortStableFunc(others, func(a, b Model) int { return cmp.Compare(a.weight(), b.weight()) })
+	var order []centralcloud.Arm
+	for _, model := range others {
+		order = append(order, model.Arm())
+	}
+	return order
 }
 
 // tiersFrom lists every tier: the bucket's own, the larger ones, then the

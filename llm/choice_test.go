@@ -48,3 +48,42 @@ func TestChoiceIsTheCheapestThatFits(t *testing.T) {
 		t.Errorf("too large a request: %v, expected a permanent error with its size", err)
 	}
 }
+
+func TestStandInsAreOfTheTierAndNotMuchDearer(t *testing.T) {
+	t.Parallel()
+	price := func(in NanoDollars) *Price { return &Price{In: in, Out: in} }
+	table := &Table{Models: []Model{
+		{Provider: "p", Name: "at-5", Tier: Small, Price: price(5)},
+		{Provider: "p", Name: "at-2", Tier: Small, Price: price(2)},
+		{Provider: "p", Name: "short", Tier: Small, Price: price(2), Context: 100},
+		{Provider: "q", Name: "at-4", Tier: Small, Price: price(4)},
+		{Provider: "q", Name: "at-3", Tier: Small, Price: price(3)},
+		{Provider: "q", Name: "medium", Tier: Medium, Price: price(2)},
+		{Provider: "q", Name: "unpriced", Tier: Small},
+		{Provider: "p", Name: "local", Tier: Small},
+		{Provider: "p", Name: "free", Tier: Large, Price: price(0)},
+		{Provider: "q", Name: "not-free", Tier: Large, Price: price(1)},
+		{Provider: "q", Name: "free-too", Tier: Large, Price: price(0)},
+		{Provider: "absent", Name: "at-1", Tier: Small, Price: price(1)},
+	}}
+	for _, test := range []struct {
+		chosen  string
+		dearest float64
+		want    string
+	}{
+		{"p/at-2", 2, "q/at-3 q/at-4"},
+		{"p/at-2", 1.5, "q/at-3"},
+		{"p/at-2", 1, ""},
+		{"q/at-3", 1, "p/at-2"},
+		{"q/unpriced", 2, "p/local"},
+		{"p/free", 2, "q/free-too"},
+	} {
+		var got []string
+		for _, arm := range table.standIns(arm(test.chosen), 1000, []string{"p", "q"}, test.dearest) {
+			got = append(got, arm.String())
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("for %s at %g times its price: %v, expected %s", test.chosen, test.dearest, got, test.want)
+		}
+	}
+}

@@ -95,6 +95,8 @@ type LimitError struct {
 func (e *LimitError) Error() string {
 	what, remedy := "of this run", "raise it, or ask for less"
 	switch {
+	case e.Account.Name == leaseAccount:
+		what, remedy = "that the hub's budget leaves this node while it does not hear from the hub", "start the hub, or wait: it rises every 30 s"
 	case e.Account.Name == dayAccount:
 		what, remedy = "of a day", "raise it, or retry the run on the next day (UTC)"
 	case e.Account.Daily:

@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,9 @@ type Router struct {
 	policy    func() *centralcloud.Policy // nil for none
 	lastPlan  atomic.Pointer[plan]
 	limits    Limits
-	ledger    Ledger
-	max       int64 // tokens of an answer
+	ledger    *leases
+	dearest   float64 // as a multiple of the price of whom they stand in for
+	max       int64   // tokens of an answer
 	log       *slog.Logger
 	warned    sync.Map // texts of warnings that were given
 }
@@ -47,6 +49,10 @@ type RouterConfig struct {
 	// leave room for. They need a Ledger, and models that have prices.
 	Limits Limits
 	Ledger Ledger
+	// FallbackPrice is how many times the price of the model that the table chose
+	// another one may cost that stands in for it. A policy has an order of its own.
+	// Defaults to 2; 1 admits nobody who is dearer.
+	FallbackPrice float64
 }
 
 // NewRouter returns a router over the models that the table lists for these
@@ -54,7 +60,8 @@ type RouterConfig struct {
 func NewRouter(table *Table, providers []Provider, config RouterConfig) (*Router, error) {
 	router := &Router{
 		table: table, providers: make(map[string]Provider, len(providers)), targets: map[centralcloud.Arm]*target{},
-		policy: config.Policy, limits: config.Limits, ledger: config.Ledger, max: config.MaxTokens, log: config.Logger,
+		policy: config.Policy, limits: config.Limits, ledger: &leases{others: config.Ledger},
+		dearest: cmp.Or(config.FallbackPrice, 2), max: config.MaxTokens, log: config.Logger,
 	}
 	if router.log == nil {
 		router.log = slog.Default()
@@ -92,10 +99,13 @@ func (r *Router) validate() []error {
 	if r.max < 0 {
 		problems = append(problems, fmt.Errorf("at most %d tokens an answer: expected a positive number, or 0 for no bound", r.max))
 	}
+	if !(r.dearest >= 1) {
+		problems = append(problems, fmt.Errorf("fallback at %g times the price: expected 1 at least", r.dearest))
+	}
 	if !r.limits.limited() {
 		return problems
 	}
-	if r.ledger == nil {
+	if r.ledger.others == nil {
 		problems = append(problems, errors.New("spending limits need a ledger"))
 	}
 	for _, model := range r.table.Models {
@@ -154,8 +164,10 @@ func (r *Router) Call(ctx context.Context, call *Call) error {
 	asked := r.target(choice.arm())
 	asked.count(choice, fallback)
 
+	asking, stop := r.within(ctx, call, asked)
+	defer stop()
 	started := time.Now()
-	response, err := r.providers[choice.Provider].Complete(ctx, r.request(ctx, call, asked.Model))
+	response, err := r.providers[choice.Provider].Complete(asking, r.request(ctx, call, asked.Model))
 	latency := time.Since(started)
 	r.heard(ctx, asked, err)
 

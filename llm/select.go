@@ -26,6 +26,7 @@ func (r *Router) Select(_ context.Context, call *Call) error {
 	if err != nil {
 		return fmt.Errorf("select a model: %w", err)
 	}
+	choice.Fallback = r.table.standIns(choice.arm(), tokens, r.names, r.dearest)
 	if plan != nil {
 		choice.Why = fmt.Sprintf("policy %s has nobody for %s here; %s", plan.version, call.TaskType, choice.Why)
 	}

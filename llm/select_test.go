@@ -232,7 +232,7 @@ func TestWithoutAPolicyTheTableDecides(t *testing.T) {
 	t.Parallel()
 	r := newRouted(t)
 	r.policy = nil
-	if choice := r.choose(t, "r1"); choice.Why != "static table: cheapest of tier medium" || choice.PolicyVersion != "static" || choice.Fallback != nil {
+	if choice := r.choose(t, "r1"); choice.Why != "static table: cheapest of tier medium" || choice.PolicyVersion != "static" || !reflect.DeepEqual(choice.Fallback, arms("other/at-3")) {
 		t.Errorf("%+v", choice)
 	}
 	r.policy = &centralcloud.Policy{Version: 9}

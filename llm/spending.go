@@ -29,16 +29,19 @@ type hold struct {
 // can is a bill that is higher than the bound: one for tokens that are in none of
 // the texts.
 func (r *Router) afford(ctx context.Context, call *Call, choice Choice) (Choice, hold, error) {
-	if !r.limits.limited() {
+	if !r.limited() {
 		return choice, hold{}, nil
 	}
 	if chosen, found := r.table.Find(choice.Provider, choice.Model); !found || chosen.Price == nil {
+		if !r.limits.limited() { // no learned budget has what it costs in it
+			return choice, hold{}, nil
+		}
 		return choice, hold{}, errors.New("this node's table of models has no price for it, which spending limits need")
 	}
 	run := workflow.FromContext(ctx).Run
 	var refused *LimitError
 	for _, model := range r.alternatives(choice, call.Messages) {
-		held := hold{accounts: r.limits.accounts(run, model.Provider), amount: r.most(model, call.Messages)}
+		held := hold{accounts: r.accounts(run, model.Provider), amount: r.most(model, call.Messages)}
 		if refused != nil && refused.forbids(held) {
 			refused.considered(model, held.amount)
 			continue
@@ -56,7 +59,7 @@ func (r *Router) afford(ctx context.Context, call *Call, choice Choice) (Choice,
 		refused.Account, refused.Spent = held.full(), held.receipt.Spent
 		refused.considered(model, held.amount)
 	}
-	return choice, hold{}, workflow.Permanent(refused)
+	return choice, hold{}, r.refusal(refused)
 }
 
 // considered notes a model that was refused, if it is the cheapest yet.
@@ -97,7 +100,7 @@ func (r *Router) alternatives(choice Choice, messages []Message) []Model {
 	bound := r.most(chosen, messages)
 	var cheaper []Model
 	for _, model := range r.table.Models {
-		if r.providers[model.Provider] != nil && model.holds(tokensOf(messages)) && r.most(model, messages) < bound {
+		if r.providers[model.Provider] != nil && model.Price != nil && model.holds(tokensOf(messages)) && r.most(model, messages) < bound {
 			cheaper = append(cheaper, model)
 		}
 	}
@@ -129,7 +132,7 @@ func (r *Router) maxTokens(model Model, messages []Message) int64 {
 	if r.max > 0 && (most == 0 || r.max < most) {
 		most = r.max
 	}
-	if most == 0 && r.limits.limited() {
+	if most == 0 && r.limited() {
 		most = boundedTokens
 	}
 	if model.Context > 0 {

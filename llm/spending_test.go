@@ -91,8 +91,8 @@ func TestCallsGiveWayToCheaperModels(t *testing.T) {
 		"used up but for the last":    {Limits{PerDay: most * 1000}, map[string]NanoDollars{"day": most * 900}, "at-100", 2},
 		"used up by the run":          {Limits{PerRun: most * 1000}, map[string]NanoDollars{run: most * 400}, "at-500", 2},
 		"used up by another run":      {Limits{PerRun: most * 1000}, map[string]NanoDollars{"run/another": most * 900}, "at-1000", 1},
-		"used up for one key":         {Limits{PerKey: map[string]NanoDollars{"fake": most * 100}}, nil, "at-500", 2},
-		"used up for the other key":   {Limits{PerKey: map[string]NanoDollars{"other": 1}}, nil, "at-1000", 1},
+		"used up for one key":         {Limits{PerKey: map[string]NanoDollars{"fake": most * 100}}, nil, "at-500", 1},
+		"used up for the other key":   {Limits{PerKey: map[string]NanoDollars{"other": 1}}, nil, "at-1000", 0},
 		"the day's, then the other's": {Limits{PerDay: most * 600, PerKey: map[string]NanoDollars{"other": 1}}, nil, "at-100", 3},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -215,6 +215,7 @@ func TestLimitsAreChecked(t *testing.T) {
 		"spending limit of stranger: that provider is not configured":    {Limits: Limits{PerKey: map[string]NanoDollars{"stranger": 1}}},
 		"spending limit of free: $0 is not positive":                     {Limits: Limits{PerKey: map[string]NanoDollars{"free": 0}}},
 		"model unpriced has no price in the table of models, which":      {Limits: Limits{PerDay: 1}, Ledger: &fakeLedger{}},
+		"fallback at 0.5 times the price: expected 1 at least":           {FallbackPrice: 0.5},
 		"at most -1 tokens an answer: expected a positive number, or 0 ": {MaxTokens: -1},
 	} {
 		_, err := NewRouter(testTable(t), []Provider{fakeProvider{name: "free"}}, config)

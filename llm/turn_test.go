@@ -106,6 +106,21 @@ func TestAttemptsGoDownTheFallbackOrder(t *testing.T) {
 	}
 }
 
+func TestChoicesOfTheTableHaveStandIns(t *testing.T) {
+	t.Parallel()
+	provider := &flaky{class: map[string]Class{"at-2": Overload}}
+	r := newRoutedTo(t, provider.complete)
+	r.policy = nil
+	call := r.selected(t)
+	records, err := r.attempts(t, call)
+	if err != nil || !reflect.DeepEqual(provider.asked, []string{"at-2", "at-3"}) || call.AnsweredBy() != arm("other/at-3") {
+		t.Errorf("asked %v, %v; expected the next of the tier", provider.asked, err)
+	}
+	if last := records[len(records)-1]; !last.Fallback || last.PolicyVersion != "static" {
+		t.Errorf("recorded %+v", last)
+	}
+}
+
 // What a provider says of its next attempt matters to nobody else.
 func TestFallbackDoesNotWaitForTheFirst(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,9 @@ package hub_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -23,12 +25,13 @@ var (
 type world struct {
 	*testing.T
 	*sqlite.Store
-	dir string
+	dir    string
+	pupils map[string]*pupil // by instance
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, dir: t.TempDir()}
+	w := &world{T: t, dir: t.TempDir(), pupils: map[string]*pupil{}}
 	w.Store = w.open()
 	w.must(w.CreateQueue(t.Context(), centralcloud.UpQueue))
 	return w
@@ -136,10 +139,8 @@ func lately() int64 { return centralcloud.EpochOf(time.Now().Unix() - 60) }
 // taught waits for the next policy to an instance.
 func (w *world) taught(id string) *centralcloud.Policy {
 	w.Helper()
-	lesson := w.lesson(id, "a policy", func(l centralcloud.Lesson) bool { return l.Type == centralcloud.TypeModelRouting })
-	policy, err := centralcloud.DecodePolicy(lesson.Document)
-	w.must(err)
-	return policy
+	w.lesson(id, "a policy", func(l centralcloud.Lesson) bool { return l.Type == centralcloud.TypeModelRouting })
+	return w.pupils[id].learned.Policy
 }
 
 // favourite is the arm that a policy gives most calls at math.
@@ -247,6 +248,56 @@ func TestAmongHubsOneLeadsAndTheOtherTakesOver(t *testing.T) {
 	stop()
 	w.send(results("n1", epoch, 2, map[centralcloud.Arm]int64{strong: 180, cheap: 20}))
 	await(w, "the second hub learns", func() (bool, bool) { return true, favourite(w.taught("n1")) == strong })
+}
+
+func TestHubTeachesPoliciesOfThousandsOfEntries(t *testing.T) {
+	t.Parallel()
+	const tasks, models = 200, 20
+	w := newWorld(t)
+	var prices []learner.Price
+	update := centralcloud.Update{Type: centralcloud.TypeResults, Instance: sender("n1")}
+	for i := range models {
+		arm := centralcloud.Arm{Provider: "p", Model: fmt.Sprintf("model-of-some-vendor-%02d", i)}
+		prices = append(prices, learner.Price{Arm: arm, In: int64(100_000 * (i + 1)), Out: int64(400_000 * (i + 1))})
+		for j := range tasks {
+			row := results("n1", lately(), 1, map[centralcloud.Arm]int64{arm: 120 + int64((i+j)%models)*3}).Counters[0]
+			row.TaskType = fmt.Sprintf("task-%03d", j)
+			update.Counters = append(update.Counters, row)
+		}
+	}
+	w.start("a", func(c *hub.Config) {
+		c.Every, c.PatternsEvery = 100*time.Millisecond, time.Hour
+		c.Prices, c.Learner.Reference = prices, prices[models-1].Arm
+	})
+	w.join("n1", 0)
+	drafts, err := centralcloud.EncodeUpdates(update.Instance, centralcloud.JobSummary{}, update.Counters, nil)
+	w.must(err)
+	_, err = w.SendBatch(t.Context(), centralcloud.UpQueue, drafts)
+	w.must(err)
+	w.counted()
+	policy := await(w, "a policy with a row for each task", func() (*centralcloud.Policy, bool) {
+		policy := w.taught("n1")
+		return policy, len(policy.Rows) >= tasks
+	})
+	kept, err := w.Policy(t.Context(), policy.Version)
+	w.must(err)
+	for i, row := range kept.Rows {
+		weights := map[centralcloud.Arm]float64{}
+		for _, arm := range row.Arms {
+			if arm.Weight > 0 {
+				weights[arm.Arm] = arm.Weight
+			}
+		}
+		learned := map[centralcloud.Arm]float64{}
+		for _, arm := range policy.Rows[i].Arms {
+			if arm.Weight > 0 {
+				learned[arm.Arm] = arm.Weight
+			}
+		}
+		if len(row.Arms) != models || !reflect.DeepEqual(learned, weights) || row.Cell() != policy.Rows[i].Cell() {
+			t.Fatalf("row %+v is kept of version %d, and %+v was taught", row, policy.Version, policy.Rows[i])
+		}
+	}
 }
 
 func TestMessagesThatMakeNoSenseArePutAside(t *testing.T) {

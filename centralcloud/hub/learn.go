@@ -2,8 +2,6 @@ package hub
 
 import (
 	"context"
-	"math"
-	"slices"
 
 	"singularity/centralcloud"
 	"singularity/centralcloud/learner"
@@ -17,52 +15,42 @@ func (t *tenure) learn(ctx context.Context) error {
 		return nil
 	}
 	next := learner.Next(t.ledger, t.prices, t.Learner, t.policy, t.lead.At)
-	same := t.policy != nil && sameChoices(t.policy, next)
+	same := t.policy != nil && settle(next, t.policy)
 	t.news = !same // weights may be on their way still
 	if same && !old {
 		return nil
 	}
-	learning, err := centralcloud.TeachPolicy(next)
+	learnings, err := centralcloud.TeachPolicy(next, t.policy)
 	if err != nil {
 		return err
 	}
-	message, err := learning.Encode()
+	messages, err := centralcloud.EncodeLearnings(learnings...)
 	if err != nil {
-		return err
-	}
-	if err := message.Check(); err != nil {
 		t.Logger.ErrorContext(ctx, "a policy cannot be published; nodes keep the one that they have", "rows", len(next.Rows), "error", err)
 		return nil
 	}
 	queues := t.listening()
-	if err := t.Store.Publish(ctx, t.lead, Publication{Policy: next, Repeats: same, Message: message, Queues: queues}); err != nil {
+	if err := t.Store.Publish(ctx, t.lead, Publication{Policy: next, Repeats: same, Messages: messages, Queues: queues}); err != nil {
 		return err
 	}
-	t.Logger.DebugContext(ctx, "published a policy", "version", next.Version, "rows", len(next.Rows), "instances", len(queues))
+	t.logHeld(ctx, next)
+	t.Logger.DebugContext(ctx, "published a policy", "version", next.Version, "rows", len(next.Rows), "messages", len(messages), "instances", len(queues))
 	t.policy = next
 	return nil
 }
 
-// sameWeight is by how much weights may differ that are as good as equal.
-const sameWeight = 0.01
-
-// sameChoices reports whether nodes would do the same by two policies, but for
-// some calls in a hundred.
-func sameChoices(a, b *centralcloud.Policy) bool {
-	return slices.EqualFunc(a.Rows, b.Rows, func(a, b centralcloud.PolicyRow) bool {
-		if a.Cell() != b.Cell() || !slices.Equal(a.Fallback, b.Fallback) {
-			return false
+// logHeld says which rows are held back that were not.
+func (t *tenure) logHeld(ctx context.Context, next *centralcloud.Policy) {
+	held := map[centralcloud.Cell]bool{}
+	if t.policy != nil {
+		for _, row := range t.policy.Rows {
+			held[row.Cell()] = row.Held != ""
 		}
-		weights := map[centralcloud.Arm]float64{}
-		for _, arm := range a.Arms {
-			weights[arm.Arm] = arm.Weight
+	}
+	for _, row := range next.Rows {
+		if row.Held != "" && !held[row.Cell()] {
+			t.Logger.WarnContext(ctx, "a new choice is held back; nodes keep the one that they have",
+				"task_type", row.TaskType, "bucket", row.Bucket, "version", next.Version, "why", row.Held)
 		}
-		for _, arm := range b.Arms {
-			before, there := weights[arm.Arm]
-			if !there || math.Abs(before-arm.Weight) > sameWeight {
-				return false
-			}
-		}
-		return len(a.Arms) == len(b.Arms)
-	})
+	}
 }

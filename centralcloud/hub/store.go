@@ -87,10 +87,10 @@ type Lead struct {
 
 // Publication is a policy for nodes.
 type Publication struct {
-	Policy  *centralcloud.Policy
-	Repeats bool               // it has the choices of the version before it
-	Message centralcloud.Draft // that carries it
-	Queues  []string           // where the message goes
+	Policy   *centralcloud.Policy
+	Repeats  bool                 // it has the choices of the version before it
+	Messages []centralcloud.Draft // that carry it
+	Queues   []string             // where they go
 }
 
 // Report is what a message said.

@@ -46,6 +46,13 @@ func (t *tenure) find(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if t.policy != nil {
+		saved, err := patterns.SavingsChange(t.lessons, patterns.Save(evidence, t.policy, now))
+		if err != nil {
+			return err
+		}
+		changes = append(changes, saved...)
+	}
 	return t.teach(ctx, changes)
 }
 
@@ -128,11 +135,11 @@ func (t *tenure) remember(lessons []centralcloud.Lesson) {
 func (t *tenure) unheard(versions map[string]int64) ([]centralcloud.Learning, error) {
 	var news []centralcloud.Learning
 	if t.policy != nil && t.policy.Version > versions[centralcloud.TypeModelRouting] {
-		routing, err := centralcloud.TeachPolicy(t.policy)
+		routing, err := centralcloud.TeachPolicy(t.policy, nil)
 		if err != nil {
 			return nil, err
 		}
-		news = append(news, routing)
+		news = append(news, routing...)
 	}
 	for _, lesson := range t.lessons {
 		if lesson.Version > versions[lesson.Type] {

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -40,15 +41,42 @@ func (w *world) lesson(id, what string, is func(centralcloud.Lesson) bool) centr
 		}
 		_, err = w.Delete(w.Context(), centralcloud.DownQueue(id), messages[0].ID)
 		w.must(err)
-		lessons, err := centralcloud.DecodeLearning(messages[0].Body)
-		w.must(err)
-		for _, lesson := range lessons {
+		for _, lesson := range w.learn(id, messages[0]) {
 			if is(lesson) {
 				return lesson, true
 			}
 		}
 		return centralcloud.Lesson{}, false
 	})
+}
+
+// pupil is what an instance knows.
+type pupil struct {
+	learned  *centralcloud.Learned
+	assembly centralcloud.Assembly
+}
+
+// learn has an instance learn a message, and ask for what is missing. It returns the
+// lessons that it heard, of policies those that are whole.
+func (w *world) learn(id string, message centralcloud.Message) []centralcloud.Lesson {
+	w.Helper()
+	p := w.pupils[id]
+	if p == nil {
+		p = &pupil{learned: &centralcloud.Learned{}}
+		w.pupils[id] = p
+	}
+	lessons, err := centralcloud.DecodeLearning(message.Body)
+	w.must(err)
+	complete, gap, err := p.assembly.Complete(p.learned.Policy, p.learned.News(lessons))
+	w.must(err)
+	p.learned, err = p.learned.With(complete)
+	w.must(err)
+	if gap {
+		w.join(id, p.learned.Versions()[centralcloud.TypeModelRouting])
+	}
+	isPolicy := func(l centralcloud.Lesson) bool { return l.Type == centralcloud.TypeModelRouting }
+	policies := slices.DeleteFunc(complete, func(l centralcloud.Lesson) bool { return !isPolicy(l) })
+	return append(slices.DeleteFunc(lessons, isPolicy), policies...)
 }
 
 const badStep = "failing_step:w:bad:p/cheap"
@@ -109,5 +137,22 @@ func TestHubTeachesBenchmarks(t *testing.T) {
 	w.must(err)
 	if len(benchmarks.Models) != 2 || benchmarks.Models[1].Calls != 40 || benchmarks.Models[1].Errors["overload"] != 0.1 {
 		t.Errorf("benchmarks are %+v", benchmarks)
+	}
+}
+
+func TestHubTeachesWhatItSaves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start("a")
+	w.join("n1", 0)
+	w.send(stepCalls("n1", lately(), map[string][2]int64{"good": {40, 0}}))
+	lesson := w.lesson("n1", "savings", func(l centralcloud.Lesson) bool { return l.Type == centralcloud.TypeCostOptimization })
+	saved, err := patterns.DecodeSavings(lesson.Document)
+	w.must(err)
+	if saved.Reference != strong || len(saved.Tasks) != 1 || saved.Tasks[0].Calls != 40 || saved.SpentCents != 0.004 || saved.Tasks[0].Advice == "" {
+		t.Errorf("savings are %+v", saved)
+	}
+	if learned := w.pupils["n1"].learned; learned.Savings.Settings["models"] == nil {
+		t.Errorf("the node learned %+v", learned.Savings)
 	}
 }

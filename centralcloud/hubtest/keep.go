@@ -21,15 +21,15 @@ func policy(version int64) *centralcloud.Policy {
 }
 
 func publish(f *fixture, lead hub.Lead, version int64, queues ...string) error {
-	learning, err := centralcloud.TeachPolicy(policy(version))
+	learnings, err := centralcloud.TeachPolicy(policy(version), nil)
 	if err != nil {
 		return err
 	}
-	message, err := learning.Encode()
+	messages, err := centralcloud.EncodeLearnings(learnings...)
 	if err != nil {
 		return err
 	}
-	return f.Publish(f.Context(), lead, hub.Publication{Policy: policy(version), Repeats: version == 2, Message: message, Queues: queues})
+	return f.Publish(f.Context(), lead, hub.Publication{Policy: policy(version), Repeats: version == 2, Messages: messages, Queues: queues})
 }
 
 var keepStories = []story{

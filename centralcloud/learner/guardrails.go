@@ -17,6 +17,7 @@ type candidate struct {
 	cost     float64 // of a call, in nano-dollars
 	evidence evidence
 	latency  centralcloud.Sketch
+	givenUp  centralcloud.Sketch
 	health   health
 
 	barred string // by which guardrail; empty when by none

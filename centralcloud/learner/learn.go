@@ -12,9 +12,15 @@ import (
 // the policy to who publishes it. The configuration must be valid, see
 // [Config.Validate]. Calls of Learn on one ledger must not overlap.
 func Learn(ledger *Ledger, prices Prices, config Config, now time.Time) *centralcloud.Policy {
+	policy, _ := learn(ledger, prices, config, now)
+	return policy
+}
+
+// learn returns the policy, and the success that a nano-dollar is worth to it.
+func learn(ledger *Ledger, prices Prices, config Config, now time.Time) (policy *centralcloud.Policy, worth float64) {
 	config = config.withDefaults()
 	p := ledger.picture(prices, config, now.Unix())
-	policy := &centralcloud.Policy{
+	policy = &centralcloud.Policy{
 		MadeAt:    time.Unix(p.now, 0).UTC(),
 		StateHash: p.hash(), ConfigHash: config.hash(),
 		Mode: config.Mode, Reference: config.Reference, Delta: config.Delta, CostWeight: config.CostWeight,
@@ -30,7 +36,7 @@ func Learn(ledger *Ledger, prices Prices, config Config, now time.Time) *central
 	for _, r := range rows {
 		policy.Rows = append(policy.Rows, p.publish(r))
 	}
-	return policy
+	return policy, rows[0].contest.weight
 }
 
 // row is a row of the policy in the making.
@@ -85,7 +91,10 @@ func (p *picture) candidates(beliefs []belief, parts, task, part int, c consumpt
 		i := p.at(a, task)
 		candidates[a] = candidate{
 			arm: a, belief: beliefs[i*parts+part], tokens: c.byTask[i], cost: c.byTask[i].cost(price),
-			evidence: p.byTask[i], latency: p.latency(a, task), health: p.health[a],
+			evidence: p.byTask[i], health: p.health[a],
+		}
+		if k := p.kinds[i]; k != nil {
+			candidates[a].latency, candidates[a].givenUp = k.latency.lately(p.now), k.givenUp.lately(p.now)
 		}
 		if parts > 1 {
 			candidates[a].evidence = p.byBucket[i*parts+part]
@@ -104,14 +113,6 @@ func (p *picture) anyCandidates(e estimates, c consumptions) []candidate {
 		}
 	}
 	return candidates
-}
-
-// latency is how long the answers of an arm at a task took lately.
-func (p *picture) latency(arm, task int) centralcloud.Sketch {
-	if k := p.kinds[p.at(arm, task)]; k != nil {
-		return k.latency.lately(p.now)
-	}
-	return nil
 }
 
 // referenceCost is what a call of the reference costs, over the calls as they

@@ -36,6 +36,7 @@ type entry struct {
 	span     span
 	cost     int64
 	latency  centralcloud.Sketch
+	givenUp  centralcloud.Sketch
 }
 
 type kindKey struct {
@@ -48,6 +49,7 @@ type kind struct {
 	kindKey
 	cells   [buckets]cell
 	latency latency
+	givenUp latency // how long those were waited for that did not come
 	tallies []tally
 }
 
@@ -105,7 +107,7 @@ func (l *Ledger) Add(row centralcloud.Row) bool {
 	if row.Revision <= stored.revision {
 		return false
 	}
-	counted := entry{revision: row.Revision, span: spanOf(row.Counters), cost: row.Cost, latency: row.Latency}
+	counted := entry{revision: row.Revision, span: spanOf(row.Counters), cost: row.Cost, latency: row.Latency, givenUp: row.GivenUp}
 	l.rows[key] = counted
 
 	change := counted.span.minus(stored.span)
@@ -115,6 +117,8 @@ func (l *Ledger) Add(row centralcloud.Row) bool {
 		k.cells[row.Bucket].add(row.Epoch, change)
 		k.latency.add(row.Epoch, stored.latency, -1)
 		k.latency.add(row.Epoch, counted.latency, 1)
+		k.givenUp.add(row.Epoch, stored.givenUp, -1)
+		k.givenUp.add(row.Epoch, counted.givenUp, 1)
 	}
 	return true
 }
@@ -172,6 +176,7 @@ func (l *Ledger) exclude(excluded []*instance) {
 		if sign := changed[key.instance]; sign != 0 {
 			key.kind.cells[key.bucket].add(key.epoch, stored.span.times(sign))
 			key.kind.latency.add(key.epoch, stored.latency, sign)
+			key.kind.givenUp.add(key.epoch, stored.givenUp, sign)
 		}
 	}
 }
@@ -207,6 +212,7 @@ func (k *kind) forget(epochs, hours int64) (empty bool) {
 		empty = empty && len(k.cells[b].hours) == 0
 	}
 	k.latency.forget(epochs)
+	k.givenUp.forget(epochs)
 	for i := range k.tallies {
 		k.tallies[i].series.forget(epochs)
 	}

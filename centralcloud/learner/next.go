@@ -10,21 +10,25 @@ import (
 )
 
 // Next makes the policy that follows another one, which may be nil: what
-// [Learn] finds, approached by steps of at most MaxMove, under the next version.
-// It is a pure function too, and the earlier policy is all that it remembers.
+// [Learn] finds, approached by steps of at most MaxMove, under the next version, but
+// for rows that would be worse by the calls that were made, see [check]. It is a pure
+// function too, and the earlier policy is all that it remembers.
 func Next(ledger *Ledger, prices Prices, config Config, previous *centralcloud.Policy, now time.Time) *centralcloud.Policy {
-	next := Learn(ledger, prices, config, now)
+	next, worth := learn(ledger, prices, config, now)
 	next.Version = 1
 	if previous == nil {
 		return next
 	}
 	next.Version = previous.Version + 1
-	most := config.withDefaults().MaxMove
+	most, check := config.withDefaults().MaxMove, newCheck(ledger, next, worth)
 	for i := range next.Rows {
 		row := &next.Rows[i]
 		at := slices.IndexFunc(previous.Rows, func(r centralcloud.PolicyRow) bool { return r.Cell() == row.Cell() })
 		if at >= 0 {
 			approach(row, previous.Rows[at], most)
+			if next.ConfigHash == previous.ConfigHash { // else it is what operators want
+				check.hold(row, &previous.Rows[at])
+			}
 		}
 	}
 	return next

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"singularity/centralcloud"
 )
@@ -28,6 +29,7 @@ func (p *picture) publish(r *row) centralcloud.PolicyRow {
 		cost += float64(weights[i] * candidate.cost)
 		success += float64(weights[i] * candidate.belief.success())
 		arm := p.describe(candidate, &c.candidates[c.reference])
+		arm.TimeoutMillis = candidate.timeout(r.rules).Milliseconds()
 		arm.Weight = rounded(weights[i], 6)
 		arm.Best = rounded(bests[i], 3)
 		arm.Why = c.why(i, shares[i], weights[i], unjudged)
@@ -58,6 +60,16 @@ func (p *picture) describe(c, reference *candidate) centralcloud.PolicyArm {
 		Availability: rounded(c.health.availability, 3),
 		Barred:       !c.usable(),
 	}
+}
+
+// timeout is how long a call of the candidate may take, 0 when there is not enough
+// to say: as long as all but the last would need, but not longer than is aimed at.
+func (c *candidate) timeout(rules Rules) time.Duration {
+	fit := centralcloud.FitTimeout(c.latency, c.givenUp)
+	if target := rules.Latency.Limit; target > 0 && fit > target {
+		return target
+	}
+	return fit
 }
 
 // onShares is the mean and the deviation of the success itself.

@@ -17,13 +17,14 @@ type span struct {
 	tokensIn  int64
 	tokensOut int64
 	failed    int64 // calls without an answer
+	inverse   int64 // the sum of inverse propensities, in millionths
 	cost      int64 // in the series of spending only
 }
 
 func spanOf(c centralcloud.Counters) span {
 	return span{
 		calls: c.Calls, judged: c.Judged, quality: c.Quality, squares: c.Squares,
-		tokensIn: c.TokensIn, tokensOut: c.TokensOut, failed: c.Unavailable(),
+		tokensIn: c.TokensIn, tokensOut: c.TokensOut, failed: c.Unavailable(), inverse: c.InversePropensity,
 	}
 }
 
@@ -35,6 +36,7 @@ func (s span) plus(other span) span {
 	s.tokensIn += other.tokensIn
 	s.tokensOut += other.tokensOut
 	s.failed += other.failed
+	s.inverse += other.inverse
 	s.cost += other.cost
 	return s
 }
@@ -42,7 +44,7 @@ func (s span) plus(other span) span {
 func (s span) times(sign int64) span {
 	return span{
 		calls: sign * s.calls, judged: sign * s.judged, quality: sign * s.quality, squares: sign * s.squares,
-		tokensIn: sign * s.tokensIn, tokensOut: sign * s.tokensOut, failed: sign * s.failed, cost: sign * s.cost,
+		tokensIn: sign * s.tokensIn, tokensOut: sign * s.tokensOut, failed: sign * s.failed, inverse: sign * s.inverse, cost: sign * s.cost,
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"singularity/centralcloud"
 )
 
 // durations are how long calls took, when each stands for some of them.
@@ -34,6 +36,17 @@ func (d *durations) merge(other *durations) {
 
 func (d *durations) sort() {
 	slices.SortFunc(d.list, func(a, b duration) int { return cmp.Compare(a.micros, b.micros) })
+}
+
+// all goes through them, in their order, when each stands for so many times as many.
+func (d *durations) all(times float64) centralcloud.Durations {
+	return func(yield func(micros, weight float64) bool) {
+		for _, one := range d.list {
+			if !yield(one.micros, one.weight*times) {
+				return
+			}
+		}
+	}
 }
 
 // size is how many calls would tell as much if each stood for itself alone.

@@ -10,17 +10,14 @@ import (
 )
 
 const (
-	timeoutsRule = 1
-	// timeoutsSize is how many answers there are, at least.
-	timeoutsSize = 1000
-	// timeoutsShare of all calls would be done within what timeouts are made from.
-	timeoutsShare = 0.995
-	// timeoutsMargin is how many times as long the timeout is.
-	timeoutsMargin = 1.5
+	timeoutsRule   = 1
+	timeoutsSize   = centralcloud.TimeoutSize
+	timeoutsShare  = centralcloud.TimeoutShare
+	timeoutsMargin = centralcloud.TimeoutMargin
 	// timeoutsSure is the interval in standard deviations: 95 %.
 	timeoutsSure = 1.96
 
-	classTimeout = "timeout"
+	classTimeout = centralcloud.TimedOut
 )
 
 // waits are how long calls of one kind took, and those that were given up.
@@ -88,17 +85,5 @@ func (w *waits) done(q float64) (micros float64, atLeast bool) {
 	w.answers.sort()
 	w.givenUp.sort()
 	each := float64(w.counted) / float64(len(w.givenUp.list)) // for which a sample stands
-	waiting, left := w.answers.weight+float64(w.counted), 1.0
-	gone := 0
-	for _, answer := range w.answers.list {
-		for ; gone < len(w.givenUp.list) && w.givenUp.list[gone].micros < answer.micros; gone++ {
-			waiting -= each
-		}
-		left *= 1 - answer.weight/waiting
-		waiting -= answer.weight
-		if left <= 1-q {
-			return answer.micros, false
-		}
-	}
-	return max(w.answers.list[len(w.answers.list)-1].micros, w.givenUp.list[len(w.givenUp.list)-1].micros), true
+	return centralcloud.Survival(q, w.answers.all(1), w.givenUp.all(each))
 }

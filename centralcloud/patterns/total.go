@@ -23,7 +23,7 @@ func (t *total) add(epoch int64, c *centralcloud.Counters) {
 	t.first = min(t.first, epoch)
 	t.rows++
 	flat := *c
-	flat.Errors, flat.Latency = nil, nil
+	flat.Errors, flat.Latency, flat.GivenUp = nil, nil, nil
 	t.sum.Merge(flat)
 	for class, n := range c.Errors {
 		t.errors[class] += n

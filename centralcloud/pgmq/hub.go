@@ -103,7 +103,7 @@ func (s *Store) Publish(ctx context.Context, lead hub.Lead, p hub.Publication) e
 		if _, err := tx.Exec(ctx, insertPolicy, policy.Version, lead.Epoch, policy.MadeAt, p.Repeats, string(document)); err != nil {
 			return err
 		}
-		return sendToAll(ctx, tx, p.Queues, p.Message)
+		return sendToAll(ctx, tx, p.Queues, p.Messages...)
 	})
 }
 

@@ -107,7 +107,7 @@ func (s *Store) Publish(ctx context.Context, lead hub.Lead, p hub.Publication) e
 		if err != nil {
 			return err
 		}
-		return sendToAll(ctx, tx, p.Queues, p.Message)
+		return sendToAll(ctx, tx, p.Queues, p.Messages...)
 	})
 }
 

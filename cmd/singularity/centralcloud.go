@@ -46,7 +46,7 @@ docs/centralcloud.md has what they say to each other.`,
 	flags.learner.register(set)
 	set.TextVar(&flags.logLevel, "log-level", logrus.InfoLevel, "`level` of what is logged on stderr: error, warning, info, debug or trace")
 	command.RunE = c.act(func(ctx context.Context, _ []string) error { return c.runHub(ctx, flags) })
-	command.AddCommand(c.centralcloudPolicy(), c.centralcloudExplain(), c.centralcloudPatterns(), c.centralcloudBenchmarks(), c.centralcloudLearn())
+	command.AddCommand(c.centralcloudPolicy(), c.centralcloudExplain(), c.centralcloudPatterns(), c.centralcloudBenchmarks(), c.centralcloudSavings(), c.centralcloudLearn())
 	return command
 }
 

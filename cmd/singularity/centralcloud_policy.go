@@ -77,6 +77,11 @@ that has no row of its own. "centralcloud explain TASK_TYPE" says why.`,
 			return err
 		}
 		fmt.Fprintf(c.stderr, "policy %d of %s; mode %s, held against %s\n", policy.Version, policy.MadeAt.Format(time.RFC3339), policy.Mode, policy.Reference)
+		for _, row := range policy.Rows {
+			if row.Held != "" {
+				fmt.Fprintf(c.stderr, "%s, bucket %s, is held back: %s\n", row.TaskType, bucketText(row.Bucket), row.Held)
+			}
+		}
 		return c.print(policy, func(t *table) { writePolicy(t, policy) })
 	})
 	return command
@@ -103,6 +108,14 @@ func bucketText(bucket int) string {
 		return "*"
 	}
 	return strconv.Itoa(bucket)
+}
+
+// timeoutText is how long a call may take; empty where the node alone says.
+func timeoutText(millis int64) string {
+	if millis == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d ms", millis)
 }
 
 func shareText(share float64) string   { return fmt.Sprintf("%.1f %%", 100*share) }
@@ -139,7 +152,7 @@ BUCKET is how complex a request is, 0 to 2.`,
 			return fmt.Errorf("policy %d has no row for %s: %w", policy.Version, args[0], hub.ErrNoPolicy)
 		}
 		told := explanation{
-			Version: policy.Version, MadeAt: policy.MadeAt, Mode: policy.Mode, Reference: policy.Reference, Delta: policy.Delta, PolicyRow: row,
+			Version: policy.Version, MadeAt: policy.MadeAt, Mode: policy.Mode, Reference: policy.Reference, Delta: policy.Delta, PolicyRow: row, Budget: policy.Budget,
 			Drift: slices.DeleteFunc(slices.Clone(policy.DriftEvents), func(event centralcloud.DriftEvent) bool {
 				return !slices.ContainsFunc(row.Arms, func(arm centralcloud.PolicyArm) bool { return arm.Arm == event.Arm })
 			}),
@@ -157,7 +170,8 @@ type explanation struct {
 	Reference centralcloud.Arm  `json:"reference"`
 	Delta     float64           `json:"delta"`
 	centralcloud.PolicyRow
-	Drift []centralcloud.DriftEvent `json:"drift_events"`
+	Drift  []centralcloud.DriftEvent   `json:"drift_events"`
+	Budget *centralcloud.BudgetAccount `json:"budget,omitempty"`
 }
 
 func (e explanation) write(t *table, task string) {
@@ -177,13 +191,20 @@ func (e explanation) write(t *table, task string) {
 		names[i] = arm.String()
 	}
 	t.row("FALLBACK", cmp.Or(strings.Join(names, ", "), "none"))
+	if e.Held != "" {
+		t.row("HELD BACK", "the shares are those of an earlier policy: "+e.Held)
+	}
 	for _, event := range e.Drift {
 		t.row("CHANGED", fmt.Sprintf("%s: %s %g, before %g, since %s (%d calls, %.1f standard deviations)", event.Arm, event.Kind, event.To, event.From, event.At.Format(time.RFC3339), event.N, event.Evidence))
 	}
+	if b := e.Budget; b != nil {
+		t.row("BUDGET", fmt.Sprintf("%s of %s cents were spent in the last hour; a node that does not hear from the hub may spend %s in %d s",
+			centsText(b.SpentCents), centsText(b.TargetCents), centsText(b.LeaseCents), centralcloud.EpochSeconds))
+	}
 	t.row()
-	t.row("MODEL", "SHARE", "SUCCESS", "95 %", "CENTS", "P50", "P95", "CALLS", "AVAILABLE", "WHY")
+	t.row("MODEL", "SHARE", "SUCCESS", "95 %", "CENTS", "P50", "P95", "TIMEOUT", "CALLS", "AVAILABLE", "WHY")
 	for _, arm := range e.Arms {
 		t.row(arm.String(), shareText(arm.Weight), shareText(arm.Success), fmt.Sprintf("%.2f-%.2f", arm.CI95[0], arm.CI95[1]), centsText(arm.CostCents),
-			fmt.Sprintf("%d ms", arm.P50Millis), fmt.Sprintf("%d ms", arm.P95Millis), arm.N, shareText(arm.Availability), arm.Why)
+			fmt.Sprintf("%d ms", arm.P50Millis), fmt.Sprintf("%d ms", arm.P95Millis), timeoutText(arm.TimeoutMillis), arm.N, shareText(arm.Availability), arm.Why)
 	}
 }

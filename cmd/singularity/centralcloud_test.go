@@ -93,6 +93,16 @@ func TestDevIsAHubThatLearns(t *testing.T) {
 		t.Errorf("patterns: %+v, want none", got)
 	}
 	eventually(t, func() bool { return node.log.has("learned from the hub", "performance_benchmark") })
+	eventually(t, func() bool { return node.log.has("learned from the hub", "cost_optimization") })
+	shown := at(node.URL, "send", "learnings", "show").run(t.Context())
+	for _, part := range []string{`"savings":{"estimated_savings":{`, `"advice":"`, `"models":{"math":`} {
+		if !strings.Contains(shown.stdout, part) {
+			t.Errorf("the node shows %q, %q; want %s in it", shown.stdout, shown.stderr, part)
+		}
+	}
+	if got := at("", append([]string{"centralcloud", "savings", "math"}, hub...)...).run(t.Context()); !strings.Contains(got.stdout, "math") {
+		t.Errorf("savings: %+v, want those of math", got)
+	}
 }
 
 func TestPatternsSayWhatStandsOut(t *testing.T) {

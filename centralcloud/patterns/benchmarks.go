@@ -16,6 +16,8 @@ const (
 	benchmarksSure = 1.96
 	// mostBenchmarks is how many there are at a time.
 	mostBenchmarks = 300
+
+	nanosInACent = 1e7
 )
 
 // Benchmarks say what the models were worth in the last [Window].
@@ -49,9 +51,13 @@ type Benchmark struct {
 // the fewest calls are left out if there are too many.
 func Compare(e *Evidence, now time.Time) Benchmarks {
 	kinds := map[armTask]*total{}
-	for key, c := range e.cells {
-		for _, task := range [...]string{key.task, centralcloud.AnyTask} {
-			entry(kinds, armTask{key.arm, task}).add(key.epoch, &c.Counters)
+	for _, d := range e.digests {
+		for _, p := range d.all() {
+			for key, sum := range p.totals {
+				for _, task := range [...]string{key.task, centralcloud.AnyTask} {
+					entry(kinds, armTask{key.arm, task}).merge(sum)
+				}
+			}
 		}
 	}
 	made := Benchmarks{MadeAt: now.UTC(), WindowSeconds: int64(Window / time.Second), Rule: benchmarksRule}
@@ -72,7 +78,6 @@ func Compare(e *Evidence, now time.Time) Benchmarks {
 }
 
 func benchmarkOf(key armTask, c *centralcloud.Counters, first time.Time) Benchmark {
-	const nanosInACent = 1e7
 	calls := tried(c)
 	b := Benchmark{
 		Arm: key.arm, TaskType: key.task, Calls: calls, N: c.Judged, FirstSeen: first,

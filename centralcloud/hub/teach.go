@@ -6,79 +6,7 @@ import (
 	"slices"
 
 	"singularity/centralcloud"
-	"singularity/centralcloud/patterns"
 )
-
-// mostSamples is how many samples are looked at for patterns.
-const mostSamples = 20_000
-
-// mayFind reports whether it is time to look for patterns. Where there were no
-// calls since, what was found stays as it is until its evidence is too old.
-func (t *tenure) mayFind() bool {
-	since := t.lead.At.Sub(t.found)
-	return t.unseen && since >= t.PatternsEvery || since >= patterns.Window
-}
-
-// find looks for patterns, and teaches what has changed. It begins with a whole
-// term, of which reading may take half.
-func (t *tenure) find(ctx context.Context) error {
-	if !t.mayFind() {
-		return nil
-	}
-	if err := t.prolong(ctx); err != nil {
-		return err
-	}
-	now := t.lead.At
-	t.found = now
-	reading, cancel := context.WithTimeout(ctx, t.term()/2)
-	defer cancel()
-	evidence, err := t.evidence(reading)
-	if reading.Err() != nil && ctx.Err() == nil {
-		t.unseen = true
-		t.Logger.WarnContext(ctx, "reading what nodes reported takes too long to look for patterns", "limit", t.term()/2, "again_in", t.PatternsEvery)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	t.unseen = false
-	changes, err := patterns.Changes(t.lessons, patterns.Find(evidence, now), patterns.Compare(evidence, now), now)
-	if err != nil {
-		return err
-	}
-	return t.teach(ctx, changes)
-}
-
-// evidence is what instances reported lately, but for those whose calls fare
-// unlike all others'.
-func (t *tenure) evidence(ctx context.Context) (*patterns.Evidence, error) {
-	since := t.lead.At.Add(-patterns.Window)
-	suspects, left := map[string]bool{}, map[string]bool{}
-	if t.policy != nil {
-		for _, suspect := range t.policy.Quarantined {
-			suspects[suspect.Instance] = true
-		}
-	}
-	evidence := &patterns.Evidence{}
-	err := t.Store.RowsSince(ctx, since, func(row centralcloud.Row) error {
-		if suspects[row.Instance] {
-			left[row.Boot] = true
-		} else {
-			evidence.AddRow(row)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = t.Store.SamplesSince(ctx, since, mostSamples, func(sample centralcloud.Sample) error {
-		if !left[sample.Boot] {
-			evidence.AddSample(sample)
-		}
-		return nil
-	})
-	return evidence, err
-}
 
 // teach stores what has changed, and tells all who listen.
 func (t *tenure) teach(ctx context.Context, changes []centralcloud.Lesson) error {

@@ -2,6 +2,7 @@ package patterns
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -39,6 +40,9 @@ func (e *Evidence) Put(span *Span) {
 func (e *Evidence) Forget(before time.Time) {
 	maps.DeleteFunc(e.digests, func(start int64, _ *digest) bool { return start < before.Unix() })
 }
+
+// Spans goes through the Unix seconds in which the spans begin that are known.
+func (e *Evidence) Spans() iter.Seq[int64] { return maps.Keys(e.digests) }
 
 // assign gives each new instance a part, one that has the fewest.
 func (e *Evidence) assign(span *Span) {

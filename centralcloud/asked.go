@@ -2,12 +2,9 @@ package centralcloud
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 )
 
 // Asked sums up which questions were asked how often. Sums can be merged. It lists
@@ -18,27 +15,26 @@ import (
 type Asked struct {
 	Calls int64  `json:"calls"`
 	Cost  int64  `json:"cost_nanodollars"`
-	Bound string `json:"bound,omitempty"` // all questions below it are listed; empty when all are
-	// Questions are in the order of their seals.
-	Questions []Question `json:"questions"`
+	Bound Sealed `json:"bound,omitzero"` // all questions below it are listed; 0 when all are
+	// Questions are in order.
+	Questions Questions `json:"questions"`
 	// Example is the run that asked the most frequent question last, and Frequent how
 	// often it is known to have been asked.
 	Example  string `json:"example,omitempty"`
 	Frequent int64  `json:"frequent,omitempty"`
 }
 
-// Question is one of them. What is known of it is of those times in which it was
+// Question is one of those that are listed. What is known of it is of those times in which it was
 // listed: it may have been asked more often.
 type Question struct {
-	Seal  string `json:"seal"` // 16 hex digits
-	Calls int64  `json:"calls"`
-	First int64  `json:"first_us"` // Unix times in microseconds
-	Last  int64  `json:"last_us"`
-	// Gaps are the times from one call to the next.
-	Gaps Sketch `json:"gaps,omitempty"`
-	// Answers are the lowest and the highest seal of the answers. When all were the
-	// same, so are these.
-	Answers [2]string `json:"answers"`
+	Sealed Sealed
+	Calls  int64
+	First  int64 // Unix times in microseconds
+	Last   int64
+	Gaps   Sketch // from one call to the next
+	// Answers are the lowest and the highest of the answers, sealed. When all were
+	// the same, so are these.
+	Answers [2]Sealed
 }
 
 const (
@@ -55,16 +51,16 @@ func (a *Asked) Merge(other *Asked) {
 	if other.Frequent > a.Frequent {
 		a.Example, a.Frequent = other.Example, other.Frequent
 	}
-	if a.Bound == "" || other.Bound != "" && other.Bound < a.Bound {
+	if a.Bound == 0 || other.Bound != 0 && other.Bound < a.Bound {
 		a.Bound = other.Bound
 	}
-	merged := make([]Question, 0, len(a.Questions)+len(other.Questions))
+	merged := make(Questions, 0, len(a.Questions)+len(other.Questions))
 	own, others := a.Questions, other.Questions
 	for len(own) > 0 && len(others) > 0 {
-		switch order := strings.Compare(own[0].Seal, others[0].Seal); {
-		case order < 0:
+		switch {
+		case own[0].Sealed < others[0].Sealed:
 			merged, own = append(merged, own[0]), own[1:]
-		case order > 0:
+		case own[0].Sealed > others[0].Sealed:
 			merged, others = append(merged, others[0]), others[1:]
 		default:
 			merged = append(merged, own[0].with(&others[0]))
@@ -82,7 +78,7 @@ func (q Question) with(other *Question) Question {
 	q.Gaps = q.Gaps.Plus(other.Gaps, 1)
 	q.Calls += other.Calls
 	q.First, q.Last = min(q.First, other.First), max(q.Last, other.Last)
-	q.Answers = [2]string{min(q.Answers[0], other.Answers[0]), max(q.Answers[1], other.Answers[1])}
+	q.Answers = [2]Sealed{min(q.Answers[0], other.Answers[0]), max(q.Answers[1], other.Answers[1])}
 	return q
 }
 
@@ -94,23 +90,23 @@ func (a *Asked) Shrink(low, frequent int) {
 		return
 	}
 	if below > low {
-		a.Bound = a.Questions[low].Seal
+		a.Bound = a.Questions[low].Sealed
 		below = low
 	}
 	rest := slices.SortedFunc(slices.Values(a.Questions[below:]), func(a, b Question) int {
-		return cmp.Or(cmp.Compare(b.Calls, a.Calls), strings.Compare(a.Seal, b.Seal))
+		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Sealed, b.Sealed))
 	})
 	rest = rest[:min(len(rest), frequent)]
-	slices.SortFunc(rest, func(a, b Question) int { return strings.Compare(a.Seal, b.Seal) })
+	slices.SortFunc(rest, func(a, b Question) int { return cmp.Compare(a.Sealed, b.Sealed) })
 	a.Questions = append(slices.Clone(a.Questions[:below]), rest...)
 }
 
 // below counts the questions that are a fair sample.
 func (a *Asked) below() int {
-	if a.Bound == "" {
+	if a.Bound == 0 {
 		return len(a.Questions)
 	}
-	below, _ := slices.BinarySearchFunc(a.Questions, a.Bound, func(q Question, bound string) int { return strings.Compare(q.Seal, bound) })
+	below, _ := slices.BinarySearchFunc(a.Questions, a.Bound, func(q Question, bound Sealed) int { return cmp.Compare(q.Sealed, bound) })
 	return below
 }
 
@@ -118,14 +114,13 @@ func (a *Asked) below() int {
 // that: 0 when all are listed.
 func (a *Asked) Distinct() (n, deviation float64) {
 	below := float64(a.below())
-	if a.Bound == "" {
+	if a.Bound == 0 {
 		return below, 0
 	}
-	number, err := strconv.ParseUint(a.Bound, 16, 64)
-	if err != nil || number == 0 || below == 0 {
+	if below == 0 {
 		return 0, math.Inf(1)
 	}
-	share := float64(number) / math.Exp2(64)
+	share := float64(a.Bound) / math.Exp2(64)
 	return below / share, math.Sqrt(below*(1-share)) / share
 }
 
@@ -136,19 +131,14 @@ func (a *Asked) check() error {
 	if len(a.Questions) > lowQuestions+frequentQuestions {
 		return fmt.Errorf("%d questions are listed; expected at most %d", len(a.Questions), lowQuestions+frequentQuestions)
 	}
-	if a.Bound != "" && !isSeal(a.Bound) {
-		return errors.New("the bound is no seal")
-	}
-	before := ""
-	for _, q := range a.Questions {
-		if !isSeal(q.Seal) || q.Seal <= before || q.Calls <= 0 || q.Calls > a.Calls || q.First > q.Last || q.Answers[0] > q.Answers[1] {
-			return fmt.Errorf("question %q cannot be true, or is not in order", q.Seal)
+	for i := range a.Questions {
+		q := &a.Questions[i]
+		if i > 0 && q.Sealed <= a.Questions[i-1].Sealed {
+			return fmt.Errorf("question %d is not in order", i)
 		}
-		before = q.Seal
+		if q.Calls <= 0 || q.Calls > a.Calls || q.First > q.Last || q.Answers[0] > q.Answers[1] {
+			return fmt.Errorf("question %d cannot be true", i)
+		}
 	}
 	return nil
-}
-
-func isSeal(text string) bool {
-	return len(text) == 16 && strings.Trim(text, "0123456789abcdef") == ""
 }

@@ -49,30 +49,30 @@ func (r *Repeats) check() error {
 	return errors.Join(append(problems, r.Asked.check())...)
 }
 
-// asked counts all questions of one key.
-type asked struct {
+// questionTally counts all questions of one key.
+type questionTally struct {
 	calls, cost int64
-	questions   map[string]*askings
+	questions   map[Sealed]*askings
 }
 
 // askings are the calls that asked one question.
 type askings struct {
 	times   []int64
-	answers [2]string
+	answers [2]Sealed
 	run     string // of the last, by its time and id
 	ranked  string
 }
 
-func (a *asked) add(id string, at time.Time, question, answer string, cost int64) {
+func (a *questionTally) add(id string, at time.Time, question, answer Sealed, cost int64) {
 	a.calls++
 	a.cost += cost
 	q := a.questions[question]
 	if q == nil {
-		q = &askings{answers: [2]string{answer, answer}}
+		q = &askings{answers: [2]Sealed{answer, answer}}
 		a.questions[question] = q
 	}
 	q.times = append(q.times, at.UnixMicro())
-	q.answers = [2]string{min(q.answers[0], answer), max(q.answers[1], answer)}
+	q.answers = [2]Sealed{min(q.answers[0], answer), max(q.answers[1], answer)}
 	if rank := at.UTC().Format(time.RFC3339Nano) + id; rank > q.ranked {
 		q.run, _, _ = strings.Cut(id, "/")
 		q.ranked = rank
@@ -80,12 +80,12 @@ func (a *asked) add(id string, at time.Time, question, answer string, cost int64
 }
 
 // sum lists the questions that are to go up.
-func (a *asked) sum() Asked {
+func (a *questionTally) sum() Asked {
 	sum := Asked{Calls: a.calls, Cost: a.cost}
-	for _, seal := range slices.Sorted(maps.Keys(a.questions)) {
-		q := a.questions[seal]
+	for _, sealed := range slices.Sorted(maps.Keys(a.questions)) {
+		q := a.questions[sealed]
 		slices.Sort(q.times)
-		question := Question{Seal: seal, Calls: int64(len(q.times)), First: q.times[0], Last: q.times[len(q.times)-1], Answers: q.answers}
+		question := Question{Sealed: sealed, Calls: int64(len(q.times)), First: q.times[0], Last: q.times[len(q.times)-1], Answers: q.answers}
 		for i := range q.times[1:] {
 			question.Gaps = question.Gaps.Plus(SketchOf(q.times[i+1]-q.times[i]), 1)
 		}

@@ -27,7 +27,7 @@ type Tally struct {
 	instance, boot string
 	seal           Seal
 	cells          map[Key]*cell
-	asked          map[RepeatsKey]*asked
+	asked          map[RepeatsKey]*questionTally
 	unreadable     int
 	unreadableErr  error
 }
@@ -46,7 +46,7 @@ type rankedSample struct {
 
 // NewTally returns an empty tally for a boot of an instance.
 func NewTally(instance, boot string) *Tally {
-	return &Tally{instance: instance, boot: boot, cells: map[Key]*cell{}, asked: map[RepeatsKey]*asked{}}
+	return &Tally{instance: instance, boot: boot, cells: map[Key]*cell{}, asked: map[RepeatsKey]*questionTally{}}
 }
 
 // Seal has the tally count which questions were asked again, under a seal. It is
@@ -84,13 +84,13 @@ func (t *Tally) Add(id string, at time.Time, doc []byte) {
 
 // ask counts what a successful call asked.
 func (t *Tally) ask(id string, at time.Time, call *Call) {
-	question := t.seal.question(call)
-	if question == "" || call.ErrorClass != "" {
+	question, sealed := t.seal.question(call)
+	if !sealed || call.ErrorClass != "" {
 		return
 	}
 	key := RepeatsKey{t.instance, t.boot, EpochOf(at.Unix()), call.Workflow, call.Step, call.Arm}
 	if t.asked[key] == nil {
-		t.asked[key] = &asked{questions: map[string]*askings{}}
+		t.asked[key] = &questionTally{questions: map[Sealed]*askings{}}
 	}
 	t.asked[key].add(id, at, question, t.seal.answer(call), known(call.Cost))
 }

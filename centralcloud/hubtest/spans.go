@@ -24,8 +24,8 @@ func repeats(instance string, epoch, revision int64) centralcloud.Repeats {
 			Instance: instance, Boot: instance + "-boot", Epoch: epoch, Workflow: "w", Step: "s", Arm: centralcloud.Arm{Provider: "p", Model: "m"},
 		},
 		Revision: revision,
-		Asked: centralcloud.Asked{Calls: revision, Cost: 7, Example: "r", Frequent: 2, Bound: "8000000000000000", Questions: []centralcloud.Question{{
-			Seal: "0011223344556677", Calls: 2, First: 1, Last: 8, Gaps: centralcloud.SketchOf(7), Answers: [2]string{"a", "b"},
+		Asked: centralcloud.Asked{Calls: revision, Cost: 7, Example: "r", Frequent: 2, Bound: 1 << 63, Questions: centralcloud.Questions{{
+			Sealed: 0x11223344556677, Calls: 2, First: 1, Last: 8, Gaps: centralcloud.SketchOf(7), Answers: [2]centralcloud.Sealed{10, 11},
 		}}},
 	}
 }

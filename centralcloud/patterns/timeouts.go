@@ -35,13 +35,8 @@ type waits struct {
 // Kaplan and Meier's estimate makes of it: otherwise each timeout would call for
 // a shorter one.
 func timeouts(v *view, _ time.Time) []Finding {
-	totals, kinds := map[armTask]*total{}, map[armTask]*waits{}
-	for _, sums := range v.totals() {
-		for key, sum := range sums {
-			entry(totals, key).merge(sum)
-		}
-	}
-	for key, t := range totals {
+	kinds := map[armTask]*waits{}
+	for key, t := range v.sums() {
 		sum, w := t.counters(), entry(kinds, key)
 		w.counted = sum.Errors[classTimeout]
 		for micros, n := range sum.Latency.All() {

@@ -110,6 +110,17 @@ func (v *view) tried() (sum int64) {
 	return sum
 }
 
+// sums are those of each kind of calls, of all times.
+func (v *view) sums() map[armTask]*total {
+	sums := map[armTask]*total{}
+	for _, p := range v.pieces {
+		for kind, sum := range p.part.totals {
+			entry(sums, kind).merge(sum)
+		}
+	}
+	return sums
+}
+
 // totals goes through the sums of each span.
 func (v *view) totals() iter.Seq2[int64, map[armTask]*total] {
 	return func(yield func(int64, map[armTask]*total) bool) {

@@ -77,7 +77,7 @@ func fillWindow(b *testing.B, store hub.Store, from, until time.Time) error {
 	if err == nil {
 		err = store.CreateQueue(b.Context(), centralcloud.UpQueue)
 	}
-	for i := 0; i < 20 && err == nil; i++ {
+	for i := 0; i < 100 && err == nil; i++ {
 		for at := from; at.Before(until) && err == nil; at = at.Add(time.Hour) {
 			var message int64
 			message, err = store.Send(b.Context(), centralcloud.UpQueue, centralcloud.Draft{Body: []byte(`{}`)})

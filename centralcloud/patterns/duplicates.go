@@ -36,7 +36,7 @@ func duplicateCalls(v *view, _ time.Time) []Finding {
 		}
 		distinct, deviation := asked.Distinct()
 		rate := min(max(1-distinct/n, 0), 1)
-		low, high := wilson(rate, n, v.sure(duplicatesSure))
+		low, high := centralcloud.Wilson(rate, n, v.sure(duplicatesSure))
 		spread := v.sure(duplicatesSure) * deviation / n // since not all questions are listed
 		low, high = rate-math.Hypot(rate-low, spread), rate+math.Hypot(high-rate, spread)
 		if !(low > duplicatesRate) {

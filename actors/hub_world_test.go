@@ -261,7 +261,7 @@ func call(model, errorClass string) map[string]any {
 	return map[string]any{
 		"provider": "p", "model": model, "task_type": "chat", "complexity_bucket": 1, "attempt": 1,
 		"tokens_in": 10, "tokens_out": 5, "cost_nanodollars": 1000, "latency_us": 2500, "error_class": errorClass,
-		"policy_version": "", "propensity": 1,
+		"policy_version": "", "propensity": 1, "input_digest": "0011223344556677", "answer_digest": "8899aabbccddeeff",
 	}
 }
 

@@ -89,6 +89,33 @@ func TestFlushSendsResultsNow(t *testing.T) {
 	})
 }
 
+func TestNodesOfADatabaseSealAlikeAndOthersOtherwise(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		asks := workflow.New("asks", asking("ask", time.Second, 0))
+		seals := func() (sealed []centralcloud.Sealed) {
+			h := newHub()
+			c := startHubCluster(t, 2, h, asks)
+			for _, node := range c.nodes {
+				finish(t, start(t, node, asks))
+			}
+			time.Sleep(time.Minute)
+			for _, update := range h.updates(t) {
+				for _, repeats := range update.Repeats {
+					sealed = append(sealed, repeats.Questions[0].Sealed)
+				}
+			}
+			if len(sealed) != 2 || sealed[0] != sealed[1] {
+				t.Fatalf("two nodes that asked the same have the seals %x", sealed)
+			}
+			return sealed
+		}
+		if one, other := seals(), seals(); one[0] == other[0] {
+			t.Errorf("nodes of two databases have the seal %x for the same question", one[0])
+		}
+	})
+}
+
 func TestEachRecordCountsOnceAcrossKillsTakeoversAndRepeats(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(8) {

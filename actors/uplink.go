@@ -21,6 +21,7 @@ type uplink struct {
 	node  *Node
 	queue centralcloud.Queue
 	sent  centralcloud.Revisions // of epochs that may still change
+	seal  centralcloud.Seal      // once it was read
 }
 
 // sentResults is what was sent.
@@ -44,7 +45,7 @@ func (u *uplink) send(ctx context.Context, last bool) (sum sentResults, err erro
 	case taken.recorded || last:
 		err = u.count(ctx, persistence.UncountedBoot{Boot: own.ID, Instance: own.Instance}, last, &taken, &sum)
 	case taken.some:
-		err = u.post(ctx, own.ID, own.Instance, &taken, nil, nil, &sum)
+		err = u.post(ctx, own.ID, own.Instance, &taken, nil, nil, nil, &sum)
 	}
 	if err != nil || !taken.orphaned {
 		return sum, err
@@ -62,8 +63,12 @@ func (u *uplink) send(ctx context.Context, last bool) (sum sentResults, err erro
 func (u *uplink) count(ctx context.Context, boot persistence.UncountedBoot, last bool, taken *takenResults, sum *sentResults) error {
 	store := u.node.store
 	sum.Boots++
+	if err := u.readSeal(ctx); err != nil {
+		return err
+	}
 	for from := (time.Time{}); ; {
 		tally, read := centralcloud.NewTally(boot.Instance, string(boot.Boot)), false
+		tally.Seal(u.seal)
 		stretch, err := store.ReadRecords(ctx, boot.Boot, from, func(record persistence.Record) error {
 			read = true
 			tally.Add(fmt.Sprintf("%s/%d/%d", record.Run, record.Seq, record.Number), record.StoredAt, record.Doc)
@@ -76,7 +81,7 @@ func (u *uplink) count(ctx context.Context, boot persistence.UncountedBoot, last
 			u.node.log.Warn("records are not counted for the hub, since they are no model calls", "records", n, "boot", boot.Boot, "first", cause)
 		}
 		rows, samples := tally.Changed(u.sent)
-		if err := u.post(ctx, boot.Boot, boot.Instance, taken, rows, samples, sum); err != nil {
+		if err := u.post(ctx, boot.Boot, boot.Instance, taken, rows, samples, tally.Repeats(rows), sum); err != nil {
 			return err
 		}
 		u.sent.Sent(rows)
@@ -93,12 +98,20 @@ func (u *uplink) count(ctx context.Context, boot persistence.UncountedBoot, last
 	}
 }
 
-// post sends rows and samples, and the jobs that were taken and not sent yet.
+// readSeal reads what the nodes seal with, once.
+func (u *uplink) readSeal(ctx context.Context) (err error) {
+	if u.seal == nil {
+		u.seal, err = u.node.store.Secret(ctx, centralcloud.SealSecret)
+	}
+	return err
+}
+
+// post sends rows, samples and repeats, and the jobs that were taken and not sent yet.
 func (u *uplink) post(ctx context.Context, boot persistence.BootID, instance string, taken *takenResults,
-	rows []centralcloud.Row, samples []centralcloud.Sample, sum *sentResults,
+	rows []centralcloud.Row, samples []centralcloud.Sample, repeats []centralcloud.Repeats, sum *sentResults,
 ) error {
 	from := u.node.introduction(boot, instance)
-	drafts, err := centralcloud.EncodeUpdates(from, taken.jobs.Summary(taken.period), rows, samples)
+	drafts, err := centralcloud.EncodeUpdates(from, taken.jobs.Summary(taken.period), rows, samples, repeats)
 	if err != nil {
 		return err
 	}

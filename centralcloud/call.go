@@ -28,6 +28,9 @@ type Call struct {
 	ErrorClass string `json:"error_class,omitempty"` // empty for a success
 	ErrorPrint string `json:"error_print,omitempty"` // its [Fingerprint]
 
+	InputDigest  string `json:"input_digest,omitempty"`  // of what was asked; see [Seal]
+	AnswerDigest string `json:"answer_digest,omitempty"` // of a success
+
 	PolicyVersion string  `json:"policy_version"`
 	Propensity    float64 `json:"propensity"`         // with which the arm was chosen
 	Fallback      bool    `json:"fallback,omitempty"` // another arm was chosen, the propensity is that one's

@@ -152,7 +152,7 @@ func TestUpdatesFitIntoAQueue(t *testing.T) {
 	jobs.Add(centralcloud.Job{Success: true, Elapsed: time.Second, Tokens: 9, Model: "m", Patterns: []string{"b", "a"}})
 	cents := 3.0
 	jobs.Add(centralcloud.Job{CostCents: &cents, Elapsed: 2 * time.Second})
-	drafts, err := centralcloud.EncodeUpdates(centralcloud.Instance{ID: "a"}, jobs.Summary(30*time.Second), rows, samples)
+	drafts, err := centralcloud.EncodeUpdates(centralcloud.Instance{ID: "a"}, jobs.Summary(30*time.Second), rows, samples, nil)
 	if err != nil || len(drafts) < 2 {
 		t.Fatalf("%d messages, %v; want several", len(drafts), err)
 	}
@@ -186,7 +186,7 @@ func TestUpdateHasTheFieldsThatOperatorsKnow(t *testing.T) {
 	more.Add(centralcloud.Job{CostCents: &cents, Elapsed: 2 * time.Second, Model: "m"})
 	jobs.Merge(more)
 	from := centralcloud.Instance{ID: "a", Boot: "b", Timestamp: time.Unix(0, 0).UTC()}
-	drafts, err := centralcloud.EncodeUpdates(from, jobs.Summary(30*time.Second), nil, nil)
+	drafts, err := centralcloud.EncodeUpdates(from, jobs.Summary(30*time.Second), nil, nil, nil)
 	if err != nil || len(drafts) != 1 {
 		t.Fatalf("%d messages, %v; want one", len(drafts), err)
 	}
@@ -197,7 +197,7 @@ func TestUpdateHasTheFieldsThatOperatorsKnow(t *testing.T) {
 		t.Errorf("update\n%s\nwant\n%s", got, want)
 	}
 	var none centralcloud.Jobs
-	if drafts, err := centralcloud.EncodeUpdates(from, none.Summary(0), nil, nil); err != nil || len(drafts) != 0 {
+	if drafts, err := centralcloud.EncodeUpdates(from, none.Summary(0), nil, nil, nil); err != nil || len(drafts) != 0 {
 		t.Errorf("%d messages, %v, with nothing to say", len(drafts), err)
 	}
 }

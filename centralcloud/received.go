@@ -23,6 +23,11 @@ func DecodeUpdate(body []byte) (Update, error) {
 			problems = append(problems, fmt.Errorf("sample %d: has no id, no boot_id or no time", i))
 		}
 	}
+	for i := range update.Repeats {
+		if err := update.Repeats[i].check(); err != nil {
+			problems = append(problems, fmt.Errorf("repeats %d: %w", i, err))
+		}
+	}
 	if err := errors.Join(problems...); err != nil {
 		return update, fmt.Errorf("decode update: %w", err)
 	}

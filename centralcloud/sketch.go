@@ -148,14 +148,18 @@ func (s *Sketch) UnmarshalJSON(document []byte) error {
 	if err := json.Unmarshal(document, &buckets); err != nil {
 		return err
 	}
-	for i, b := range buckets {
-		if b.Count <= 0 {
-			return fmt.Errorf("sketch: bucket %d holds %d; expected a positive number", b.Bucket, b.Count)
+	*s = buckets
+	return s.check()
+}
+
+func (s Sketch) check() error {
+	for i, b := range s {
+		if b.Bucket < 0 || b.Bucket >= len(sketchBounds) || b.Count <= 0 {
+			return fmt.Errorf("sketch: bucket %d holds %d; expected a positive number, and a bucket below %d", b.Bucket, b.Count, len(sketchBounds))
 		}
-		if i > 0 && b.Bucket <= buckets[i-1].Bucket {
+		if i > 0 && b.Bucket <= s[i-1].Bucket {
 			return errors.New("sketch: the buckets are not in ascending order")
 		}
 	}
-	*s = buckets
 	return nil
 }

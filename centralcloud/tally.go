@@ -25,7 +25,9 @@ type Sample struct {
 // samples, in whatever order they come.
 type Tally struct {
 	instance, boot string
+	seal           Seal
 	cells          map[Key]*cell
+	asked          map[RepeatsKey]*questionTally
 	unreadable     int
 	unreadableErr  error
 }
@@ -44,8 +46,12 @@ type rankedSample struct {
 
 // NewTally returns an empty tally for a boot of an instance.
 func NewTally(instance, boot string) *Tally {
-	return &Tally{instance: instance, boot: boot, cells: map[Key]*cell{}}
+	return &Tally{instance: instance, boot: boot, cells: map[Key]*cell{}, asked: map[RepeatsKey]*questionTally{}}
 }
+
+// Seal has the tally count which questions were asked again, under a seal. It is
+// to be called before Add.
+func (t *Tally) Seal(seal Seal) { t.seal = seal }
 
 // Add counts the record of a call: its id, when it was stored, and its document.
 // One that cannot be read counts as unreadable.
@@ -66,12 +72,27 @@ func (t *Tally) Add(id string, at time.Time, doc []byte) {
 	}
 	c.Revision++
 	c.Merge(call.Counters())
+	t.ask(id, at, &call)
+	call.InputDigest, call.AnswerDigest = "", "" // which must not leave the node's database
 	sample := rankedSample{rankOf(id), Sample{ID: id, Boot: t.boot, At: at, Call: call}}
 	if call.ErrorClass == "" {
 		c.successes = keepLowest(c.successes, sample)
 	} else {
 		c.failures = keepLowest(c.failures, sample)
 	}
+}
+
+// ask counts what a successful call asked.
+func (t *Tally) ask(id string, at time.Time, call *Call) {
+	question, sealed := t.seal.question(call)
+	if !sealed || call.ErrorClass != "" {
+		return
+	}
+	key := RepeatsKey{t.instance, t.boot, EpochOf(at.Unix()), call.Workflow, call.Step, call.Arm}
+	if t.asked[key] == nil {
+		t.asked[key] = &questionTally{questions: map[Sealed]*askings{}}
+	}
+	t.asked[key].add(id, at, question, t.seal.answer(call), known(call.Cost))
 }
 
 func rankOf(id string) uint64 {
@@ -112,6 +133,27 @@ func (t *Tally) Changed(sent Revisions) ([]Row, []Sample) {
 		}
 	}
 	return rows, samples
+}
+
+// Repeats returns what was asked of the arms of some rows, in their epochs, in
+// the order of its keys.
+func (t *Tally) Repeats(rows []Row) []Repeats {
+	type place struct {
+		epoch int64
+		arm   Arm
+	}
+	wanted := map[place]bool{}
+	for _, row := range rows {
+		wanted[place{row.Epoch, row.Arm}] = true
+	}
+	var repeats []Repeats
+	for _, key := range slices.SortedFunc(maps.Keys(t.asked), RepeatsKey.Compare) {
+		if wanted[place{key.Epoch, key.Arm}] {
+			sum := t.asked[key].sum()
+			repeats = append(repeats, Repeats{RepeatsKey: key, Revision: sum.Calls, Asked: sum})
+		}
+	}
+	return repeats
 }
 
 // Revisions are those that were sent.

@@ -20,8 +20,9 @@ type Update struct {
 	Type string `json:"type"`
 	Instance
 	JobSummary
-	Counters []Row    `json:"counters"`
-	Samples  []Sample `json:"samples"`
+	Counters []Row     `json:"counters"`
+	Samples  []Sample  `json:"samples"`
+	Repeats  []Repeats `json:"repeats,omitempty"`
 }
 
 // Instance says who sends a message, and when on its own clock.
@@ -50,13 +51,13 @@ func EncodeHello(from Instance, versions map[string]int64) (Draft, error) {
 	return Draft{Body: body}, nil
 }
 
-// full is how many bytes of rows and samples, or of learnings, go into one message,
+// full is how many bytes of rows and the like, or of learnings, go into one message,
 // unless the first one alone has more.
 const full = MaxBody * 3 / 4
 
-// EncodeUpdates spreads rows and samples over messages that a queue takes. The
+// EncodeUpdates spreads rows, samples and repeats over messages that a queue takes. The
 // summary is in the first one. Without anything to say there is none.
-func EncodeUpdates(from Instance, summary JobSummary, rows []Row, samples []Sample) ([]Draft, error) {
+func EncodeUpdates(from Instance, summary JobSummary, rows []Row, samples []Sample, repeats []Repeats) ([]Draft, error) {
 	pack := updatePacker{from: from, period: summary.PeriodSeconds}
 	pack.begin(summary)
 	for _, row := range rows {
@@ -70,6 +71,12 @@ func EncodeUpdates(from Instance, summary JobSummary, rows []Row, samples []Samp
 			return nil, err
 		}
 		pack.update.Samples = append(pack.update.Samples, sample)
+	}
+	for _, some := range repeats {
+		if err := pack.makeRoom(some); err != nil {
+			return nil, err
+		}
+		pack.update.Repeats = append(pack.update.Repeats, some)
 	}
 	if pack.size > 0 || pack.update.Count > 0 {
 		if err := pack.finish(); err != nil {

@@ -33,7 +33,10 @@ func Embed(ctx context.Context, embedder Embedder, text string) ([]float32, erro
 	embedding, err := embedder.Embed(ctx, text)
 	record := ModelCall{
 		Provider: embedder.Provider(), Model: embedder.Model(), TaskType: embeddingTask,
-		PolicyVersion: staticPolicy, Propensity: 1,
+		PolicyVersion: staticPolicy, Propensity: 1, InputDigest: digestOf(text),
+	}
+	if err == nil {
+		record.AnswerDigest = digestOfVector(embedding.Vector)
 	}
 	record.report(ctx, embedding.Usage, time.Since(started), err)
 	if err != nil {

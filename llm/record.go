@@ -37,6 +37,9 @@ type ModelCall struct {
 	ErrorClass Class  `json:"error_class,omitempty"` // empty for a success
 	ErrorPrint string `json:"error_print,omitempty"` // its [centralcloud.Fingerprint]
 
+	InputDigest  string `json:"input_digest,omitempty"`
+	AnswerDigest string `json:"answer_digest,omitempty"` // of a success
+
 	PolicyVersion string  `json:"policy_version"`
 	Propensity    float64 `json:"propensity"`         // of the choice
 	Fallback      bool    `json:"fallback,omitempty"` // the model stood in for the chosen one, which did not answer

@@ -175,6 +175,10 @@ func (r *Router) Call(ctx context.Context, call *Call) error {
 		Provider: choice.Provider, Model: choice.Model, TaskType: call.TaskType, Bucket: choice.Bucket,
 		Cost: r.cost(ctx, asked.Model, response.Usage, err), Finish: response.Finish,
 		PolicyVersion: choice.PolicyVersion, Propensity: choice.Propensity, Fallback: fallback,
+		InputDigest: digestOfMessages(call.Messages),
+	}
+	if err == nil {
+		record.AnswerDigest = digestOf(response.Text)
 	}
 	r.settle(ctx, held, asked.Model, call.Messages, response, record.Cost, err)
 	record.report(ctx, response.Usage, latency, err)

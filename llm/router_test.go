@@ -120,6 +120,7 @@ func TestCallIsPricedAndRecorded(t *testing.T) {
 			Provider: "fake", Model: "priced", TaskType: "coder", Bucket: 1,
 			TokensIn: new(int64(10)), TokensOut: new(int64(5)), TokensCached: new(int64(0)), Cost: new(NanoDollars(3_000)),
 			Latency: 1_500_000, Finish: Stopped, PolicyVersion: "static", Propensity: 1,
+			InputDigest: digestOfMessages(newCall().Messages), AnswerDigest: digestOf("42"),
 		}
 		if !reflect.DeepEqual(record, wantRecord) {
 			t.Errorf("recorded %+v, expected %+v", record, wantRecord)

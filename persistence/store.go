@@ -41,6 +41,7 @@ type Store interface {
 	Schedules
 	Records
 	Learnings
+	Secrets
 	Close() error
 }
 

@@ -2,12 +2,14 @@ package hub_test
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
 	"singularity/centralcloud"
 	"singularity/centralcloud/hub"
+	"singularity/centralcloud/patterns"
 )
 
 // searched is a store that tells when a hub looks for patterns, and what it did
@@ -22,9 +24,10 @@ type storeCalls struct {
 	mu        sync.Mutex
 	leads     int
 	epochs    map[int64]bool // of the leads
-	looks     int            // for patterns
+	reads     int            // of rows of a time
+	looks     int            // for patterns, to the end
 	prolonged bool           // the lead, with nothing done since
-	unready   int            // looks with something done since
+	unready   int            // reads with something done since
 	stuck     bool           // reading takes until nobody waits for it
 }
 
@@ -34,10 +37,33 @@ func (c *storeCalls) leadCount() int {
 	return c.leads
 }
 
+func (c *storeCalls) readCount() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reads
+}
+
 func (c *storeCalls) lookCount() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.looks
+}
+
+// lookLog is the log of a hub, which says when it has looked for patterns.
+type lookLog struct {
+	slog.Handler
+	calls *storeCalls
+}
+
+func (l lookLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l lookLog) Handle(_ context.Context, record slog.Record) error {
+	l.calls.mu.Lock()
+	defer l.calls.mu.Unlock()
+	if record.Message == "looked for patterns" {
+		l.calls.looks++
+	}
+	return nil
 }
 
 func (s searched) Lead(ctx context.Context, holder string, term time.Duration) (hub.Lead, error) {
@@ -58,9 +84,9 @@ func (s searched) Forget(ctx context.Context, lead hub.Lead, before, repeatedBef
 	return s.Store.Forget(ctx, lead, before, repeatedBefore)
 }
 
-func (s searched) RowsSince(ctx context.Context, since time.Time, each func(centralcloud.Row) error) error {
+func (s searched) RowsBetween(ctx context.Context, from, until time.Time, each func(centralcloud.Row) error) error {
 	s.calls.mu.Lock()
-	s.calls.looks++
+	s.calls.reads++
 	if !s.calls.prolonged {
 		s.calls.unready++
 	}
@@ -70,7 +96,7 @@ func (s searched) RowsSince(ctx context.Context, since time.Time, each func(cent
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	return s.Store.RowsSince(ctx, since, each)
+	return s.Store.RowsBetween(ctx, from, until, each)
 }
 
 // startSearched runs a hub that looks for patterns as often as it may.
@@ -80,6 +106,7 @@ func (w *world) startSearched(calls *storeCalls) {
 	w.start("a", func(config *hub.Config) {
 		config.PatternsEvery = time.Nanosecond
 		config.Store = searched{config.Store, calls}
+		config.Logger = slog.New(lookLog{slog.DiscardHandler, calls})
 	})
 }
 
@@ -106,7 +133,8 @@ func TestLeadIsProlongedRightBeforeALookForPatterns(t *testing.T) {
 	w := newWorld(t)
 	calls := &storeCalls{}
 	w.startSearched(calls)
-	await(w, "a look for patterns", func() (bool, bool) { return true, calls.lookCount() > 0 })
+	w.send(stepCalls("n1", lately(), map[string][2]int64{"good": {40, 4}}))
+	await(w, "a read for patterns", func() (bool, bool) { return true, calls.readCount() > 0 })
 	calls.mu.Lock()
 	defer calls.mu.Unlock()
 	if calls.unready > 0 {
@@ -119,10 +147,42 @@ func TestLookForPatternsThatTakesTooLongIsGivenUpAndTheLeadIsNot(t *testing.T) {
 	w := newWorld(t)
 	calls := &storeCalls{stuck: true}
 	w.startSearched(calls)
-	await(w, "another look", func() (bool, bool) { return true, calls.lookCount() > 1 })
+	w.send(stepCalls("n1", lately(), map[string][2]int64{"good": {40, 4}}))
+	await(w, "another look", func() (bool, bool) { return true, calls.readCount() > 1 })
 	calls.mu.Lock()
 	defer calls.mu.Unlock()
 	if len(calls.epochs) != 1 || !calls.epochs[1] {
 		t.Errorf("the leads have the epochs %v, want the first one only", calls.epochs)
+	}
+}
+
+func TestLookReadsOnlyWhatIsNewAndTheRestIsKnownStill(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	old := lately() - 3600
+	for i := range int64(10) {
+		w.send(stepCalls("n1", old+300*i, map[string][2]int64{"good": {40, 4}}))
+	}
+	calls := &storeCalls{}
+	w.startSearched(calls)
+	w.counted()
+	benchmarks := func() (calls int64) {
+		lessons, err := w.Lessons(t.Context())
+		w.must(err)
+		for _, lesson := range lessons {
+			if lesson.Type == centralcloud.TypePerformanceBenchmark {
+				b, err := patterns.DecodeBenchmarks(lesson.Document)
+				w.must(err)
+				calls = b.Models[0].Calls
+			}
+		}
+		return calls
+	}
+	await(w, "benchmarks of all calls", func() (bool, bool) { return true, benchmarks() == 400 })
+	from := calls.readCount()
+	w.send(stepCalls("n1", old, map[string][2]int64{"good": {50, 4}})) // more of a time that was read
+	await(w, "benchmarks of all calls and ten more", func() (bool, bool) { return true, benchmarks() == 410 })
+	if reads := calls.readCount() - from; reads != 1 {
+		t.Errorf("%d spans were read again, want the one that has changed", reads)
 	}
 }

@@ -270,7 +270,7 @@ func TestHubTeachesPoliciesOfThousandsOfEntries(t *testing.T) {
 		c.Prices, c.Learner.Reference = prices, prices[models-1].Arm
 	})
 	w.join("n1", 0)
-	drafts, err := centralcloud.EncodeUpdates(update.Instance, centralcloud.JobSummary{}, update.Counters, nil)
+	drafts, err := centralcloud.EncodeUpdates(update.Instance, centralcloud.JobSummary{}, update.Counters, nil, nil)
 	w.must(err)
 	_, err = w.SendBatch(t.Context(), centralcloud.UpQueue, drafts)
 	w.must(err)

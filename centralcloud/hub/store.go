@@ -24,23 +24,29 @@ type Store interface {
 	Resign(ctx context.Context, lead Lead) error
 
 	// Count deletes a message of [centralcloud.UpQueue] and keeps what it said:
-	// each row, unless as high a revision of it is there, and each sample. It does
-	// all of that or nothing, and reports whether the message was there.
+	// each row and all repeats, unless as high a revision of them is there, and each
+	// sample. It does all of that or nothing, and reports whether the message was
+	// there.
 	Count(ctx context.Context, lead Lead, message int64, report Report) (counted bool, err error)
 	// Rows gives each row to a function. Those of hours belong to no instance, and
 	// have the hour for their epoch.
 	Rows(ctx context.Context, each func(centralcloud.Row) error) error
-	// RowsSince gives each row of an epoch from a time on to a function.
-	RowsSince(ctx context.Context, since time.Time, each func(centralcloud.Row) error) error
-	// SamplesSince gives the newest samples to a function, up to so many of those
-	// from a time on, in any order.
-	SamplesSince(ctx context.Context, since time.Time, most int, each func(centralcloud.Sample) error) error
+	// RowsBetween gives each row of an epoch from one time until before another to a
+	// function.
+	RowsBetween(ctx context.Context, from, until time.Time, each func(centralcloud.Row) error) error
+	// SamplesBetween gives samples from one time until before another to a function,
+	// in any order. Of more than so many, those are left out whose runs' ids end
+	// with the highest digits, which is as good as by lot.
+	SamplesBetween(ctx context.Context, from, until time.Time, most int, each func(centralcloud.Sample) error) error
+	// RepeatsBetween gives the repeats of epochs from one time until before another to
+	// a function.
+	RepeatsBetween(ctx context.Context, from, until time.Time, each func(centralcloud.Repeats) error) error
 	// Compact sums up the rows of a whole hour that begins before a time, and
 	// returns how many there were; 0 when there is none to do.
 	Compact(ctx context.Context, lead Lead, before time.Time) (rows int, err error)
 	// Forget deletes sums of hours, samples, policies and withdrawn lessons from
 	// before a time, and policies that only repeated another one from before a later
-	// time. The newest policy stays.
+	// time, which repeats are deleted by, too. The newest policy stays.
 	Forget(ctx context.Context, lead Lead, before, repeatedBefore time.Time) error
 
 	// Instances lists those that reported.
@@ -98,6 +104,7 @@ type Report struct {
 	From    Instance
 	Rows    []centralcloud.Row
 	Samples []centralcloud.Sample
+	Repeats []centralcloud.Repeats
 }
 
 // Instance is a node that reports.

@@ -22,7 +22,7 @@ func stepCalls(id string, epoch int64, steps map[string][2]int64) centralcloud.U
 			}
 			document := fmt.Sprintf(`{"workflow":"w","step":%q,"attempt":1,"provider":"p","model":"cheap","task_type":"math","cost_nanodollars":1000,
 				"latency_us":900000,"error_class":%q,"propensity":1}`, step, class)
-			tally.Add(fmt.Sprintf("%s-%d-%d/1/0", step, epoch, i), time.Unix(epoch, 0), []byte(document))
+			tally.Add(fmt.Sprintf("%s-%s-%d-%d/1/0", id, step, epoch, i), time.Unix(epoch, 0), []byte(document))
 		}
 	}
 	update := centralcloud.Update{Type: centralcloud.TypeResults, Instance: sender(id)}
@@ -93,13 +93,15 @@ func TestHubTeachesAPatternAndWithdrawsItOnceItHoldsNoMore(t *testing.T) {
 	w.join("n1", 0)
 	epoch := lately() - 300
 	for i := range int64(4) {
-		w.send(stepCalls("n1", epoch+30*i, map[string][2]int64{"bad": {40, 20}, "good": {40, 1}}))
+		for _, id := range []string{"n1", "other"} {
+			w.send(stepCalls(id, epoch+30*i, map[string][2]int64{"bad": {40, 20}, "good": {40, 1}}))
+		}
 	}
 	stop := w.start("a")
 	found := w.lesson("n1", "a pattern", holds)
 	finding, err := patterns.Decode(found.Document)
 	w.must(err)
-	if finding.Kind != patterns.FailingStep || finding.N < 100 || finding.Interval[0] < finding.Threshold || found.Version == 0 {
+	if finding.Kind != patterns.FailingStep || finding.N < 200 || finding.Interval[0] < finding.Threshold || found.Version == 0 {
 		t.Errorf("version %d of the pattern is %s", found.Version, finding)
 	}
 
@@ -112,7 +114,7 @@ func TestHubTeachesAPatternAndWithdrawsItOnceItHoldsNoMore(t *testing.T) {
 	w.lesson("n1", "the pattern, from the next hub", holds)
 
 	for i := range int64(4) {
-		w.send(stepCalls("n1", epoch+120+30*i, map[string][2]int64{"bad": {2000, 10}, "good": {40, 1}}))
+		w.send(stepCalls("other", epoch+120+30*i, map[string][2]int64{"bad": {2000, 10}, "good": {40, 1}}))
 	}
 	for _, id := range []string{"n1", "n2"} {
 		if gone := w.lesson(id, "the end of the pattern", isWithdrawn); gone.Version <= found.Version {

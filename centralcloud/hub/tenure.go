@@ -23,8 +23,7 @@ type tenure struct {
 	away      map[string]bool // the ids of those that do not read their queues, or may not
 
 	news      bool      // the policy may not know all of the ledger
-	unseen    bool      // there are calls that nobody has looked for patterns in
-	found     time.Time // when patterns were looked for
+	search    search    // for patterns
 	lookedFor time.Time // when it was asked who reads its queue
 	tidied    time.Time // when old things were put away
 }
@@ -40,6 +39,7 @@ func begin(ctx context.Context, config Config, lead Lead) (*tenure, error) {
 	}
 	err := t.Store.Rows(ctx, func(row centralcloud.Row) error {
 		t.ledger.Add(row)
+		t.search.note(row.Epoch, lead.At)
 		return nil
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"singularity/centralcloud"
@@ -60,7 +61,7 @@ func (t *tenure) count(ctx context.Context, message centralcloud.Message) error 
 	}
 	report := Report{
 		From: t.instanceOf(update.Instance, centralcloud.DownQueue(update.ID), message.EnqueuedAt),
-		Rows: t.inTime(update.Counters), Samples: update.Samples,
+		Rows: t.inTime(update.Counters), Samples: update.Samples, Repeats: t.repeatsInTime(update.Repeats),
 	}
 	counted, err := t.Store.Count(ctx, t.lead, message.ID, report)
 	if err != nil || !counted {
@@ -68,8 +69,15 @@ func (t *tenure) count(ctx context.Context, message centralcloud.Message) error 
 	}
 	for _, row := range report.Rows {
 		if t.ledger.Add(row) {
-			t.news, t.unseen = true, true
+			t.news = true
+			t.search.note(row.Epoch, t.lead.At)
 		}
+	}
+	for _, sample := range report.Samples {
+		t.search.note(sample.At.Unix(), t.lead.At)
+	}
+	for i := range report.Repeats {
+		t.search.note(report.Repeats[i].Epoch, t.lead.At)
 	}
 	t.instances[report.From.ID] = report.From
 	return nil
@@ -86,6 +94,12 @@ func (t *tenure) inTime(rows []centralcloud.Row) []centralcloud.Row {
 		}
 	}
 	return kept
+}
+
+// repeatsInTime leaves out those whose time is forgotten already.
+func (t *tenure) repeatsInTime(repeats []centralcloud.Repeats) []centralcloud.Repeats {
+	oldest := t.lead.At.Add(-late).Unix()
+	return slices.DeleteFunc(repeats, func(r centralcloud.Repeats) bool { return r.Epoch < oldest })
 }
 
 // greet sends what there is to know to a node that has not all of it.

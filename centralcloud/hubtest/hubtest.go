@@ -14,7 +14,7 @@ import (
 
 // Run runs the suite on stores that open returns, each on a fresh database.
 func Run(t *testing.T, open func(t testing.TB) hub.Store) {
-	for _, story := range slices.Concat(leadStories, countStories, keepStories, lessonStories) {
+	for _, story := range slices.Concat(leadStories, countStories, keepStories, lessonStories, spanStories) {
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()
 			f := &fixture{T: t, Store: open(t)}

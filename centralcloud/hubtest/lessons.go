@@ -3,8 +3,6 @@ package hubtest
 import (
 	"encoding/json"
 	"reflect"
-	"slices"
-	"strings"
 	"time"
 
 	"singularity/centralcloud"
@@ -52,14 +50,6 @@ func (f *fixture) wantTaught(queues []string, kind, name string) {
 	}
 }
 
-// sample is a call of a boot at a time.
-func sample(id string, at time.Time) centralcloud.Sample {
-	return centralcloud.Sample{ID: id, Boot: "a-boot", At: at.UTC(), Call: centralcloud.Call{
-		Workflow: "w", Step: "s", Attempt: 2, Arm: centralcloud.Arm{Provider: "p", Model: "m"}, TaskType: "math",
-		ErrorClass: "timeout", ErrorPrint: "0011223344556677", Latency: 7, PolicyVersion: "1", Propensity: 1,
-	}}
-}
-
 var lessonStories = []story{
 	{"of each type and name the newest lesson is kept", func(f *fixture) {
 		lead := f.leadAs("a")
@@ -93,45 +83,5 @@ var lessonStories = []story{
 		}
 		f.wantLessons(pattern("a", 1, `{"x":1}`))
 		f.wantTaught(there, centralcloud.TypePatternDiscovery, "a")
-	}},
-	{"the newest samples are read as they came", func(f *fixture) {
-		lead := f.leadAs("a")
-		at := time.Unix(1_700_000_000, 0)
-		r := report("a")
-		for i, id := range []string{"r/1/0", "r/2/0", "r/3/0", "r/4/0"} {
-			r.Samples = append(r.Samples, sample(id, at.Add(time.Duration(i)*time.Second)))
-		}
-		f.count(lead, r)
-		f.count(lead, r)
-		var got []centralcloud.Sample
-		f.must(f.SamplesSince(f.Context(), at.Add(time.Second), 2, func(s centralcloud.Sample) error {
-			got = append(got, s)
-			return nil
-		}))
-		slices.SortFunc(got, func(a, b centralcloud.Sample) int { return strings.Compare(a.ID, b.ID) })
-		if !reflect.DeepEqual(got, r.Samples[2:]) {
-			f.Errorf("samples are %+v, want %+v", got, r.Samples[2:])
-		}
-		got = nil
-		f.must(f.SamplesSince(f.Context(), at.Add(time.Second), 9, func(s centralcloud.Sample) error {
-			got = append(got, s)
-			return nil
-		}))
-		if len(got) != 3 {
-			f.Errorf("%d samples are from the time on, want 3", len(got))
-		}
-	}},
-	{"the rows of the latest epochs are read apart", func(f *fixture) {
-		lead := f.leadAs("a")
-		f.count(lead, report("a", row("a", 30, 1, calls(1)), row("a", 60, 1, calls(2)), row("a", 90, 1, calls(3))))
-		var epochs []int64
-		f.must(f.RowsSince(f.Context(), time.Unix(60, 0), func(row centralcloud.Row) error {
-			epochs = append(epochs, row.Epoch)
-			return nil
-		}))
-		slices.Sort(epochs)
-		if !slices.Equal(epochs, []int64{60, 90}) {
-			f.Errorf("epochs are %v, want 60 and 90", epochs)
-		}
 	}},
 }

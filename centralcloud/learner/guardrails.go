@@ -2,7 +2,6 @@ package learner
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -94,25 +93,21 @@ func (r Rules) tooBad(c *candidate) string {
 	return fmt.Sprintf("success floor %.2f: upper bound %.2f (n=%d)", r.SuccessFloor, upper, c.evidence.raw)
 }
 
+// latencySure is the interval in standard deviations: 95 %.
+const latencySure = 1.96
+
 func (r Rules) tooSlow(latency centralcloud.Sketch) string {
 	n := latency.Count()
 	if r.Latency.Limit == 0 || n == 0 {
 		return ""
 	}
-	upper := wilsonUpper(float64(latency.Within(r.Latency.Limit.Microseconds())), float64(n))
+	within := latency.Within(r.Latency.Limit.Microseconds())
+	_, upper := centralcloud.Wilson(float64(within)/float64(n), float64(n), latencySure)
 	if upper >= r.Latency.Share {
 		return ""
 	}
 	return fmt.Sprintf("latency: at most %.0f %% of answers within %s, %.0f %% are asked for (n=%d)",
 		100*upper, r.Latency.Limit.Round(time.Millisecond), 100*r.Latency.Share, n)
-}
-
-// wilsonUpper is the upper end of Wilson's 95 % interval of a share.
-func wilsonUpper(successes, n float64) float64 {
-	const z = 1.96
-	share := successes / n
-	spread := math.Sqrt(float64(share*(1-share))/n + z*z/(4*square(n)))
-	return (share + z*z/(2*n) + float64(z*spread)) / (1 + z*z/n)
 }
 
 func cents(nanoDollars float64) string { return fmt.Sprintf("%.4g cents", nanoDollars/1e7) }

@@ -11,11 +11,13 @@ import (
 )
 
 const (
-	benchmarksRule = 1
+	benchmarksRule = 2
 	// benchmarksSure is the interval in standard deviations: 95 %.
 	benchmarksSure = 1.96
 	// mostBenchmarks is how many there are at a time.
 	mostBenchmarks = 300
+
+	nanosInACent = 1e7
 )
 
 // Benchmarks say what the models were worth in the last [Window].
@@ -37,6 +39,11 @@ type Benchmark struct {
 	Success   float64    `json:"success"` // of the answers
 	CI95      [2]float64 `json:"ci95"`
 
+	// BetterThan is the probability that it succeeds more often at this task than each
+	// of the models that are called most there.
+	BetterThan map[string]float64 `json:"better_than,omitempty"`
+	Ability    *Ability           `json:"ability,omitempty"` // at all tasks; nil for one
+
 	CostCents           float64            `json:"cost_cents"` // of a call
 	CostPerSuccessCents *float64           `json:"cost_per_success_cents"`
 	P50Millis           int64              `json:"p50_ms"`
@@ -49,16 +56,26 @@ type Benchmark struct {
 // the fewest calls are left out if there are too many.
 func Compare(e *Evidence, now time.Time) Benchmarks {
 	kinds := map[armTask]*total{}
-	for key, c := range e.cells {
-		for _, task := range [...]string{key.task, centralcloud.AnyTask} {
-			entry(kinds, armTask{key.arm, task}).add(key.epoch, &c.Counters)
+	for _, d := range e.digests {
+		for _, p := range d.all() {
+			for key, sum := range p.totals {
+				entry(kinds, key).merge(sum)
+			}
 		}
+	}
+	able := abilities(kinds)
+	for key, sum := range maps.Clone(kinds) {
+		entry(kinds, armTask{key.arm, centralcloud.AnyTask}).merge(sum)
 	}
 	made := Benchmarks{MadeAt: now.UTC(), WindowSeconds: int64(Window / time.Second), Rule: benchmarksRule}
 	for _, key := range slices.SortedFunc(maps.Keys(kinds), armTask.compare) {
 		sum := kinds[key].counters()
 		if tried(&sum) > 0 {
-			made.Models = append(made.Models, benchmarkOf(key, &sum, time.Unix(kinds[key].first, 0).UTC()))
+			b := benchmarkOf(key, &sum, time.Unix(kinds[key].first, 0).UTC())
+			if ability, known := able[key.arm]; known && key.task == centralcloud.AnyTask {
+				b.Ability = &ability
+			}
+			made.Models = append(made.Models, b)
 		}
 	}
 	if len(made.Models) > mostBenchmarks {
@@ -68,11 +85,11 @@ func Compare(e *Evidence, now time.Time) Benchmarks {
 	slices.SortFunc(made.Models, func(a, b Benchmark) int {
 		return cmp.Or(cmp.Compare(a.TaskType, b.TaskType), a.Compare(b.Arm))
 	})
+	compareRivals(made.Models)
 	return made
 }
 
 func benchmarkOf(key armTask, c *centralcloud.Counters, first time.Time) Benchmark {
-	const nanosInACent = 1e7
 	calls := tried(c)
 	b := Benchmark{
 		Arm: key.arm, TaskType: key.task, Calls: calls, N: c.Judged, FirstSeen: first,
@@ -84,7 +101,7 @@ func benchmarkOf(key armTask, c *centralcloud.Counters, first time.Time) Benchma
 	if c.Judged > 0 {
 		rate = float64(c.Successes) / float64(c.Judged)
 	}
-	low, high := wilson(rate, float64(c.Judged), benchmarksSure)
+	low, high := centralcloud.Wilson(rate, float64(c.Judged), benchmarksSure)
 	b.Success, b.CI95 = fourDecimals(rate), [2]float64{fourDecimals(low), fourDecimals(high)}
 	if c.Successes > 0 {
 		cost := rounded(float64(c.Cost) / nanosInACent / float64(c.Successes))

@@ -15,7 +15,7 @@ func TestBenchmarksSayWhatEachModelIsWorth(t *testing.T) {
 	poor := usual("a", small)
 	poor.fails, poor.class, poor.helps = 0.4, "unparsable", 0.6
 	w.live(time.Hour, poor, usual("a", large))
-	made := patterns.Compare(w.evidence(patterns.Window), w.now)
+	made := patterns.Compare(w.evidence(), w.now)
 	if len(made.Models) != 4 || made.Models[0].TaskType != centralcloud.AnyTask || made.Models[2].TaskType != "math" || made.Rule < 1 {
 		t.Fatalf("benchmarks are %+v, want those of two models, at all tasks and at one", made)
 	}
@@ -40,7 +40,7 @@ func TestModelThatNeverAnswersHasABenchmark(t *testing.T) {
 	down := usual("a", small)
 	down.fails, down.helps = 1, 0
 	w.live(time.Minute, down)
-	b := patterns.Compare(w.evidence(patterns.Window), w.now).Models[0]
+	b := patterns.Compare(w.evidence(), w.now).Models[0]
 	if b.N != 0 || b.CI95 != [2]float64{0, 1} || b.CostPerSuccessCents != nil || b.Errors["overload"] != 1 {
 		t.Errorf("got %+v, want nothing known of its success, and errors only", b)
 	}

@@ -17,6 +17,10 @@ func betaQuantile(p, a, b float64) float64 {
 	return (low + high) / 2
 }
 
+// normalTail is the probability that a normal variable is above its mean by more
+// than so many standard deviations.
+func normalTail(deviations float64) float64 { return math.Erfc(deviations/math.Sqrt2) / 2 }
+
 // betaShare is the regularized incomplete beta function.
 func betaShare(x, a, b float64) float64 {
 	switch {

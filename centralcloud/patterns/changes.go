@@ -78,7 +78,7 @@ func Changes(taught []centralcloud.Lesson, found []Finding, benchmarks Benchmark
 
 // sameAs reports that a finding is about what it was before.
 func (f Finding) sameAs(before Finding, now time.Time) bool {
-	return f.Rule == before.Rule && now.Sub(before.MadeAt) < restated &&
+	return f.Rule == before.Rule && (f.TTLSeconds == 0) == (before.TTLSeconds == 0) && now.Sub(before.MadeAt) < restated &&
 		math.Abs(f.Value-before.Value) <= sameValue*math.Abs(before.Value)
 }
 

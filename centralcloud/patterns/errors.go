@@ -45,10 +45,10 @@ type spell struct {
 
 // newErrors finds the errors, by fingerprint, that a model did not have at a task
 // before the last hour, or far more seldom for each call.
-func newErrors(e *Evidence, now time.Time) []Finding {
-	since := now.Add(-errorsLately)
+func newErrors(v *view, now time.Time) []Finding {
+	since := time.Unix(SpanOf(now.Add(-errorsLately).Unix()), 0)
 	spells := map[errorKey]*spell{}
-	for call, weight := range e.calls() {
+	for call, weight := range v.calls() {
 		if call.ErrorClass == "" || call.ErrorClass == centralcloud.Cancelled {
 			continue
 		}
@@ -61,23 +61,22 @@ func newErrors(e *Evidence, now time.Time) []Finding {
 		s.example = runOf(call)
 	}
 	lately, before := map[armTask]float64{}, map[armTask]float64{}
-	for key, c := range e.cells {
-		at, calls := armTask{key.arm, key.task}, float64(tried(&c.Counters))
-		switch {
-		case key.epoch < e.sampledSince(): // an error of that time would not be known
-		case key.epoch < since.Unix():
-			before[at] += calls
-		default:
-			lately[at] += calls
+	for start, totals := range v.totals() {
+		for at, sum := range totals {
+			if start < since.Unix() {
+				before[at] += float64(sum.tried())
+			} else {
+				lately[at] += float64(sum.tried())
+			}
 		}
 	}
 	var found []Finding
 	for _, key := range slices.SortedFunc(maps.Keys(spells), errorKey.compare) {
 		s := spells[key]
-		if s.lately.size() < errorsSize || before[key.armTask] < errorsBefore || lately[key.armTask] == 0 {
+		if s.lately.size() < v.size(errorsSize) || before[key.armTask] < v.size(errorsBefore) || lately[key.armTask] == 0 {
 			continue
 		}
-		ratio, low, high := riseOf(s, lately[key.armTask], before[key.armTask])
+		ratio, low, high := riseOf(s, lately[key.armTask], before[key.armTask], v.sure(errorsSure))
 		if low <= errorsFactor {
 			continue
 		}
@@ -100,8 +99,8 @@ func newErrors(e *Evidence, now time.Time) []Finding {
 // riseOf is how many times as frequent an error has become among so many calls,
 // with the interval of that: both frequencies are those of rare events, half an
 // event added, and the logarithm of their ratio is about normal.
-func riseOf(s *spell, lately, before float64) (ratio, low, high float64) {
+func riseOf(s *spell, lately, before, sure float64) (ratio, low, high float64) {
 	ratio = (s.lately.weight + 0.5) / lately / ((s.before.weight + 0.5) / before)
-	spread := math.Exp(errorsSure * math.Sqrt(1/(s.lately.size()+0.5)+1/(s.before.size()+0.5)))
+	spread := math.Exp(sure * math.Sqrt(1/(s.lately.size()+0.5)+1/(s.before.size()+0.5)))
 	return ratio, ratio / spread, ratio * spread
 }

@@ -3,7 +3,7 @@ package patterns
 import (
 	"cmp"
 	"iter"
-	"math"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,117 +11,86 @@ import (
 	"singularity/centralcloud"
 )
 
-// Window is how far back the rules look.
-const Window = 6 * time.Hour
+const (
+	// Window is how far back the rules look.
+	Window = 6 * time.Hour
+	// mostSamples is how many samples are kept.
+	mostSamples = 20_000
+)
 
-// Evidence is the calls that the rules look at. The zero value has none.
+// Evidence is the calls that the rules look at, by spans of time. Its size depends
+// on how many kinds of calls there are, not on how many calls or instances. The
+// zero value has none.
 type Evidence struct {
-	cells   map[cellKey]*cell
-	samples []centralcloud.Sample
-	sorted  bool
+	digests   map[int64]*digest
+	instances map[string]int // the part of each
 }
 
-// cellKey says which row of counters, or which samples. A boot belongs to one
-// instance.
-type cellKey struct {
-	boot   string
-	epoch  int64
-	task   string
-	bucket int
-	arm    centralcloud.Arm
+// Put puts a span in the place of what was known of that time.
+func (e *Evidence) Put(span *Span) {
+	if e.digests == nil {
+		e.digests, e.instances = map[int64]*digest{}, map[string]int{}
+	}
+	e.assign(span)
+	e.digests[span.start] = span.digest(func(instance string) int { return e.instances[instance] })
+	e.thin()
 }
 
-// cell is a row of counters, and how many of its calls are samples.
-type cell struct {
-	centralcloud.Counters
-	failures, successes int64
+// Forget drops what began before a time.
+func (e *Evidence) Forget(before time.Time) {
+	maps.DeleteFunc(e.digests, func(start int64, _ *digest) bool { return start < before.Unix() })
 }
 
-// AddRow adds a row of counters. Each may be added once.
-func (e *Evidence) AddRow(row centralcloud.Row) {
-	if row.Plausible() {
-		e.cell(cellKey{row.Boot, row.Epoch, row.TaskType, row.Bucket, row.Arm}).Counters = row.Counters
+// Spans goes through the Unix seconds in which the spans begin that are known.
+func (e *Evidence) Spans() iter.Seq[int64] { return maps.Keys(e.digests) }
+
+// assign gives each new instance a part, one that has the fewest.
+func (e *Evidence) assign(span *Span) {
+	var has [partCount]int
+	for _, part := range e.instances {
+		has[part]++
+	}
+	names := map[string]bool{}
+	for _, c := range span.rows {
+		names[c.instance] = true
+	}
+	for i := range span.repeats {
+		names[span.repeats[i].Instance] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if _, known := e.instances[name]; known {
+			continue
+		}
+		fewest := slices.Index(has[:], slices.Min(has[:]))
+		e.instances[name] = fewest
+		has[fewest]++
 	}
 }
 
-// AddSample adds a call. Each may be added once.
-func (e *Evidence) AddSample(sample centralcloud.Sample) {
-	c := e.cell(keyOf(sample))
-	if sample.ErrorClass == "" {
-		c.successes++
-	} else {
-		c.failures++
+// thin keeps the samples below their limit, by taking from the spans that have
+// most.
+func (e *Evidence) thin() {
+	sizes := make([]int, 0, len(e.digests))
+	sum := 0
+	for _, d := range e.digests {
+		sizes = append(sizes, d.sampled())
+		sum += sizes[len(sizes)-1]
 	}
-	e.samples, e.sorted = append(e.samples, sample), false
-}
-
-func keyOf(s centralcloud.Sample) cellKey {
-	return cellKey{s.Boot, centralcloud.EpochOf(s.At.Unix()), s.TaskType, s.Bucket, s.Arm}
-}
-
-func (e *Evidence) cell(key cellKey) *cell {
-	if e.cells == nil {
-		e.cells = map[cellKey]*cell{}
+	if sum <= mostSamples {
+		return
 	}
-	return entry(e.cells, key)
-}
-
-// calls goes through the samples in the order of time, each with the number of
-// calls that it stands for.
-func (e *Evidence) calls() iter.Seq2[*centralcloud.Sample, float64] {
-	if !e.sorted {
-		slices.SortFunc(e.samples, func(a, b centralcloud.Sample) int {
-			return cmp.Or(a.At.Compare(b.At), strings.Compare(a.ID, b.ID))
-		})
-		e.sorted = true
-	}
-	return func(yield func(*centralcloud.Sample, float64) bool) {
-		for i := range e.samples {
-			s := &e.samples[i]
-			if !yield(s, e.cells[keyOf(*s)].weight(s.ErrorClass != "")) {
-				return
+	slices.Sort(sizes)
+	room := mostSamples
+	for i, size := range sizes {
+		if share := room / (len(sizes) - i); size > share {
+			for _, d := range e.digests {
+				d.thin(share)
 			}
+			return
 		}
+		room -= size
 	}
 }
-
-// sampledSince is the epoch of the oldest sample. There may be rows from before
-// it, when there were more samples than are looked at. It holds after calls.
-func (e *Evidence) sampledSince() int64 {
-	if len(e.samples) == 0 {
-		return math.MaxInt64
-	}
-	return centralcloud.EpochOf(e.samples[0].At.Unix())
-}
-
-// weight is how many failures, or successes, there were for each that is a sample.
-func (c *cell) weight(failed bool) float64 {
-	all, sampled := c.succeeded(), c.successes
-	if failed {
-		all, sampled = c.failed(), c.failures
-	}
-	return max(1, float64(all)/float64(sampled))
-}
-
-func (c *cell) failed() (sum int64) {
-	for _, n := range c.Errors {
-		sum += n
-	}
-	return sum
-}
-
-func (c *cell) succeeded() int64 {
-	sum := c.Calls
-	for class, n := range c.Errors {
-		if centralcloud.Answered(class) {
-			sum -= n
-		}
-	}
-	return sum
-}
-
-// tried counts the calls that met an answer or should have.
-func tried(c *centralcloud.Counters) int64 { return c.Calls + c.Unavailable() }
 
 // armTask is a model at a kind of task.
 type armTask struct {

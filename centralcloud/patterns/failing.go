@@ -24,9 +24,9 @@ const (
 // failingSteps finds the steps that fail with a model more often than other
 // steps do with it or, where it has no other steps, than they do with other
 // models.
-func failingSteps(e *Evidence, _ time.Time) []Finding {
+func failingSteps(v *view, _ time.Time) []Finding {
 	sites, arms, steps := map[siteKey]*share{}, map[centralcloud.Arm]*share{}, map[stepKey]*share{}
-	for call, weight := range e.calls() {
+	for call, weight := range v.calls() {
 		if call.ErrorClass == centralcloud.Cancelled {
 			continue
 		}
@@ -39,13 +39,13 @@ func failingSteps(e *Evidence, _ time.Time) []Finding {
 	for _, site := range slices.SortedFunc(maps.Keys(sites), siteKey.compare) {
 		own := sites[site]
 		siblings, who := arms[site.arm].without(own), "other steps with that model"
-		if siblings.size() < failingSize {
+		if siblings.size() < v.size(failingSize) {
 			siblings, who = steps[site.stepKey].without(own), "that step with other models"
 		}
-		if own.size() < failingSize || siblings.size() < failingSize {
+		if own.size() < v.size(failingSize) || siblings.size() < v.size(failingSize) {
 			continue
 		}
-		low, high := difference(*own, siblings, failingSure)
+		low, high := difference(*own, siblings, v.sure(failingSure))
 		if low <= failingLead {
 			continue
 		}

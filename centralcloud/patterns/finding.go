@@ -21,6 +21,8 @@ const (
 	NewError     Kind = "new_error"     // was not there before, or is suddenly frequent
 	UselessRetry Kind = "useless_retry" // almost never helps
 	FitTimeout   Kind = "timeout"       // that all but the last calls are done by
+
+	DuplicateCall Kind = "duplicate_call" // asks what was asked before
 )
 
 // Finding is one thing that stands out.
@@ -48,6 +50,12 @@ type Finding struct {
 	ErrorPrint string `json:"error_print,omitempty"`
 	Attempt    int    `json:"attempt,omitempty"`
 	Example    string `json:"example,omitempty"` // a run
+
+	// Of duplicate calls. Answers that are not to be kept have no time and save
+	// nothing.
+	AnswersDiffer     float64 `json:"answers_differ,omitempty"` // for this share of the repeated questions
+	TTLSeconds        float64 `json:"ttl_seconds,omitempty"`
+	SavedCentsPerHour float64 `json:"saved_cents_per_hour,omitempty"`
 }
 
 // String returns the name of the finding and what it says.
@@ -58,12 +66,19 @@ func (f Finding) String() string {
 // most is how many findings of one kind there are at a time.
 const most = 50
 
-// Find applies all rules, and returns what holds now, by name. Of each kind it
-// returns those that rest on the most calls, if there are too many.
+// Find applies all rules, and returns what holds now, by name: what all of the
+// evidence shows and both of its halves do by themselves. Of each kind it returns
+// those that rest on the most calls, if there are too many.
 func Find(e *Evidence, now time.Time) []Finding {
 	var all []Finding
-	for _, rule := range []func(*Evidence, time.Time) []Finding{failingSteps, slowSteps, newErrors, uselessRetries, timeouts} {
-		found := rule(e, now)
+	whole, halves := e.views()
+	for _, rule := range []func(*view, time.Time) []Finding{failingSteps, slowSteps, newErrors, uselessRetries, timeouts, duplicateCalls} {
+		found := rule(whole, now)
+		for _, half := range halves {
+			if len(found) > 0 {
+				found = both(found, rule(half, now))
+			}
+		}
 		slices.SortFunc(found, func(a, b Finding) int { return cmp.Or(cmp.Compare(b.N, a.N), strings.Compare(a.Name, b.Name)) })
 		all = append(all, found[:min(len(found), most)]...)
 	}
@@ -72,6 +87,15 @@ func Find(e *Evidence, now time.Time) []Finding {
 	}
 	slices.SortFunc(all, func(a, b Finding) int { return strings.Compare(a.Name, b.Name) })
 	return all
+}
+
+// both returns the findings that are among others, too.
+func both(found, others []Finding) []Finding {
+	names := map[string]bool{}
+	for _, other := range others {
+		names[other.Name] = true
+	}
+	return slices.DeleteFunc(found, func(f Finding) bool { return !names[f.Name] })
 }
 
 // name joins what a finding is about.

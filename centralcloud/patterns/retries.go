@@ -17,6 +17,8 @@ const (
 	retriesSize = 30
 	// retriesHope is the chance of success below which a retry is useless.
 	retriesHope = 0.05
+	// retriesSure is the interval in standard deviations: 95 %.
+	retriesSure = 1.96
 )
 
 // retryKey is an attempt after a failure.
@@ -32,14 +34,14 @@ func (k retryKey) compare(other retryKey) int {
 
 // uselessRetries finds the attempts that almost never succeed after a failure of
 // a class, by the 95 % interval of their success (Jeffreys').
-func uselessRetries(e *Evidence, _ time.Time) []Finding {
+func uselessRetries(v *view, _ time.Time) []Finding {
 	type visit struct {
 		run string
 		stepKey
 	}
 	last, retries := map[visit]*centralcloud.Sample{}, map[retryKey]*share{}
 	firsts := map[retryKey]time.Time{}
-	for call, weight := range e.calls() {
+	for call, weight := range v.calls() {
 		at := visit{runOf(call), stepKey{call.Workflow, call.Step}}
 		before := last[at]
 		last[at] = call
@@ -53,19 +55,20 @@ func uselessRetries(e *Evidence, _ time.Time) []Finding {
 		entry(retries, key).add(call.At, weight, call.ErrorClass == "")
 	}
 	var found []Finding
+	tail := normalTail(v.sure(retriesSure))
 	for _, key := range slices.SortedFunc(maps.Keys(retries), retryKey.compare) {
 		tries := retries[key]
 		n := tries.size()
-		if n < retriesSize {
+		if n < v.size(retriesSize) {
 			continue
 		}
 		successes := tries.rate() * n
-		low, high := 0.0, betaQuantile(0.975, successes+0.5, n-successes+0.5)
+		low, high := 0.0, betaQuantile(1-tail, successes+0.5, n-successes+0.5)
 		if high >= retriesHope {
 			continue
 		}
 		if successes > 0 {
-			low = betaQuantile(0.025, successes+0.5, n-successes+0.5)
+			low = betaQuantile(tail, successes+0.5, n-successes+0.5)
 		}
 		found = append(found, Finding{
 			Kind: UselessRetry, Name: name(UselessRetry, key.class, key.arm.String(), fmt.Sprint(key.attempt)), Rule: retriesRule,

@@ -60,9 +60,10 @@ func Save(e *Evidence, policy *centralcloud.Policy, now time.Time) Savings {
 		Tasks: []TaskSavings{},
 	}
 	rows, spent := rowsByTask(policy), map[string]*centralcloud.Counters{}
-	for key, c := range e.cells {
-		if row := rows[key.task]; row != nil && armIn(row, key.arm) != nil {
-			entry(spent, key.task).Merge(centralcloud.Counters{Calls: c.Calls, Cost: c.Cost})
+	whole, _ := e.views()
+	for kind, c := range whole.sums() {
+		if row := rows[kind.task]; row != nil && armIn(row, kind.arm) != nil {
+			entry(spent, kind.task).Merge(centralcloud.Counters{Calls: c.sum.Calls, Cost: c.sum.Cost})
 		}
 	}
 	for _, task := range slices.Sorted(maps.Keys(spent)) {

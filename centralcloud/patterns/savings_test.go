@@ -35,7 +35,7 @@ func TestSavingsHoldWhatWasSpentAgainstTheReference(t *testing.T) {
 	habit.fails = 0
 	stranger := usual("a", centralcloud.Arm{Provider: "z", Model: "unpriced"})
 	w.live(time.Hour, habit, stranger)
-	evidence := w.evidence(patterns.Window)
+	evidence := w.evidence()
 	saved := patterns.Save(evidence, priced(small), w.now)
 	const calls = 120 * 6
 	want := patterns.Money{Calls: calls, SpentCents: 72, ReferenceCents: 288, SavedCents: 216, SavedShare: 0.75}
@@ -67,7 +67,7 @@ func TestSavingsAreTaughtWhenTheySaySomethingElse(t *testing.T) {
 	var taught []centralcloud.Lesson
 	teach := func(policy *centralcloud.Policy) (news bool) {
 		t.Helper()
-		lessons, err := patterns.SavingsChange(taught, patterns.Save(w.evidence(patterns.Window), policy, w.now))
+		lessons, err := patterns.SavingsChange(taught, patterns.Save(w.evidence(), policy, w.now))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,8 @@ package patterns
 import (
 	"math"
 	"time"
+
+	"singularity/centralcloud"
 )
 
 // share is how many of some calls are of a kind, when each sample stands for
@@ -46,21 +48,10 @@ func (s *share) size() float64 {
 	return s.weight * s.weight / s.squares
 }
 
-// wilson is the interval of a share, by so many standard deviations (Wilson's
-// score).
-func wilson(rate, n, z float64) (low, high float64) {
-	if n <= 0 {
-		return 0, 1
-	}
-	middle := (rate + z*z/(2*n)) / (1 + z*z/n)
-	half := z / (1 + z*z/n) * math.Sqrt(rate*(1-rate)/n+z*z/(4*n*n))
-	return max(0, middle-half), min(1, middle+half)
-}
-
 // difference is the interval of a's rate less b's (Newcombe's hybrid score).
 func difference(a, b share, z float64) (low, high float64) {
 	pa, pb := a.rate(), b.rate()
-	la, ua := wilson(pa, a.size(), z)
-	lb, ub := wilson(pb, b.size(), z)
+	la, ua := centralcloud.Wilson(pa, a.size(), z)
+	lb, ub := centralcloud.Wilson(pb, b.size(), z)
 	return pa - pb - math.Hypot(pa-la, ub-pb), pa - pb + math.Hypot(ua-pa, pb-lb)
 }

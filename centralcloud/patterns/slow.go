@@ -23,9 +23,9 @@ const (
 
 // slowSteps finds the steps whose answers take longer than those that other
 // steps get from the same model, by the 95th percentile.
-func slowSteps(e *Evidence, _ time.Time) []Finding {
+func slowSteps(v *view, _ time.Time) []Finding {
 	sites, arms := map[siteKey]*durations{}, map[centralcloud.Arm][]siteKey{}
-	for call, weight := range e.calls() {
+	for call, weight := range v.calls() {
 		if call.ErrorClass != "" {
 			continue
 		}
@@ -38,7 +38,7 @@ func slowSteps(e *Evidence, _ time.Time) []Finding {
 	var found []Finding
 	for _, site := range slices.SortedFunc(maps.Keys(sites), siteKey.compare) {
 		own, siblings := sites[site], &durations{}
-		if own.size() < slowSize {
+		if own.size() < v.size(slowSize) {
 			continue
 		}
 		for _, other := range arms[site.arm] {
@@ -46,7 +46,7 @@ func slowSteps(e *Evidence, _ time.Time) []Finding {
 				siblings.merge(sites[other])
 			}
 		}
-		if siblings.size() < slowSize {
+		if siblings.size() < v.size(slowSize) {
 			continue
 		}
 		own.sort()
@@ -55,8 +55,8 @@ func slowSteps(e *Evidence, _ time.Time) []Finding {
 		if typical <= 0 {
 			continue
 		}
-		lowRank, highRank := ranks(0.95, own.size(), slowSure)
-		_, siblingRank := ranks(0.95, siblings.size(), slowSure)
+		lowRank, highRank := ranks(0.95, own.size(), v.sure(slowSure))
+		_, siblingRank := ranks(0.95, siblings.size(), v.sure(slowSure))
 		low, high := own.at(lowRank)/siblings.at(siblingRank), own.at(highRank)/typical
 		if low <= slowFactor {
 			continue

@@ -31,19 +31,16 @@ type waits struct {
 // have. A call that was given up would have taken longer than that, which is what
 // Kaplan and Meier's estimate makes of it: otherwise each timeout would call for
 // a shorter one.
-func timeouts(e *Evidence, _ time.Time) []Finding {
-	totals, kinds := map[armTask]*total{}, map[armTask]*waits{}
-	for key, c := range e.cells {
-		entry(totals, armTask{key.arm, key.task}).add(key.epoch, &c.Counters)
-	}
-	for key, t := range totals {
+func timeouts(v *view, _ time.Time) []Finding {
+	kinds := map[armTask]*waits{}
+	for key, t := range v.sums() {
 		sum, w := t.counters(), entry(kinds, key)
 		w.counted = sum.Errors[classTimeout]
 		for micros, n := range sum.Latency.All() {
 			w.answers.add(time.Unix(t.first, 0), float64(micros), float64(n))
 		}
 	}
-	for call := range e.calls() {
+	for call := range v.calls() {
 		if call.ErrorClass == classTimeout {
 			for micros := range centralcloud.SketchOf(call.Latency).All() { // as exact as the answers are
 				entry(kinds, armTask{call.Arm, call.TaskType}).givenUp.add(call.At, float64(micros), 1)
@@ -53,11 +50,11 @@ func timeouts(e *Evidence, _ time.Time) []Finding {
 	var found []Finding
 	for _, key := range slices.SortedFunc(maps.Keys(kinds), armTask.compare) {
 		w := kinds[key]
-		if w.answers.weight < timeoutsSize || w.counted == 0 || len(w.givenUp.list) == 0 {
+		if w.answers.weight < v.size(timeoutsSize) || w.counted == 0 || len(w.givenUp.list) == 0 {
 			continue
 		}
 		n := w.answers.weight + float64(w.counted)
-		lowRank, highRank := ranks(timeoutsShare, n, timeoutsSure)
+		lowRank, highRank := ranks(timeoutsShare, n, v.sure(timeoutsSure))
 		least, atLeast := w.done(timeoutsShare)
 		low, _ := w.done(lowRank)
 		high, _ := w.done(highRank)

@@ -17,10 +17,7 @@ type total struct {
 }
 
 func (t *total) add(epoch int64, c *centralcloud.Counters) {
-	if t.rows == 0 {
-		t.first, t.errors, t.latency = epoch, map[string]int64{}, map[int]int64{}
-	}
-	t.first = min(t.first, epoch)
+	t.begin(epoch)
 	t.rows++
 	flat := *c
 	flat.Errors, flat.Latency, flat.GivenUp = nil, nil, nil
@@ -31,6 +28,31 @@ func (t *total) add(epoch int64, c *centralcloud.Counters) {
 	for _, b := range c.Latency {
 		t.latency[b.Bucket] += b.Count
 	}
+}
+
+func (t *total) merge(other *total) {
+	t.begin(other.first)
+	t.rows += other.rows
+	t.sum.Merge(other.sum)
+	for class, n := range other.errors {
+		t.errors[class] += n
+	}
+	for bucket, n := range other.latency {
+		t.latency[bucket] += n
+	}
+}
+
+func (t *total) begin(epoch int64) {
+	if t.rows == 0 {
+		t.first, t.errors, t.latency = epoch, map[string]int64{}, map[int]int64{}
+	}
+	t.first = min(t.first, epoch)
+}
+
+// tried counts the calls that met an answer or should have.
+func (t *total) tried() int64 {
+	c := centralcloud.Counters{Calls: t.sum.Calls, Errors: t.errors}
+	return tried(&c)
 }
 
 func (t *total) counters() centralcloud.Counters {

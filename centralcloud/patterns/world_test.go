@@ -3,7 +3,9 @@ package patterns_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,10 +28,14 @@ var (
 	large = centralcloud.Arm{Provider: "q", Model: "large"}
 )
 
-func newWorld(t *testing.T, seed uint64) *world {
+func newWorld(t *testing.T, seed uint64) *world { return newWorldOf(t, seed, 3) }
+
+func newWorldOf(t *testing.T, seed uint64, nodes int) *world {
 	w := &world{T: t, random: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0).UTC()}
-	for i := range 3 {
-		w.boots = append(w.boots, centralcloud.NewTally(fmt.Sprint("node-", i), fmt.Sprint("boot-", i)))
+	for i := range nodes {
+		boot := centralcloud.NewTally(fmt.Sprint("node-", i), fmt.Sprint("boot-", i))
+		boot.Seal(centralcloud.Seal("seal"))
+		w.boots = append(w.boots, boot)
 	}
 	return w
 }
@@ -45,6 +51,10 @@ type habit struct {
 	helps   float64 // share of second attempts that succeed
 	latency time.Duration
 	timeout time.Duration // at which a call is given up, 0 for never
+
+	questions int     // that there are to ask; 0 when none is asked again
+	differ    float64 // share of answers that are not the usual one
+	nodes     []int   // that do it; nil for all
 }
 
 // usual is how a step goes where nothing stands out.
@@ -69,10 +79,22 @@ func (w *world) live(length time.Duration, habits ...habit) {
 func (w *world) call(h habit, at time.Time) {
 	w.Helper()
 	w.runs++
+	boot := w.boots[w.runs%len(w.boots)]
+	if h.nodes != nil {
+		boot = w.boots[h.nodes[w.runs%len(h.nodes)]]
+	}
+	question, answer := w.runs, 0
+	if h.questions > 0 {
+		question = w.random.IntN(h.questions)
+	}
+	if h.differ > 0 && w.random.Float64() < h.differ {
+		answer = w.runs
+	}
 	cost := int64(1_000_000)
 	for attempt := 1; attempt <= 2; attempt++ {
 		call := centralcloud.Call{
 			Workflow: "w", Step: h.step, Attempt: attempt, Arm: h.arm, TaskType: "math", Cost: &cost, PolicyVersion: "1", Propensity: 1,
+			InputDigest: fmt.Sprint(question), AnswerDigest: fmt.Sprint(answer),
 			Latency: int64(float64(h.latency.Microseconds()) * (0.5 + w.random.ExpFloat64())),
 		}
 		chance := h.fails
@@ -89,7 +111,6 @@ func (w *world) call(h habit, at time.Time) {
 		if err != nil {
 			w.Fatal(err)
 		}
-		boot := w.boots[w.runs%len(w.boots)]
 		boot.Add(fmt.Sprintf("run-%d/%d/0", w.runs, attempt), at.Add(time.Duration(attempt-1)*time.Millisecond), document)
 		if call.ErrorClass == "" {
 			return
@@ -97,28 +118,39 @@ func (w *world) call(h habit, at time.Time) {
 	}
 }
 
-// evidence is what the rules may look at, with the samples of the last time only.
-func (w *world) evidence(sampled time.Duration) *patterns.Evidence {
-	evidence, since := &patterns.Evidence{}, w.now.Add(-patterns.Window)
+// evidence is what the rules may look at.
+func (w *world) evidence() *patterns.Evidence {
+	spans := map[int64]*patterns.Span{}
+	of := func(epoch int64) *patterns.Span {
+		start := patterns.SpanOf(epoch)
+		if spans[start] == nil {
+			spans[start] = patterns.NewSpan(start)
+		}
+		return spans[start]
+	}
 	for _, boot := range w.boots {
 		rows, samples := boot.Changed(nil)
 		for _, row := range rows {
-			if row.Epoch >= since.Unix() {
-				evidence.AddRow(row)
-			}
+			of(row.Epoch).AddRow(row)
 		}
 		for _, sample := range samples {
-			if !sample.At.Before(w.now.Add(-sampled)) {
-				evidence.AddSample(sample)
-			}
+			of(sample.At.Unix()).AddSample(sample)
+		}
+		for _, repeats := range boot.Repeats(rows) {
+			of(repeats.Epoch).AddRepeats(repeats)
 		}
 	}
+	evidence := &patterns.Evidence{}
+	for _, start := range slices.Sorted(maps.Keys(spans)) {
+		evidence.Put(spans[start])
+	}
+	evidence.Forget(w.now.Add(-patterns.Window))
 	return evidence
 }
 
 // find returns the findings, of which those of one kind.
 func (w *world) find(kind patterns.Kind) (all, ofKind []patterns.Finding) {
-	all = patterns.Find(w.evidence(patterns.Window), w.now)
+	all = patterns.Find(w.evidence(), w.now)
 	for _, finding := range all {
 		if finding.Kind == kind {
 			ofKind = append(ofKind, finding)

@@ -67,6 +67,7 @@ func (s *Store) Compact(ctx context.Context, lead hub.Lead, before time.Time) (r
 const (
 	forgetHours    = `DELETE FROM centralcloud.hours WHERE hour < $1`
 	forgetSamples  = `DELETE FROM centralcloud.samples WHERE at < $1`
+	forgetRepeats  = `DELETE FROM centralcloud.repeats WHERE epoch < $1`
 	forgetLessons  = `DELETE FROM centralcloud.lessons WHERE changed_at < $1 AND json_typeof(document) = 'null'`
 	forgetPolicies = `
 DELETE FROM centralcloud.policies
@@ -80,6 +81,9 @@ func (s *Store) Forget(ctx context.Context, lead hub.Lead, before, repeatedBefor
 			return err
 		}
 		if _, err := tx.Exec(ctx, forgetSamples, before); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, forgetRepeats, repeatedBefore.Unix()); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, forgetLessons, before); err != nil {

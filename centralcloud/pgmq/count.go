@@ -32,7 +32,10 @@ func (s *Store) Count(ctx context.Context, lead hub.Lead, message int64, report 
 		if err := countRows(ctx, tx, report.Rows); err != nil {
 			return err
 		}
-		return keepSamples(ctx, tx, from.ID, report.Samples)
+		if err := keepSamples(ctx, tx, from.ID, report.Samples); err != nil {
+			return err
+		}
+		return keepRepeats(ctx, tx, report.Repeats)
 	})
 	return counted, err
 }

@@ -12,15 +12,15 @@ import (
 	"singularity/centralcloud/hub"
 )
 
-const selectRowsSince = `
+const selectRowsBetween = `
 SELECT instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters
 FROM centralcloud.counters
-WHERE epoch >= $1`
+WHERE epoch >= $1 AND epoch < $2`
 
-// RowsSince implements [hub.Store].
-func (s *Store) RowsSince(ctx context.Context, since time.Time, each func(centralcloud.Row) error) error {
-	if err := readRows(ctx, s.pool, each, selectRowsSince, since.Unix()); err != nil {
-		return fmt.Errorf("read the latest rows: %w", err)
+// RowsBetween implements [hub.Store].
+func (s *Store) RowsBetween(ctx context.Context, from, until time.Time, each func(centralcloud.Row) error) error {
+	if err := readRows(ctx, s.pool, each, selectRowsBetween, from.Unix(), until.Unix()); err != nil {
+		return fmt.Errorf("read rows of a time: %w", err)
 	}
 	return nil
 }
@@ -28,16 +28,16 @@ func (s *Store) RowsSince(ctx context.Context, since time.Time, each func(centra
 const selectSamples = `
 SELECT id, boot_id, at, call
 FROM centralcloud.samples
-WHERE at >= $1
-ORDER BY at DESC
-LIMIT $2`
+WHERE at >= $1 AND at < $2
+ORDER BY substr(id, 25, 12) COLLATE "C", id COLLATE "C"
+LIMIT $3`
 
-// SamplesSince implements [hub.Store].
-func (s *Store) SamplesSince(ctx context.Context, since time.Time, most int, each func(centralcloud.Sample) error) error {
+// SamplesBetween implements [hub.Store].
+func (s *Store) SamplesBetween(ctx context.Context, from, until time.Time, most int, each func(centralcloud.Sample) error) error {
 	var id, boot string
 	var at time.Time
 	var call []byte
-	rows, _ := s.pool.Query(ctx, selectSamples, since, most)
+	rows, _ := s.pool.Query(ctx, selectSamples, from, until, most)
 	_, err := pgx.ForEachRow(rows, []any{&id, &boot, &at, &call}, func() error {
 		sample := centralcloud.Sample{ID: id, Boot: boot, At: at.UTC()}
 		if err := json.Unmarshal(call, &sample.Call); err != nil {

@@ -60,7 +60,7 @@ func (s *Store) Count(ctx context.Context, lead hub.Lead, message int64, report 
 				return err
 			}
 		}
-		return nil
+		return keepRepeats(ctx, tx, report.Repeats)
 	})
 	return counted, err
 }
@@ -154,6 +154,7 @@ func (s *Store) Compact(ctx context.Context, lead hub.Lead, before time.Time) (r
 const (
 	forgetHours    = `DELETE FROM hours WHERE hour < ?`
 	forgetSamples  = `DELETE FROM samples WHERE at < ?`
+	forgetRepeats  = `DELETE FROM repeats WHERE epoch < ?`
 	forgetLessons  = `DELETE FROM lessons WHERE changed_at < ? AND json_type(document) = 'null'`
 	forgetPolicies = `
 DELETE FROM policies
@@ -167,6 +168,9 @@ func (s *Store) Forget(ctx context.Context, lead hub.Lead, before, repeatedBefor
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, forgetSamples, before.UnixMicro()); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, forgetRepeats, repeatedBefore.Unix()); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, forgetLessons, before.UnixMicro()); err != nil {

@@ -11,18 +11,18 @@ import (
 	"singularity/centralcloud/hub"
 )
 
-const selectRowsSince = `
+const selectRowsBetween = `
 SELECT instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters
 FROM counters
-WHERE epoch >= ?`
+WHERE epoch >= ? AND epoch < ?`
 
-// RowsSince implements [hub.Store].
-func (s *Store) RowsSince(ctx context.Context, since time.Time, each func(centralcloud.Row) error) error {
+// RowsBetween implements [hub.Store].
+func (s *Store) RowsBetween(ctx context.Context, from, until time.Time, each func(centralcloud.Row) error) error {
 	err := s.transact(ctx, func(tx *sql.Tx) error {
-		return readRows(ctx, tx, each, selectRowsSince, since.Unix())
+		return readRows(ctx, tx, each, selectRowsBetween, from.Unix(), until.Unix())
 	})
 	if err != nil {
-		return fmt.Errorf("read the latest rows: %w", err)
+		return fmt.Errorf("read rows of a time: %w", err)
 	}
 	return nil
 }
@@ -30,12 +30,12 @@ func (s *Store) RowsSince(ctx context.Context, since time.Time, each func(centra
 const selectSamples = `
 SELECT id, boot_id, at, call
 FROM samples
-WHERE at >= ?
-ORDER BY at DESC
+WHERE at >= ? AND at < ?
+ORDER BY substr(id, 25, 12), id
 LIMIT ?`
 
-// SamplesSince implements [hub.Store].
-func (s *Store) SamplesSince(ctx context.Context, since time.Time, most int, each func(centralcloud.Sample) error) error {
+// SamplesBetween implements [hub.Store].
+func (s *Store) SamplesBetween(ctx context.Context, from, until time.Time, most int, each func(centralcloud.Sample) error) error {
 	err := s.transact(ctx, func(tx *sql.Tx) error {
 		return query(ctx, tx, func(rows *sql.Rows) error {
 			var sample centralcloud.Sample
@@ -50,7 +50,7 @@ func (s *Store) SamplesSince(ctx context.Context, since time.Time, most int, eac
 			}
 			sample.At = time.UnixMicro(at).UTC()
 			return each(sample)
-		}, selectSamples, since.UnixMicro(), most)
+		}, selectSamples, from.UnixMicro(), until.UnixMicro(), most)
 	})
 	if err != nil {
 		return fmt.Errorf("read samples: %w", err)

@@ -31,11 +31,12 @@ func (c *cli) centralcloudPatterns() *cobra.Command {
 	var reader hubReader
 	command := &cobra.Command{
 		Use:   "patterns",
-		Short: "Show what stands out: failing and slow steps, new errors, useless retries, timeouts",
+		Short: "Show what stands out: failing and slow steps, new errors, useless retries, timeouts, duplicate calls",
 		Long: `Show what stands out in the calls of the last six hours: steps that fail more
 often or take longer than others do with the same model, errors that are new or
-suddenly frequent, retries that almost never help, and timeouts that would fit.
-What does not hold any more is not shown. docs/centralcloud.md has the rules.`,
+suddenly frequent, retries that almost never help, timeouts that would fit, and
+steps that ask the same again, with what keeping the answers would save. All of
+these are so in two halves of the nodes. What does not hold any more is not shown. docs/centralcloud.md has the rules.`,
 		Args: arguments(),
 	}
 	reader.register(command)
@@ -65,7 +66,10 @@ func (c *cli) centralcloudBenchmarks() *cobra.Command {
 		Short: "Show what each model is worth: success, cost, latency, errors",
 		Long: `Show what each model was worth in the last six hours, at each task type or at one:
 how often its answers were good, what a call and a good answer cost, how long calls
-took, and which share of them failed how. Task type * is all of them together.`,
+took, and which share of them failed how. At one task, BETTER THAN has the
+probability that it succeeds more often than the models called most there. Task
+type * is all of them together, with the ABILITY of each model apart from how hard
+its tasks were: the logarithm of its odds above those of the average model.`,
 		Args: optional("TASK_TYPE"),
 	}
 	reader.register(command)
@@ -95,7 +99,7 @@ took, and which share of them failed how. Task type * is all of them together.`,
 }
 
 func writeBenchmarks(t *table, models []patterns.Benchmark) {
-	t.row("TASK TYPE", "MODEL", "CALLS", "JUDGED", "SUCCESS", "95 %", "CENTS", "CENTS A SUCCESS", "P50", "P95", "P99", "FIRST SEEN", "ERRORS")
+	t.row("TASK TYPE", "MODEL", "CALLS", "JUDGED", "SUCCESS", "95 %", "ABILITY", "BETTER THAN", "CENTS", "CENTS A SUCCESS", "P50", "P95", "P99", "FIRST SEEN", "ERRORS")
 	for _, b := range models {
 		perSuccess := ""
 		if b.CostPerSuccessCents != nil {
@@ -105,8 +109,16 @@ func writeBenchmarks(t *table, models []patterns.Benchmark) {
 		for _, class := range slices.Sorted(maps.Keys(b.Errors)) {
 			mix = append(mix, class+" "+shareText(b.Errors[class]))
 		}
+		ability := ""
+		if b.Ability != nil {
+			ability = fmt.Sprintf("%.2f +- %.2f", b.Ability.Value, b.Ability.Deviation)
+		}
+		var rivals []string
+		for _, rival := range slices.Sorted(maps.Keys(b.BetterThan)) {
+			rivals = append(rivals, rival+" "+shareText(b.BetterThan[rival]))
+		}
 		t.row(b.TaskType, b.String(), b.Calls, b.N, shareText(b.Success), fmt.Sprintf("%.2f-%.2f", b.CI95[0], b.CI95[1]),
-			centsText(b.CostCents), perSuccess, fmt.Sprintf("%d ms", b.P50Millis), fmt.Sprintf("%d ms", b.P95Millis), fmt.Sprintf("%d ms", b.P99Millis),
+			ability, strings.Join(rivals, ", "), centsText(b.CostCents), perSuccess, fmt.Sprintf("%d ms", b.P50Millis), fmt.Sprintf("%d ms", b.P95Millis), fmt.Sprintf("%d ms", b.P99Millis),
 			b.FirstSeen, cmp.Or(strings.Join(mix, ", "), "none"))
 	}
 }

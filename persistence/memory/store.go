@@ -39,6 +39,7 @@ type Store struct {
 	schedules map[string]workflow.Schedule
 	slots     map[slotKey]bool // that have their run
 	learnings map[learningKey]persistence.Learning
+	secrets   map[string][]byte
 }
 
 var _ persistence.Store = (*Store)(nil)
@@ -65,6 +66,7 @@ func New() *Store {
 		schedules: map[string]workflow.Schedule{},
 		slots:     map[slotKey]bool{},
 		learnings: map[learningKey]persistence.Learning{},
+		secrets:   map[string][]byte{},
 	}
 }
 

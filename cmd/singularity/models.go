@@ -25,7 +25,7 @@ type modelFlags struct {
 	timeouts       llm.Timeouts
 	maxTokens      int64
 	spending       spendingFlags
-	fallbackPrice  float64
+	fallbackPrice  multiple
 	latency        time.Duration
 	failureRate    float64
 }
@@ -40,7 +40,8 @@ func (f *modelFlags) register(set *pflag.FlagSet) {
 	set.DurationVar(&f.timeouts.Total, "call-timeout", usual.Total, "how long a model may take for an answer")
 	set.Int64Var(&f.maxTokens, "max-answer-tokens", 0, "how long an answer may be, thoughts included (default: as the table of models says)")
 	f.spending.register(set)
-	set.Float64Var(&f.fallbackPrice, "fallback-price", 2, "where no learned policy says who stands in for a model that does not answer: how many times its price another one of its tier may cost, 1 for none that is dearer")
+	f.fallbackPrice = 2
+	set.Var(&f.fallbackPrice, "fallback-price", "where no learned policy says who stands in for a model that does not answer: how many times its price another one of its tier may cost, 1 for none that is dearer")
 	set.DurationVar(&f.latency, "simulated-latency", 0, "how long simulated answers take")
 	set.Float64Var(&f.failureRate, "simulated-failure-rate", 0, "the share of simulated calls that fail, 0 to 1")
 }
@@ -57,9 +58,6 @@ func (f *modelFlags) check() error {
 	}
 	if f.maxTokens < 0 {
 		return usagef("--max-answer-tokens %d: expected a positive number", f.maxTokens)
-	}
-	if !(f.fallbackPrice >= 1) {
-		return usagef("--fallback-price %g: expected 1 at least", f.fallbackPrice)
 	}
 	return nil
 }
@@ -104,7 +102,7 @@ func (c *cli) models(flags modelFlags, log *slog.Logger) (models, error) {
 	}
 	chosen.router, err = llm.NewRouter(table, providers, llm.RouterConfig{
 		Logger: log, MaxTokens: flags.maxTokens, Limits: flags.spending.limits(), Ledger: chosen.ledger,
-		FallbackPrice: flags.fallbackPrice, Policy: chosen.policies.current,
+		FallbackPrice: float64(flags.fallbackPrice), Policy: chosen.policies.current,
 	})
 	return chosen, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -50,6 +51,22 @@ func (d *dollars) Set(text string) error {
 }
 
 func (*dollars) Type() string { return "dollars" }
+
+// multiple is the value of a flag that says how many times as much as something.
+type multiple float64
+
+func (m *multiple) String() string { return numberText(float64(*m)) }
+
+func (m *multiple) Set(text string) error {
+	times, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(times >= 1) {
+		return fmt.Errorf("%q is no multiple; expected a number, 1 at least", text)
+	}
+	*m = multiple(times)
+	return nil
+}
+
+func (*multiple) Type() string { return "times" }
 
 // dollarsByName is the value of a flag that has amounts by name.
 type dollarsByName map[string]llm.NanoDollars

@@ -64,6 +64,7 @@ func TestBadModelFlagsAreRefused(t *testing.T) {
 	for _, test := range []struct{ flag, value, want string }{
 		{"--spend-per-run", "much", "expected US dollars"},
 		{"--spend-per-run", "0", "is no limit"},
+		{"--fallback-price", "0", "1 at least"},
 		{"--spend-per-day", "-1", "expected US dollars"},
 		{"--spend-per-key", "5", "expected a provider and US dollars"},
 		{"--spend-per-key", "openai=", "expected US dollars"},

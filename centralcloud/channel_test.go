@@ -63,7 +63,7 @@ func TestCallsAreCountedByHowTheyEnded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := call.Counters(); !reflect.DeepEqual(got, want) {
+		if got := call.Counters(nil); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %+v, want %+v", class, got, want)
 		}
 	}
@@ -89,7 +89,7 @@ func TestTallyOfTheSameCallsIsTheSameInAnyOrder(t *testing.T) {
 	tally := func() *centralcloud.Tally {
 		tally := centralcloud.NewTally("a", "boot")
 		for _, r := range records {
-			tally.Add(r.id, r.at, r.doc)
+			tally.Add(centralcloud.Record{ID: r.id, At: r.at, Doc: r.doc})
 		}
 		return tally
 	}
@@ -133,8 +133,8 @@ func TestTallyOfTheSameCallsIsTheSameInAnyOrder(t *testing.T) {
 func TestTallyTellsWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	tally := centralcloud.NewTally("a", "boot")
-	tally.Add("1", time.Now(), []byte(`{}`))
-	tally.Add("2", time.Now(), []byte(`[`))
+	tally.Add(centralcloud.Record{ID: "1", At: time.Now(), Doc: []byte(`{}`)})
+	tally.Add(centralcloud.Record{ID: "2", At: time.Now(), Doc: []byte(`[`)})
 	n, err := tally.Unreadable()
 	if rows, _ := tally.Changed(nil); n != 2 || err == nil || len(rows) != 0 {
 		t.Errorf("%d unreadable, %v, rows %+v", n, err, rows)
@@ -145,7 +145,7 @@ func TestUpdatesFitIntoAQueue(t *testing.T) {
 	t.Parallel()
 	tally := centralcloud.NewTally("a", "boot")
 	for i := range 20_000 {
-		tally.Add(fmt.Sprint(i), time.Unix(int64(i), 0), callDoc(fmt.Sprint("model", i%10), []string{"", "timeout"}[i%2]))
+		tally.Add(centralcloud.Record{ID: fmt.Sprint(i), At: time.Unix(int64(i), 0), Doc: callDoc(fmt.Sprint("model", i%10), []string{"", "timeout"}[i%2])})
 	}
 	rows, samples := tally.Changed(nil)
 	var jobs centralcloud.Jobs

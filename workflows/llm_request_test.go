@@ -175,8 +175,8 @@ func TestLLMRequestRetriesWithTheSameChoice(t *testing.T) {
 	}
 	var classes []llm.Class
 	for _, fact := range end.Facts {
-		record := decode[llm.ModelCall](t, string(fact.Doc))
-		classes = append(classes, record.ErrorClass)
+		record := decode[centralcloud.Call](t, string(fact.Doc))
+		classes = append(classes, llm.Class(record.ErrorClass))
 		if record.Model != "simulated-small" || record.PolicyVersion != "static" {
 			t.Errorf("recorded %s", fact.Doc)
 		}

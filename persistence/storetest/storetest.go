@@ -77,7 +77,7 @@ func stories() []story {
 		limitedStories, turnStories,
 		backlogStories, advanceStories, fenceStories,
 		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories, budgetStories,
-		scheduleStories, recordStories, learningStories,
+		scheduleStories, recordStories, scoreStories, learningStories,
 		readStories, retentionStories, batchStories, concurrencyStories, restartStories,
 	)
 }

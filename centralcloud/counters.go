@@ -134,7 +134,9 @@ func (c *Counters) Plausible() bool {
 			return false
 		}
 	}
-	plausible := func(n, quality, squares int64) bool { return n >= 0 && quality/whole <= n && squares >= 0 && squares <= quality }
+	plausible := func(n, quality, squares int64) bool {
+		return n >= 0 && quality/whole <= n && squares >= 0 && squares <= quality
+	}
 	return c.Judged <= c.Calls && c.Successes <= c.Judged && plausible(c.Scored, c.ScoredQuality, c.ScoredSquares) &&
 		plausible(c.Judged-c.Scored, c.Quality-c.ScoredQuality, c.Squares-c.ScoredSquares)
 }

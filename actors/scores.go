@@ -15,14 +15,6 @@ import (
 // hub hears of it for a day after the answer. An error wraps
 // workflow.ErrNothingToScore when there is no such answer.
 func (n *Node) Score(ctx context.Context, id workflow.RunID, score workflow.Score) (workflow.Scored, error) {
-	scored, err := n.score(ctx, id, score)
-	if err != nil {
-		return workflow.Scored{}, fmt.Errorf("score run %s: %w", id, err)
-	}
-	return scored, nil
-}
-
-func (n *Node) score(ctx context.Context, id workflow.RunID, score workflow.Score) (workflow.Scored, error) {
 	if err := score.Check(); err != nil {
 		return workflow.Scored{}, err
 	}
@@ -32,7 +24,7 @@ func (n *Node) score(ctx context.Context, id workflow.RunID, score workflow.Scor
 	}
 	record, call, err := lastAnswer(records, score.Step)
 	if err != nil {
-		return workflow.Scored{}, err
+		return workflow.Scored{}, fmt.Errorf("score run %s: %w", id, err)
 	}
 	scores, err := n.store.Score(ctx, record.RecordID, score)
 	n.results.rescore() // also when nobody knows whether it is stored

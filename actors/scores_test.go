@@ -120,7 +120,7 @@ func TestScoreOfADeadNodesCallIsCountedByWhoeverIsThere(t *testing.T) {
 			runs = append(runs, run.ID())
 		}
 		c.kill(0)
-		time.Sleep(20 * time.Hour)
+		time.Sleep(3 * time.Hour)
 		score(t, c.nodes[1], runs[1], "quality", 0)
 		time.Sleep(31 * time.Second)
 		h.wantAllCounted(t, c.nodes[1])
@@ -196,7 +196,7 @@ func TestEachScoreCountsOnceAcrossKillsTakeoversAndRepeats(t *testing.T) {
 				_, _ = c.nodes[3].Send(t.Context(), "sync", "flush", nil)
 			}
 			for range 5 {
-				time.Sleep(time.Duration(random.IntN(4)) * time.Hour)
+				time.Sleep(time.Duration(random.IntN(10)) * time.Minute)
 				judge(c.nodes[3])
 			}
 			h.set(func() { h.fading = false })

@@ -236,6 +236,14 @@ func (e *Engine) Retry(ctx context.Context, id workflow.RunID) (workflow.Run, er
 	return e.node.Retry(ctx, id)
 }
 
+// Score says how good the last answer was that a run got from a model, from 0 to 1.
+// It takes the place of an earlier score of the same name, and of what the run's step
+// made of the answer, in all that a hub learns from. There is a day for it, and it
+// may be repeated. A run without an answer is workflow.ErrNothingToScore.
+func (e *Engine) Score(ctx context.Context, id workflow.RunID, score workflow.Score) (workflow.Scored, error) {
+	return e.node.Score(ctx, id, score)
+}
+
 // Watch returns what happens to a run from now on. The channel is closed after
 // RunEnded, which comes at once for a run that has ended before, or when ctx
 // ends. A reader that lags behind loses events, but not that one.

@@ -274,11 +274,16 @@ func asking(name string, takes time.Duration, inVain int) workflow.Step[count] {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		record := func(errorClass string) {
+			doc := call("small", errorClass)
+			doc["step"] = name
+			workflow.Record(ctx, persistence.CountedKind, doc)
+		}
 		if workflow.FromContext(ctx).Number <= inVain {
-			workflow.Record(ctx, persistence.CountedKind, call("small", "overload"))
+			record("overload")
 			return errors.New("overloaded")
 		}
-		workflow.Record(ctx, persistence.CountedKind, call("small", ""))
+		record("")
 		cents := 0.25
 		workflow.Summarize(ctx, workflow.Summary{Model: "small", Tokens: 15, CostCents: &cents, Patterns: []string{"greeting"}})
 		s.N++

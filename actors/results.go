@@ -15,7 +15,8 @@ import (
 // notes nothing.
 type results struct {
 	recorded atomic.Bool  // records were stored since they were read last
-	orphaned atomic.Bool  // boots may have ended whose records nobody counted
+	orphaned atomic.Bool  // boots may have ended whose records, or the scores that they took, nobody counted
+	rescored atomic.Bool  // scores were stored since they were counted last
 	since    atomic.Int64 // when the first of what is not sent was noted, in Unix nanoseconds; 0 for nothing
 	sentAt   atomic.Int64 // when something was sent last, likewise
 	sent     atomic.Int64 // messages
@@ -64,6 +65,15 @@ func (r *results) orphan() {
 	r.orphaned.Store(true)
 }
 
+// rescore notes that scores may have been stored.
+func (r *results) rescore() {
+	if r == nil {
+		return
+	}
+	r.note()
+	r.rescored.Store(true)
+}
+
 // ended notes a run that ended here, after it was here for a time.
 func (r *results) ended(state workflow.State, elapsed time.Duration, summary *workflow.Summary) {
 	if summary == nil {
@@ -85,16 +95,17 @@ func (r *results) note() { r.since.CompareAndSwap(0, time.Now().UnixNano()) }
 func (r *results) pending() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.some || r.recorded.Load() || r.orphaned.Load()
+	return r.some || r.recorded.Load() || r.orphaned.Load() || r.rescored.Load()
 }
 
 // takenResults is what one message is to tell.
 type takenResults struct {
-	recorded, orphaned bool
-	since              int64
-	jobs               centralcloud.Jobs
-	some               bool
-	period             time.Duration
+	recorded, orphaned, rescored bool
+
+	since  int64
+	jobs   centralcloud.Jobs
+	some   bool
+	period time.Duration
 }
 
 // take takes what was noted, for whoever sends it. What is noted from now on is
@@ -103,7 +114,7 @@ func (r *results) take() takenResults {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	taken := takenResults{
-		since: r.since.Swap(0), recorded: r.recorded.Swap(false), orphaned: r.orphaned.Swap(false),
+		since: r.since.Swap(0), recorded: r.recorded.Swap(false), orphaned: r.orphaned.Swap(false), rescored: r.rescored.Swap(false),
 		jobs: r.jobs, some: r.some, period: time.Since(r.period),
 	}
 	r.jobs, r.some, r.period = centralcloud.Jobs{}, false, time.Now()
@@ -119,6 +130,9 @@ func (r *results) giveBack(taken takenResults) {
 	}
 	if taken.orphaned {
 		r.orphaned.Store(true)
+	}
+	if taken.rescored {
+		r.rescored.Store(true)
 	}
 	if taken.since != 0 {
 		r.since.Store(taken.since)

@@ -377,6 +377,41 @@ func (l *link) Uncounted(ctx context.Context) ([]persistence.UncountedBoot, erro
 	return l.Store.Uncounted(ctx)
 }
 
+func (l *link) RecordsOf(ctx context.Context, run workflow.RunID) ([]persistence.Record, error) {
+	if err := l.called("records of"); err != nil {
+		return nil, err
+	}
+	return l.Store.RecordsOf(ctx, run)
+}
+
+func (l *link) Score(ctx context.Context, id persistence.RecordID, score workflow.Score) (map[string]float64, error) {
+	if err := l.called("score"); err != nil {
+		return nil, err
+	}
+	return l.Store.Score(ctx, id, score)
+}
+
+func (l *link) Rescored(ctx context.Context) ([]persistence.RescoredEpoch, error) {
+	if err := l.called("rescored"); err != nil {
+		return nil, err
+	}
+	return l.Store.Rescored(ctx)
+}
+
+func (l *link) ReadEpoch(ctx context.Context, boot persistence.BootID, epoch time.Time, each func(persistence.Record) error) error {
+	if err := l.called("read epoch"); err != nil {
+		return err
+	}
+	return l.Store.ReadEpoch(ctx, boot, epoch, each)
+}
+
+func (l *link) NoteRescored(ctx context.Context, records []persistence.Record) error {
+	if err := l.called("note rescored"); err != nil {
+		return err
+	}
+	return l.Store.NoteRescored(ctx, records)
+}
+
 func (l *link) KeepLearnings(ctx context.Context, learnings []persistence.Learning) error {
 	if err := l.called("keep learnings"); err != nil {
 		return err

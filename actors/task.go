@@ -127,6 +127,7 @@ func execute(ctx context.Context, program *workflow.Program, step int, state any
 	if err != nil && isContextError(err) && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = context.Cause(ctx) // says how long the step had
 	}
+	attempt.End(err)
 	report, reportErr := attempt.Report()
 	if err == nil {
 		err = reportErr

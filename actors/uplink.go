@@ -47,16 +47,67 @@ func (u *uplink) send(ctx context.Context, last bool) (sum sentResults, err erro
 	case taken.some:
 		err = u.post(ctx, own.ID, own.Instance, &taken, nil, nil, nil, &sum)
 	}
-	if err != nil || !taken.orphaned {
-		return sum, err
+	if err == nil && taken.orphaned {
+		err = u.countEnded(ctx, &taken, &sum)
 	}
+	// Who took a score and has not counted it may be dead.
+	if err == nil && (taken.rescored || taken.orphaned) {
+		err = u.recount(ctx, &taken, &sum)
+	}
+	return sum, err
+}
+
+// countEnded sends the counters of boots that have ended.
+func (u *uplink) countEnded(ctx context.Context, taken *takenResults, sum *sentResults) error {
 	ended, err := u.node.store.Uncounted(ctx)
 	for _, boot := range ended {
 		if err == nil {
-			err = u.count(ctx, boot, true, &taken, &sum)
+			err = u.count(ctx, boot, true, taken, sum)
 		}
 	}
-	return sum, err
+	return err
+}
+
+// recount sends the counters of all epochs that got scores, whoever's they are.
+func (u *uplink) recount(ctx context.Context, taken *takenResults, sum *sentResults) error {
+	epochs, err := u.node.store.Rescored(ctx)
+	for _, epoch := range epochs {
+		if err == nil {
+			err = u.recountEpoch(ctx, epoch, taken, sum)
+		}
+	}
+	return err
+}
+
+// recountEpoch sends those rows of an epoch that have scores. What else is in it,
+// its boot sends, or who counts that.
+func (u *uplink) recountEpoch(ctx context.Context, epoch persistence.RescoredEpoch, taken *takenResults, sum *sentResults) error {
+	sum.Boots++
+	tally := centralcloud.NewTally(epoch.Instance, string(epoch.Boot))
+	var rescored []persistence.Record
+	err := u.node.store.ReadEpoch(ctx, epoch.Boot, epoch.Epoch, func(record persistence.Record) error {
+		if record.Rescored > 0 {
+			rescored = append(rescored, record)
+		}
+		tally.Add(counted(record))
+		return nil
+	})
+	if err == nil {
+		own := u.node.standing.boot() // the other one, if it lives, reports for itself
+		err = u.post(ctx, own.ID, own.Instance, taken, tally.Rescored(), nil, nil, sum)
+	}
+	if err != nil {
+		return err
+	}
+	return u.node.store.NoteRescored(ctx, rescored)
+}
+
+// counted is a record as a tally takes it.
+func counted(record persistence.Record) centralcloud.Record {
+	return centralcloud.Record{
+		ID: fmt.Sprintf("%s/%d/%d", record.Run, record.Seq, record.Number), At: record.StoredAt, Doc: record.Doc,
+		Scores: record.Scores, Rescored: record.Rescored,
+	}
 }
 
 // count sends the counters of a boot, stretch by stretch.
@@ -71,7 +122,7 @@ func (u *uplink) count(ctx context.Context, boot persistence.UncountedBoot, last
 		tally.Seal(u.seal)
 		stretch, err := store.ReadRecords(ctx, boot.Boot, from, func(record persistence.Record) error {
 			read = true
-			tally.Add(fmt.Sprintf("%s/%d/%d", record.Run, record.Seq, record.Number), record.StoredAt, record.Doc)
+			tally.Add(counted(record))
 			return nil
 		})
 		if err != nil {

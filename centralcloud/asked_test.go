@@ -26,7 +26,9 @@ func ask(boot string, from time.Time, questions ...int) (rows []centralcloud.Row
 	tally := centralcloud.NewTally("a", boot)
 	tally.Seal(centralcloud.Seal("key"))
 	for i, question := range questions {
-		tally.Add(fmt.Sprintf("%s-%d/1/0", boot, i), from.Add(time.Duration(i)*time.Second), answered(fmt.Sprint(question), "4"))
+		tally.Add(centralcloud.Record{
+			ID: fmt.Sprintf("%s-%d/1/0", boot, i), At: from.Add(time.Duration(i) * time.Second), Doc: answered(fmt.Sprint(question), "4"),
+		})
 	}
 	rows, samples = tally.Changed(nil)
 	return rows, samples, tally.Repeats(rows)
@@ -63,7 +65,7 @@ func TestWithoutTheSealNobodyCanTellWhatWasAsked(t *testing.T) {
 	for _, key := range []string{"", "one", "another", "one"} {
 		tally := centralcloud.NewTally("a", "b")
 		tally.Seal(centralcloud.Seal(key))
-		tally.Add("r/1/0", time.Unix(0, 0), answered("q", "a"))
+		tally.Add(centralcloud.Record{ID: "r/1/0", At: time.Unix(0, 0), Doc: answered("q", "a")})
 		rows, _ := tally.Changed(nil)
 		repeats := tally.Repeats(rows)
 		if len(repeats) != min(1, len(key)) {

@@ -168,11 +168,11 @@ func TestDrawsAreTheSameForEver(t *testing.T) {
 func TestFallbacksSayNothingOfPropensities(t *testing.T) {
 	t.Parallel()
 	call := centralcloud.Call{Arm: centralcloud.Arm{Provider: "p", Model: "m"}, Propensity: 0.5}
-	if got := call.Counters(); got.InversePropensity != 2_000_000 || got.Calls != 1 {
+	if got := call.Counters(nil); got.InversePropensity != 2_000_000 || got.Calls != 1 {
 		t.Errorf("a call counts as %+v", got)
 	}
 	call.Fallback = true
-	if got := call.Counters(); got.InversePropensity != 0 || got.Calls != 1 || got.Successes != 1 {
+	if got := call.Counters(nil); got.InversePropensity != 0 || got.Calls != 1 || got.Successes != 1 {
 		t.Errorf("a fallback counts as %+v", got)
 	}
 }

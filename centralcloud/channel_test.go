@@ -63,7 +63,7 @@ func TestCallsAreCountedByHowTheyEnded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := call.Counters(); !reflect.DeepEqual(got, want) {
+		if got := call.Counters(nil); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %+v, want %+v", class, got, want)
 		}
 	}
@@ -71,6 +71,96 @@ func TestCallsAreCountedByHowTheyEnded(t *testing.T) {
 		if call, err := centralcloud.DecodeCall([]byte(doc)); err == nil {
 			t.Errorf("%s is a call: %+v", doc, call)
 		}
+	}
+}
+
+func TestScoresTakeThePlaceOfVerdicts(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		class    string
+		unjudged bool
+		scores   centralcloud.Scores
+		want     centralcloud.Counters
+	}{
+		"taken":            {"", false, nil, centralcloud.Counters{Judged: 1, Successes: 1, Quality: 1_000_000, Squares: 1_000_000}},
+		"unparsable":       {"unparsable", false, nil, centralcloud.Counters{Judged: 1}},
+		"refused":          {"content", false, nil, centralcloud.Counters{Judged: 1}},
+		"nobody's verdict": {"", true, nil, centralcloud.Counters{}},
+		"scored":           {"", false, centralcloud.Scores{"quality": 0.3}, centralcloud.Counters{Judged: 1, Quality: 300_000, Squares: 90_000, Scored: 1, ScoredQuality: 300_000, ScoredSquares: 90_000}},
+		"scored all the same": {"", true, centralcloud.Scores{"quality": 1}, centralcloud.Counters{
+			Judged: 1, Successes: 1, Quality: 1_000_000, Squares: 1_000_000, Scored: 1, ScoredQuality: 1_000_000, ScoredSquares: 1_000_000,
+		}},
+		"of two names": {"", false, centralcloud.Scores{"quality": 1, "tone": 0.000001}, centralcloud.Counters{
+			Judged: 1, Successes: 1, Quality: 500_000, Squares: 250_000, Scored: 1, ScoredQuality: 500_000, ScoredSquares: 250_000,
+		}},
+		"of three": {"", false, centralcloud.Scores{"a": 0, "b": 0, "c": 1}, centralcloud.Counters{
+			Judged: 1, Quality: 333_333, Squares: 111_110, Scored: 1, ScoredQuality: 333_333, ScoredSquares: 111_110,
+		}},
+	} {
+		call := centralcloud.Call{Arm: centralcloud.Arm{Provider: "p", Model: "m"}, ErrorClass: test.class, Unjudged: test.unjudged}
+		got := call.Counters(test.scores)
+		if !got.Plausible() || got.Calls != 1 {
+			t.Errorf("%s: %+v cannot be true", name, got)
+		}
+		got.Calls, got.Latency, got.Errors = 0, nil, nil
+		if !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s: %+v, want %+v", name, got, test.want)
+		}
+	}
+	nobody := centralcloud.Call{Arm: centralcloud.Arm{Provider: "p", Model: "m"}, ErrorClass: "timeout"}
+	if got := nobody.Counters(centralcloud.Scores{"quality": 1}); got.Judged != 0 || got.Scored != 0 {
+		t.Errorf("a call without an answer counts as %+v", got)
+	}
+}
+
+func TestCountersThatCannotBeTrueAreNot(t *testing.T) {
+	t.Parallel()
+	sound := centralcloud.Counters{
+		Calls: 4, Judged: 3, Successes: 2, Quality: 1_500_000, Squares: 1_250_000, Scored: 1, ScoredQuality: 500_000, ScoredSquares: 250_000,
+	}
+	if !sound.Plausible() {
+		t.Fatalf("%+v can be true", sound)
+	}
+	for name, change := range map[string]func(*centralcloud.Counters){
+		"more scored than judged":            func(c *centralcloud.Counters) { c.Scored = 4 },
+		"more of quality by scores than all": func(c *centralcloud.Counters) { c.ScoredQuality = 1_600_000 },
+		"more of squares by scores than all": func(c *centralcloud.Counters) { c.ScoredSquares, c.Squares = 300_000, 200_000 },
+		"scores above one":                   func(c *centralcloud.Counters) { c.ScoredQuality, c.Quality = 2_000_000, 3_000_000 },
+		"verdicts above one":                 func(c *centralcloud.Counters) { c.Quality = 3_600_000 },
+		"scored below none":                  func(c *centralcloud.Counters) { c.Scored, c.ScoredQuality, c.ScoredSquares = -1, 0, 0 },
+	} {
+		bad := sound
+		change(&bad)
+		if bad.Plausible() {
+			t.Errorf("%s: %+v cannot be true", name, bad)
+		}
+	}
+}
+
+func TestRowsTellScoresThatCameLater(t *testing.T) {
+	t.Parallel()
+	tally := func(scores centralcloud.Scores, changes int64) *centralcloud.Tally {
+		tally := centralcloud.NewTally("a", "boot")
+		tally.Add(centralcloud.Record{ID: "1", At: time.Unix(900, 0), Doc: callDoc("m1", ""), Scores: scores, Rescored: changes})
+		tally.Add(centralcloud.Record{ID: "2", At: time.Unix(901, 0), Doc: callDoc("m1", "")})
+		tally.Add(centralcloud.Record{ID: "3", At: time.Unix(902, 0), Doc: callDoc("m2", "")})
+		return tally
+	}
+	rows, _ := tally(nil, 0).Changed(nil)
+	sent := centralcloud.Revisions{}
+	sent.Sent(rows)
+	later := tally(centralcloud.Scores{"quality": 0}, 3)
+	changed, _ := later.Changed(sent)
+	if len(changed) != 1 || changed[0].Model != "m1" || changed[0].Revision != 2 || changed[0].Rescored != 3 || changed[0].Successes != 1 || changed[0].Scored != 1 {
+		t.Errorf("changed %+v, want the row with the score", changed)
+	}
+	if rescored := later.Rescored(); !reflect.DeepEqual(rescored, changed) {
+		t.Errorf("rescored %+v, want %+v", rescored, changed)
+	}
+	sent.Sent(changed)
+	sent.Sent(rows) // late
+	if changed, _ := later.Changed(sent); len(changed) != 0 {
+		t.Errorf("changed %+v, want nothing", changed)
 	}
 }
 
@@ -89,7 +179,7 @@ func TestTallyOfTheSameCallsIsTheSameInAnyOrder(t *testing.T) {
 	tally := func() *centralcloud.Tally {
 		tally := centralcloud.NewTally("a", "boot")
 		for _, r := range records {
-			tally.Add(r.id, r.at, r.doc)
+			tally.Add(centralcloud.Record{ID: r.id, At: r.at, Doc: r.doc})
 		}
 		return tally
 	}
@@ -133,8 +223,8 @@ func TestTallyOfTheSameCallsIsTheSameInAnyOrder(t *testing.T) {
 func TestTallyTellsWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	tally := centralcloud.NewTally("a", "boot")
-	tally.Add("1", time.Now(), []byte(`{}`))
-	tally.Add("2", time.Now(), []byte(`[`))
+	tally.Add(centralcloud.Record{ID: "1", At: time.Now(), Doc: []byte(`{}`)})
+	tally.Add(centralcloud.Record{ID: "2", At: time.Now(), Doc: []byte(`[`)})
 	n, err := tally.Unreadable()
 	if rows, _ := tally.Changed(nil); n != 2 || err == nil || len(rows) != 0 {
 		t.Errorf("%d unreadable, %v, rows %+v", n, err, rows)
@@ -145,7 +235,7 @@ func TestUpdatesFitIntoAQueue(t *testing.T) {
 	t.Parallel()
 	tally := centralcloud.NewTally("a", "boot")
 	for i := range 20_000 {
-		tally.Add(fmt.Sprint(i), time.Unix(int64(i), 0), callDoc(fmt.Sprint("model", i%10), []string{"", "timeout"}[i%2]))
+		tally.Add(centralcloud.Record{ID: fmt.Sprint(i), At: time.Unix(int64(i), 0), Doc: callDoc(fmt.Sprint("model", i%10), []string{"", "timeout"}[i%2])})
 	}
 	rows, samples := tally.Changed(nil)
 	var jobs centralcloud.Jobs

@@ -41,7 +41,15 @@ func (k Key) Compare(other Key) int {
 type Row struct {
 	Key
 	Revision int64 `json:"revision"` // the number of records that are counted
+	// Rescored is how often scores of these records changed. A row with fewer records
+	// is not newer, however high this is: some of them may have been deleted.
+	Rescored int64 `json:"rescored,omitempty"`
 	Counters
+}
+
+// Newer reports whether the row counts more than another one with the same key.
+func (r Row) Newer(than Row) bool {
+	return r.Revision > than.Revision || r.Revision == than.Revision && r.Rescored > than.Rescored
 }
 
 // Counters sums up calls. All of it is whole numbers, so that sums do not
@@ -51,11 +59,17 @@ type Counters struct {
 
 	// Judged counts the answers of which somebody said how good they were. Each
 	// of them adds its quality, 0 to 1,000,000, to Quality, and the millionth of
-	// its square to Squares; a verdict without a score is 0 or 1,000,000.
+	// its square to Squares; the verdict of a step is 0 or 1,000,000. Half and more
+	// is a success.
 	Judged    int64 `json:"judged"`
 	Successes int64 `json:"successes"`
 	Quality   int64 `json:"quality_micros"`
 	Squares   int64 `json:"quality_squares_micros"`
+	// Scored counts those of them that got a score, which took the place of the
+	// verdict. Their quality and squares are part of the sums above, too.
+	Scored        int64 `json:"scored,omitempty"`
+	ScoredQuality int64 `json:"scored_quality_micros,omitempty"`
+	ScoredSquares int64 `json:"scored_squares_micros,omitempty"`
 
 	TokensIn  int64 `json:"tokens_in"`
 	TokensOut int64 `json:"tokens_out"`
@@ -103,7 +117,7 @@ func (c *Counters) Unavailable() int64 {
 func (c *Counters) Plausible() bool {
 	const most = 1 << 40
 	for _, n := range [...]int64{
-		c.Calls, c.Judged, c.Successes, c.Quality, c.Squares, c.TokensIn, c.TokensOut, c.Cost, c.Retries, c.InversePropensity,
+		c.Calls, c.Judged, c.Successes, c.Quality, c.Squares, c.Scored, c.ScoredQuality, c.ScoredSquares, c.TokensIn, c.TokensOut, c.Cost, c.Retries, c.InversePropensity,
 	} {
 		if n < 0 || n > most {
 			return false
@@ -114,7 +128,11 @@ func (c *Counters) Plausible() bool {
 			return false
 		}
 	}
-	return c.Judged <= c.Calls && c.Successes <= c.Judged && c.Quality/whole <= c.Judged && c.Squares <= c.Quality
+	plausible := func(n, quality, squares int64) bool {
+		return n >= 0 && quality/whole <= n && squares >= 0 && squares <= quality
+	}
+	return c.Judged <= c.Calls && c.Successes <= c.Judged && plausible(c.Scored, c.ScoredQuality, c.ScoredSquares) &&
+		plausible(c.Judged-c.Scored, c.Quality-c.ScoredQuality, c.Squares-c.ScoredSquares)
 }
 
 // Merge adds other to c. It changes nothing that c shares with other counters.
@@ -129,6 +147,9 @@ func (c *Counters) merge(other Counters, sign int64) {
 	c.Successes += sign * other.Successes
 	c.Quality += sign * other.Quality
 	c.Squares += sign * other.Squares
+	c.Scored += sign * other.Scored
+	c.ScoredQuality += sign * other.ScoredQuality
+	c.ScoredSquares += sign * other.ScoredSquares
 	c.TokensIn += sign * other.TokensIn
 	c.TokensOut += sign * other.TokensOut
 	c.Cost += sign * other.Cost

@@ -51,6 +51,7 @@ type PolicyRow struct {
 	Bucket   int     `json:"complexity_bucket"` // or [AnyBucket]
 	N        float64 `json:"n_eff"`             // judged calls behind it, old ones counting less
 	Judged   float64 `json:"judged_share"`      // of the recent answers; without verdicts nothing is learned
+	Scored   float64 `json:"scored_share"`      // of these by a score, the others by the verdict of the step
 
 	Arms     []PolicyArm `json:"arms"`     // by weight, the highest first
 	Fallback []Arm       `json:"fallback"` // whom to ask when the chosen arm fails, in order

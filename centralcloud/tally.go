@@ -53,17 +53,25 @@ func NewTally(instance, boot string) *Tally {
 // to be called before Add.
 func (t *Tally) Seal(seal Seal) { t.seal = seal }
 
-// Add counts the record of a call: its id, when it was stored, and its document.
-// One that cannot be read counts as unreadable.
-func (t *Tally) Add(id string, at time.Time, doc []byte) {
-	call, err := DecodeCall(doc)
+// Record is the record of a call, as a node finds it in its store.
+type Record struct {
+	ID       string // run/sequence/number
+	At       time.Time
+	Doc      []byte // a [Call]
+	Scores   Scores
+	Rescored int64 // how often they changed
+}
+
+// Add counts a record. One that cannot be read counts as unreadable.
+func (t *Tally) Add(record Record) {
+	call, err := DecodeCall(record.Doc)
 	if err != nil {
 		t.unreadable++
 		t.unreadableErr = cmp.Or(t.unreadableErr, err)
 		return
 	}
 	key := Key{
-		Instance: t.instance, Boot: t.boot, Epoch: EpochOf(at.Unix()), TaskType: call.TaskType, Bucket: call.Bucket, Arm: call.Arm,
+		Instance: t.instance, Boot: t.boot, Epoch: EpochOf(record.At.Unix()), TaskType: call.TaskType, Bucket: call.Bucket, Arm: call.Arm,
 	}
 	c := t.cells[key]
 	if c == nil {
@@ -71,10 +79,11 @@ func (t *Tally) Add(id string, at time.Time, doc []byte) {
 		t.cells[key] = c
 	}
 	c.Revision++
-	c.Merge(call.Counters())
-	t.ask(id, at, &call)
+	c.Rescored += record.Rescored
+	c.Merge(call.Counters(record.Scores))
+	t.ask(record.ID, record.At, &call)
 	call.InputDigest, call.AnswerDigest = "", "" // which must not leave the node's database
-	sample := rankedSample{rankOf(id), Sample{ID: id, Boot: t.boot, At: at, Call: call}}
+	sample := rankedSample{rankOf(record.ID), Sample{ID: record.ID, Boot: t.boot, At: record.At, Call: call}}
 	if call.ErrorClass == "" {
 		c.successes = keepLowest(c.successes, sample)
 	} else {
@@ -117,14 +126,14 @@ func keepLowest(samples []rankedSample, sample rankedSample) []rankedSample {
 // with the first.
 func (t *Tally) Unreadable() (int, error) { return t.unreadable, t.unreadableErr }
 
-// Changed returns the rows that have more calls than was sent of them, with their
+// Changed returns the rows that are newer than what was sent of them, with their
 // samples, in the order of their keys.
 func (t *Tally) Changed(sent Revisions) ([]Row, []Sample) {
 	var rows []Row
 	var samples []Sample
 	for _, key := range slices.SortedFunc(maps.Keys(t.cells), Key.Compare) {
 		c := t.cells[key]
-		if c.Revision <= sent[key] {
+		if !c.Newer(sent[key]) {
 			continue
 		}
 		rows = append(rows, c.Row)
@@ -156,17 +165,30 @@ func (t *Tally) Repeats(rows []Row) []Repeats {
 	return repeats
 }
 
-// Revisions are those that were sent.
-type Revisions map[Key]int64
+// Rescored returns the rows in which there are scores, in the order of their keys.
+func (t *Tally) Rescored() []Row {
+	var rows []Row
+	for _, key := range slices.SortedFunc(maps.Keys(t.cells), Key.Compare) {
+		if c := t.cells[key]; c.Row.Rescored > 0 {
+			rows = append(rows, c.Row)
+		}
+	}
+	return rows
+}
+
+// Revisions are the rows that were sent last, without their counters.
+type Revisions map[Key]Row
 
 // Sent notes rows that were sent.
 func (r Revisions) Sent(rows []Row) {
 	for _, row := range rows {
-		r[row.Key] = max(r[row.Key], row.Revision)
+		if row.Newer(r[row.Key]) {
+			r[row.Key] = Row{Key: row.Key, Revision: row.Revision, Rescored: row.Rescored}
+		}
 	}
 }
 
 // Forget drops those of epochs that ended before a time.
 func (r Revisions) Forget(before time.Time) {
-	maps.DeleteFunc(r, func(key Key, _ int64) bool { return key.Epoch+EpochSeconds <= before.Unix() })
+	maps.DeleteFunc(r, func(key Key, _ Row) bool { return key.Epoch+EpochSeconds <= before.Unix() })
 }

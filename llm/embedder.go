@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"singularity/centralcloud"
 )
 
 // Embedder turns texts into vectors, such that texts of like meaning get
@@ -26,15 +28,15 @@ type Embedding struct {
 // embeddingTask is the task type that embeddings are recorded under.
 const embeddingTask = "embedding"
 
-// Embed calls an embedder from a step: it records the attempt as a [ModelCall]
-// and marks errors as [Router.Call] does. Embeddings carry no price.
+// Embed calls an embedder from a step: it records the attempt as a
+// [centralcloud.Call] and marks errors as [Router.Call] does. Embeddings carry no price.
 func Embed(ctx context.Context, embedder Embedder, text string) ([]float32, error) {
 	started := time.Now()
 	embedding, err := embedder.Embed(ctx, text)
-	record := ModelCall{
-		Provider: embedder.Provider(), Model: embedder.Model(), TaskType: embeddingTask,
+	record := &record{Call: centralcloud.Call{
+		Arm: centralcloud.Arm{Provider: embedder.Provider(), Model: embedder.Model()}, TaskType: embeddingTask,
 		PolicyVersion: staticPolicy, Propensity: 1, InputDigest: digestOf(text),
-	}
+	}}
 	if err == nil {
 		record.AnswerDigest = digestOfVector(embedding.Vector)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"singularity/centralcloud"
 	"singularity/workflow"
 )
 
@@ -17,15 +18,16 @@ type Class string
 // The classes of failures. A further attempt may mend all but [Auth],
 // [BadRequest] and [Content].
 const (
-	RateLimit  Class = "rate_limit"  // too many calls
-	Overload   Class = "overload"    // the provider is overloaded or broken: HTTP 5xx
-	Timeout    Class = "timeout"     // no token in time, or the call took too long
-	Auth       Class = "auth"        // the key is wrong, may not use the model, or has no credit left
-	BadRequest Class = "bad_request" // the provider does not accept the request: no such model, too long, …
-	Content    Class = "content"     // the answer was refused or filtered, or is too large to keep
-	Cancelled  Class = "cancelled"   // the caller gave up; says nothing about the provider
-	Limited    Class = "limited"     // a spending limit left no room for it: nobody was asked
-	Unknown    Class = "unknown"     // anything else: no connection, a connection cut, an answer that makes no sense
+	RateLimit  Class = "rate_limit"            // too many calls
+	Overload   Class = "overload"              // the provider is overloaded or broken: HTTP 5xx
+	Timeout    Class = "timeout"               // no token in time, or the call took too long
+	Auth       Class = "auth"                  // the key is wrong, may not use the model, or has no credit left
+	BadRequest Class = "bad_request"           // the provider does not accept the request: no such model, too long, …
+	Content    Class = centralcloud.Refused    // the answer was refused or filtered, or is too large to keep
+	Unparsable Class = centralcloud.Unparsable // the answer is not in the form that was asked for
+	Cancelled  Class = centralcloud.Cancelled  // the caller gave up; says nothing about the provider
+	Limited    Class = "limited"               // a spending limit left no room for it: nobody was asked
+	Unknown    Class = "unknown"               // anything else: no connection, a connection cut, an answer that makes no sense
 )
 
 // Error is a failed call to a provider.
@@ -109,7 +111,7 @@ func (c Class) unavailable() bool {
 }
 
 // answered reports whether the provider answered, if only to refuse.
-func (c Class) answered() bool { return c == "" || c == BadRequest || c == Content }
+func (c Class) answered() bool { return c == "" || c == BadRequest || c == Content || c == Unparsable }
 
 // maxRetryAfter bounds what a provider may ask for: a nonsensical header must
 // not park a run for a year.

@@ -50,7 +50,7 @@ func TestCallsAreGivenUpWhenThePolicySaysThatNearlyAllWouldBeDone(t *testing.T) 
 				if said := strings.Contains(err.Error(), "not complete within 4s, as nearly all of at-2 for coder are"); said != (test.want < time.Minute) {
 					t.Errorf("it says %v", err)
 				}
-				if record, _ := reported(t, attempt); record.ErrorClass != Timeout || record.Latency != test.want.Microseconds() {
+				if record, _ := reported(t, attempt); record.ErrorClass != string(Timeout) || record.Latency != test.want.Microseconds() {
 					t.Errorf("recorded %+v", record)
 				}
 			})

@@ -38,6 +38,9 @@ type Request struct {
 	Model    string
 	TaskType string
 	Messages []Message
+	// Format is what the answer will be held to. The messages have to ask for it;
+	// providers need not.
+	Format Format
 
 	// MaxTokens bounds the answer, thoughts included; 0 does not.
 	MaxTokens int64

@@ -9,67 +9,60 @@ import (
 	"singularity/workflow"
 )
 
-// CallKind is the kind of the records that hold a [ModelCall].
+// CallKind is the kind of the records that hold a [centralcloud.Call]: what prices,
+// benchmarks and learned routing are made from.
 const CallKind = "model_call"
 
-// ModelCall is the record of one attempt at a call, successful or not: what
-// prices, benchmarks and learned routing are made from. Counts and costs that
-// nobody knows are null.
-type ModelCall struct {
-	Workflow string `json:"workflow,omitempty"` // in whose step it was made
-	Step     string `json:"step,omitempty"`
-	Attempt  int    `json:"attempt,omitempty"` // at the step, from 1
-
-	Provider string `json:"provider"`
-	Model    string `json:"model"`
-	TaskType string `json:"task_type"`
-	Bucket   Bucket `json:"complexity_bucket"`
-
-	TokensIn     *int64 `json:"tokens_in"`
-	TokensOut    *int64 `json:"tokens_out"`
-	TokensCached *int64 `json:"tokens_cached"`
-	// TokensWritten are those of the request that went into the provider's cache.
-	TokensWritten int64        `json:"tokens_cache_written,omitempty"`
-	Cost          *NanoDollars `json:"cost_nanodollars"`
-	Latency       int64        `json:"latency_us"`
-
-	Finish     Finish `json:"finish,omitempty"`
-	ErrorClass Class  `json:"error_class,omitempty"` // empty for a success
-	ErrorPrint string `json:"error_print,omitempty"` // its [centralcloud.Fingerprint]
-
-	InputDigest  string `json:"input_digest,omitempty"`
-	AnswerDigest string `json:"answer_digest,omitempty"` // of a success
-
-	PolicyVersion string  `json:"policy_version"`
-	Propensity    float64 `json:"propensity"`         // of the choice
-	Fallback      bool    `json:"fallback,omitempty"` // the model stood in for the chosen one, which did not answer
+// record is the record of one attempt at a call in the making: how its answer is
+// judged, the end of the step says.
+type record struct {
+	centralcloud.Call
+	rejected error
 }
 
-// report completes the record of a call, adds it to the attempt that ctx
-// belongs to, and sums the run up by it.
-func (c *ModelCall) report(ctx context.Context, usage Usage, latency time.Duration, err error) {
+// report completes the record, has it stored with the attempt that ctx belongs to,
+// and sums the run up by it.
+func (r *record) report(ctx context.Context, usage Usage, latency time.Duration, err error) {
 	attempt := workflow.FromContext(ctx)
-	c.Workflow, c.Step, c.Attempt = attempt.Workflow, attempt.Step, attempt.Number
-	c.Latency = latency.Microseconds()
-	c.ErrorClass = ClassOf(err)
+	r.Workflow, r.Step, r.Attempt = attempt.Workflow, attempt.Step, attempt.Number
+	r.Latency = latency.Microseconds()
 	if err != nil {
-		c.ErrorPrint = centralcloud.Fingerprint(string(c.ErrorClass), err.Error())
+		r.fail(err)
 	}
-	summary := workflow.Summary{Model: c.Model, ErrorClass: string(c.ErrorClass)}
+	summary := workflow.Summary{Model: r.Model, ErrorClass: r.ErrorClass}
 	if usage.Known() {
-		c.TokensIn, c.TokensOut, c.TokensCached, c.TokensWritten = &usage.In, &usage.Out, &usage.Cached, usage.Written
+		r.TokensIn, r.TokensOut, r.TokensCached, r.TokensWritten = &usage.In, &usage.Out, &usage.Cached, usage.Written
 		summary.Tokens = usage.Total()
 	}
-	if c.Cost != nil {
-		summary.CostCents = new(c.Cost.Cents())
+	if r.Cost != nil {
+		summary.CostCents = new(NanoDollars(*r.Cost).Cents())
 	}
-	workflow.Record(ctx, CallKind, c)
+	workflow.RecordAtEnd(ctx, CallKind, r.judge)
 	workflow.Summarize(ctx, summary)
 }
 
+// judge is the record once the step has ended. An answer that was rejected was in no
+// form to be used; one whose step failed over something else, nobody has judged.
+func (r *record) judge(ended error) any {
+	switch {
+	case r.ErrorClass != "":
+	case r.rejected != nil:
+		r.fail(r.rejected)
+	default:
+		r.Unjudged = ended != nil
+	}
+	return r.Call
+}
+
+func (r *record) fail(err error) {
+	class := ClassOf(err)
+	r.ErrorClass, r.ErrorPrint = string(class), centralcloud.Fingerprint(string(class), err.Error())
+	r.AnswerDigest = ""
+}
+
 // log notes a successful call. Failed ones are for the engine to log.
-func (c *ModelCall) log(ctx context.Context, logger *slog.Logger) {
+func (r *record) log(ctx context.Context, logger *slog.Logger) {
 	logger.InfoContext(ctx, "model answered",
-		"run", workflow.FromContext(ctx).Run.String(), "provider", c.Provider, "model", c.Model,
-		"task_type", c.TaskType, "latency", time.Duration(c.Latency)*time.Microsecond)
+		"run", workflow.FromContext(ctx).Run.String(), "provider", r.Provider, "model", r.Model,
+		"task_type", r.TaskType, "latency", time.Duration(r.Latency)*time.Microsecond)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -121,11 +122,14 @@ type Call struct {
 	RequestID string    `json:"request_id"`
 	TaskType  string    `json:"task_type"`
 	Messages  []Message `json:"messages,omitempty"` // empty once they are answered
+	Format    Format    `json:"format,omitempty"`   // of the answer
 
 	Choice   Choice           `json:"choice,omitzero"`            // by Select
 	StandIn  centralcloud.Arm `json:"stand_in,omitzero"`          // who answered when the chosen model did not
 	Response Response         `json:"response,omitzero"`          // by Call
 	Cost     *NanoDollars     `json:"cost_nanodollars,omitempty"` // nil when it is not known
+
+	record *record // of the call that this attempt made
 }
 
 // AnsweredBy is the model that gave the response.
@@ -138,8 +142,8 @@ func (c *Call) AnsweredBy() centralcloud.Arm {
 
 // Call is a step: it has the chosen model answer the messages, which then
 // leave the state. Its attempts share the choice and the idempotency key; each
-// of them is recorded as a [ModelCall]. The answer is reported as progress
-// while it arrives. Each attempt after a failed one goes on to the next of the
+// of them is recorded as a [centralcloud.Call]. The answer is reported as progress
+// while it arrives; the step may [Call.Reject] it. Each attempt after a failed one goes on to the next of the
 // choice's fallback order, and so does one that finds a breaker open; the choice
 // stays what it was. A model that the spending limits leave no room for gives way
 // to a cheaper one, or the call is refused with a [LimitError].
@@ -169,18 +173,21 @@ func (r *Router) Call(ctx context.Context, call *Call) error {
 	started := time.Now()
 	response, err := r.providers[choice.Provider].Complete(asking, r.request(ctx, call, asked.Model))
 	latency := time.Since(started)
+	if err == nil {
+		err = call.Format.check(choice.Provider, response)
+	}
 	r.heard(ctx, asked, err)
 
-	record := ModelCall{
-		Provider: choice.Provider, Model: choice.Model, TaskType: call.TaskType, Bucket: choice.Bucket,
-		Cost: r.cost(ctx, asked.Model, response.Usage, err), Finish: response.Finish,
+	cost := r.cost(ctx, asked.Model, response.Usage, err)
+	record := &record{Call: centralcloud.Call{
+		Arm: choice.arm(), TaskType: call.TaskType, Bucket: int(choice.Bucket), Cost: (*int64)(cost), Finish: string(response.Finish),
 		PolicyVersion: choice.PolicyVersion, Propensity: choice.Propensity, Fallback: fallback,
 		InputDigest: digestOfMessages(call.Messages),
-	}
+	}}
 	if err == nil {
 		record.AnswerDigest = digestOf(response.Text)
 	}
-	r.settle(ctx, held, asked.Model, call.Messages, response, record.Cost, err)
+	r.settle(ctx, held, asked.Model, call.Messages, response, cost, err)
 	record.report(ctx, response.Usage, latency, err)
 	if err != nil {
 		return fmt.Errorf("call model %s: %w", choice.Model, directed(err, elsewhere(order, choice.Provider)))
@@ -193,8 +200,7 @@ func (r *Router) Call(ctx context.Context, call *Call) error {
 	case fallback:
 		call.StandIn = choice.arm()
 	}
-	call.Response = response
-	call.Cost = record.Cost
+	call.Response, call.Cost, call.record = response, cost, record
 	// The input keeps the messages. Storing them again after the answer would
 	// double a long conversation, and could push an answer that is paid for
 	// over the limit of what a state may hold.
@@ -203,19 +209,24 @@ func (r *Router) Call(ctx context.Context, call *Call) error {
 }
 
 // request asks a model. Another one than was chosen at first is another thing to
-// ask, so that it has another key.
+// ask, so that it has another key; so is an attempt whose answer has a format, since
+// the one before may not have had it.
 func (r *Router) request(ctx context.Context, call *Call, model Model) Request {
-	key := workflow.Key(ctx)
+	key, attempt := workflow.Key(ctx), workflow.FromContext(ctx).Number
 	if key != "" && model.Arm() != call.Choice.arm() {
 		key += "/" + model.Name
+	}
+	if key != "" && attempt > 1 && call.Format != AnyFormat {
+		key += "#" + strconv.Itoa(attempt)
 	}
 	return Request{
 		Model:     model.Name,
 		TaskType:  call.TaskType,
 		Messages:  call.Messages,
+		Format:    call.Format,
 		MaxTokens: r.maxTokens(model, call.Messages),
 		Key:       key,
-		Attempt:   workflow.FromContext(ctx).Number,
+		Attempt:   attempt,
 		OnText:    func(delta string) { workflow.Progress(ctx, TextProgress{Text: delta}) },
 	}
 }

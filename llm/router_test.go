@@ -58,8 +58,9 @@ func newAttempt(t *testing.T, number int) (context.Context, *workflow.Attempt) {
 }
 
 // reported returns the only record and the summary of an attempt.
-func reported(t *testing.T, attempt *workflow.Attempt) (ModelCall, workflow.Summary) {
+func reported(t *testing.T, attempt *workflow.Attempt) (centralcloud.Call, workflow.Summary) {
 	t.Helper()
+	attempt.End(nil)
 	report, err := attempt.Report()
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +68,7 @@ func reported(t *testing.T, attempt *workflow.Attempt) (ModelCall, workflow.Summ
 	if len(report.Facts) != 1 || report.Facts[0].Kind != CallKind {
 		t.Fatalf("records %+v, expected one of kind %s", report.Facts, CallKind)
 	}
-	var record ModelCall
+	var record centralcloud.Call
 	if err := json.Unmarshal(report.Facts[0].Doc, &record); err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +107,7 @@ func TestCallIsPricedAndRecorded(t *testing.T) {
 			Response: Response{Text: "42", Model: "priced-0930", Finish: Stopped, Usage: Usage{In: 10, Out: 5}},
 			Cost:     new(NanoDollars(3_000)),
 		}
+		call.record = nil
 		if !reflect.DeepEqual(call, wantCall) {
 			t.Errorf("state %+v, expected %+v", call, wantCall)
 		}
@@ -115,11 +117,11 @@ func TestCallIsPricedAndRecorded(t *testing.T) {
 			t.Errorf("asked %+v, expected %+v", asked, wantAsked)
 		}
 		record, summary := reported(t, attempt)
-		wantRecord := ModelCall{
+		wantRecord := centralcloud.Call{
 			Step: "call_llm_provider", Attempt: 3,
-			Provider: "fake", Model: "priced", TaskType: "coder", Bucket: 1,
-			TokensIn: new(int64(10)), TokensOut: new(int64(5)), TokensCached: new(int64(0)), Cost: new(NanoDollars(3_000)),
-			Latency: 1_500_000, Finish: Stopped, PolicyVersion: "static", Propensity: 1,
+			Arm: centralcloud.Arm{Provider: "fake", Model: "priced"}, TaskType: "coder", Bucket: 1,
+			TokensIn: new(int64(10)), TokensOut: new(int64(5)), TokensCached: new(int64(0)), Cost: new(int64(3_000)),
+			Latency: 1_500_000, Finish: string(Stopped), PolicyVersion: "static", Propensity: 1,
 			InputDigest: digestOfMessages(newCall().Messages), AnswerDigest: digestOf("42"),
 		}
 		if !reflect.DeepEqual(record, wantRecord) {
@@ -153,7 +155,7 @@ func TestFailedCallIsRecordedAndDirected(t *testing.T) {
 		t.Errorf("%v, expected a permanent error that names model, provider, class and reason", err)
 	}
 	record, summary := reported(t, attempt)
-	if record.ErrorClass != Content || summary.ErrorClass != "content" {
+	if record.ErrorClass != string(Content) || summary.ErrorClass != "content" {
 		t.Errorf("recorded class %q, summed up as %q", record.ErrorClass, summary.ErrorClass)
 	}
 	if want := centralcloud.Fingerprint("content", "fake: content: refused"); record.ErrorPrint != want {
@@ -255,7 +257,7 @@ func TestEmbeddingIsRecorded(t *testing.T) {
 	if !workflow.IsPermanent(err) {
 		t.Errorf("%v, expected a permanent error", err)
 	}
-	if record, _ := reported(t, failed); record.ErrorClass != Auth {
+	if record, _ := reported(t, failed); record.ErrorClass != string(Auth) {
 		t.Errorf("recorded %+v", record)
 	}
 }

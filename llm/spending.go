@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"singularity/centralcloud"
 	"singularity/workflow"
 )
 
@@ -160,7 +161,7 @@ func (r *Router) settle(ctx context.Context, held hold, model Model, messages []
 // estimated from the texts; what the server refused costs nothing.
 func spentOn(model Model, messages []Message, response Response, cost *NanoDollars, err error) NanoDollars {
 	failure, failed := asError(err)
-	counted := cost != nil && (err == nil || failed && failure.Class == Content)
+	counted := cost != nil && (err == nil || failed && centralcloud.Answered(string(failure.Class)))
 	switch {
 	case counted:
 		return *cost

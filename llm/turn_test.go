@@ -40,7 +40,7 @@ func inOrder(names ...string) centralcloud.PolicyRow {
 }
 
 // attempts calls until it is answered or nothing would help, as the engine does.
-func (r *routed) attempts(t *testing.T, call *Call) (records []ModelCall, err error) {
+func (r *routed) attempts(t *testing.T, call *Call) (records []centralcloud.Call, err error) {
 	t.Helper()
 	for number := 1; number <= 5; number++ {
 		ctx, attempt := newAttempt(t, number)

@@ -69,6 +69,8 @@ const (
 	ErrorDetail_REASON_SCHEDULE_EXISTS ErrorDetail_Reason = 20
 	// No batch has that id.
 	ErrorDetail_REASON_BATCH_NOT_FOUND ErrorDetail_Reason = 21
+	// The run has no answer of a model that a score could be of.
+	ErrorDetail_REASON_NOTHING_TO_SCORE ErrorDetail_Reason = 22
 )
 
 // Enum value maps for ErrorDetail_Reason.
@@ -96,6 +98,7 @@ var (
 		19: "REASON_SCHEDULE_NOT_FOUND",
 		20: "REASON_SCHEDULE_EXISTS",
 		21: "REASON_BATCH_NOT_FOUND",
+		22: "REASON_NOTHING_TO_SCORE",
 	}
 	ErrorDetail_Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":        0,
@@ -120,6 +123,7 @@ var (
 		"REASON_SCHEDULE_NOT_FOUND": 19,
 		"REASON_SCHEDULE_EXISTS":    20,
 		"REASON_BATCH_NOT_FOUND":    21,
+		"REASON_NOTHING_TO_SCORE":   22,
 	}
 )
 
@@ -255,7 +259,7 @@ var File_singularity_v1_error_proto protoreflect.FileDescriptor
 
 const file_singularity_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x1asingularity/v1/error.proto\x12\x0esingularity.v1\"\xa0\x06\n" +
+	"\x1asingularity/v1/error.proto\x12\x0esingularity.v1\"\xbd\x06\n" +
 	"\vErrorDetail\x12:\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\".singularity.v1.ErrorDetail.ReasonR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x12\n" +
@@ -263,7 +267,7 @@ const file_singularity_v1_error_proto_rawDesc = "" +
 	"\x05limit\x18\x04 \x01(\x03R\x05limit\x12\x15\n" +
 	"\x06run_id\x18\x05 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05known\x18\x06 \x03(\tR\x05known\x12\x19\n" +
-	"\x05index\x18\a \x01(\x05H\x00R\x05index\x88\x01\x01\"\xc2\x04\n" +
+	"\x05index\x18\a \x01(\x05H\x00R\x05index\x88\x01\x01\"\xdf\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14REASON_INVALID_INPUT\x10\x01\x12\x14\n" +
@@ -287,7 +291,8 @@ const file_singularity_v1_error_proto_rawDesc = "" +
 	"\x11REASON_NOT_UNIQUE\x10\x12\x12\x1d\n" +
 	"\x19REASON_SCHEDULE_NOT_FOUND\x10\x13\x12\x1a\n" +
 	"\x16REASON_SCHEDULE_EXISTS\x10\x14\x12\x1a\n" +
-	"\x16REASON_BATCH_NOT_FOUND\x10\x15B\b\n" +
+	"\x16REASON_BATCH_NOT_FOUND\x10\x15\x12\x1b\n" +
+	"\x17REASON_NOTHING_TO_SCORE\x10\x16B\b\n" +
 	"\x06_indexB\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
 
 var (

@@ -457,7 +457,9 @@ type Record struct {
 	// The fact.
 	DocJson string `protobuf:"bytes,2,opt,name=doc_json,json=docJson,proto3" json:"doc_json,omitempty"`
 	// When it was reported.
-	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	At *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	// How good what it is about turned out to be: 0 to 1, by name.
+	Scores        map[string]float64 `protobuf:"bytes,4,rep,name=scores,proto3" json:"scores,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -509,6 +511,13 @@ func (x *Record) GetDocJson() string {
 func (x *Record) GetAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.At
+	}
+	return nil
+}
+
+func (x *Record) GetScores() map[string]float64 {
+	if x != nil {
+		return x.Scores
 	}
 	return nil
 }
@@ -1865,6 +1874,143 @@ func (x *CancelRunResponse) GetRun() *Run {
 	return nil
 }
 
+// ScoreRunRequest is a score of an answer.
+type ScoreRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the run that got the answer.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What was looked at, such as quality.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// From 0 (useless) to 1 (perfect).
+	Value float64 `protobuf:"fixed64,3,opt,name=value,proto3" json:"value,omitempty"`
+	// The step whose last answer is meant. Empty for the last one of the run.
+	Step          string `protobuf:"bytes,4,opt,name=step,proto3" json:"step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScoreRunRequest) Reset() {
+	*x = ScoreRunRequest{}
+	mi := &file_singularity_v1_run_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScoreRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScoreRunRequest) ProtoMessage() {}
+
+func (x *ScoreRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScoreRunRequest.ProtoReflect.Descriptor instead.
+func (*ScoreRunRequest) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ScoreRunRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ScoreRunRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ScoreRunRequest) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *ScoreRunRequest) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+// ScoreRunResponse is the answer that the score went to.
+type ScoreRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order of the line in the run's history that has the call.
+	Seq int64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	// The step that called.
+	Step string `protobuf:"bytes,2,opt,name=step,proto3" json:"step,omitempty"`
+	// The record of the call, with all its scores.
+	Record        *Record `protobuf:"bytes,3,opt,name=record,proto3" json:"record,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScoreRunResponse) Reset() {
+	*x = ScoreRunResponse{}
+	mi := &file_singularity_v1_run_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScoreRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScoreRunResponse) ProtoMessage() {}
+
+func (x *ScoreRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_singularity_v1_run_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScoreRunResponse.ProtoReflect.Descriptor instead.
+func (*ScoreRunResponse) Descriptor() ([]byte, []int) {
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ScoreRunResponse) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *ScoreRunResponse) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *ScoreRunResponse) GetRecord() *Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
 // RetryRunRequest names a run to take up again.
 type RetryRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1876,7 +2022,7 @@ type RetryRunRequest struct {
 
 func (x *RetryRunRequest) Reset() {
 	*x = RetryRunRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[23]
+	mi := &file_singularity_v1_run_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1888,7 +2034,7 @@ func (x *RetryRunRequest) String() string {
 func (*RetryRunRequest) ProtoMessage() {}
 
 func (x *RetryRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[23]
+	mi := &file_singularity_v1_run_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1901,7 +2047,7 @@ func (x *RetryRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunRequest.ProtoReflect.Descriptor instead.
 func (*RetryRunRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{23}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RetryRunRequest) GetId() string {
@@ -1922,7 +2068,7 @@ type RetryRunResponse struct {
 
 func (x *RetryRunResponse) Reset() {
 	*x = RetryRunResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[24]
+	mi := &file_singularity_v1_run_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1934,7 +2080,7 @@ func (x *RetryRunResponse) String() string {
 func (*RetryRunResponse) ProtoMessage() {}
 
 func (x *RetryRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[24]
+	mi := &file_singularity_v1_run_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1947,7 +2093,7 @@ func (x *RetryRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunResponse.ProtoReflect.Descriptor instead.
 func (*RetryRunResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{24}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RetryRunResponse) GetRun() *Run {
@@ -1973,7 +2119,7 @@ type CancelRunsRequest struct {
 
 func (x *CancelRunsRequest) Reset() {
 	*x = CancelRunsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[25]
+	mi := &file_singularity_v1_run_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1985,7 +2131,7 @@ func (x *CancelRunsRequest) String() string {
 func (*CancelRunsRequest) ProtoMessage() {}
 
 func (x *CancelRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[25]
+	mi := &file_singularity_v1_run_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,7 +2144,7 @@ func (x *CancelRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunsRequest.ProtoReflect.Descriptor instead.
 func (*CancelRunsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{25}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CancelRunsRequest) GetRuns() *ListRunsRequest {
@@ -2033,7 +2179,7 @@ type CancelRunsResponse struct {
 
 func (x *CancelRunsResponse) Reset() {
 	*x = CancelRunsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[26]
+	mi := &file_singularity_v1_run_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2045,7 +2191,7 @@ func (x *CancelRunsResponse) String() string {
 func (*CancelRunsResponse) ProtoMessage() {}
 
 func (x *CancelRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[26]
+	mi := &file_singularity_v1_run_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2058,7 +2204,7 @@ func (x *CancelRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunsResponse.ProtoReflect.Descriptor instead.
 func (*CancelRunsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{26}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CancelRunsResponse) GetChanges() *RunChanges {
@@ -2082,7 +2228,7 @@ type RetryRunsRequest struct {
 
 func (x *RetryRunsRequest) Reset() {
 	*x = RetryRunsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[27]
+	mi := &file_singularity_v1_run_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +2240,7 @@ func (x *RetryRunsRequest) String() string {
 func (*RetryRunsRequest) ProtoMessage() {}
 
 func (x *RetryRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[27]
+	mi := &file_singularity_v1_run_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +2253,7 @@ func (x *RetryRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunsRequest.ProtoReflect.Descriptor instead.
 func (*RetryRunsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{27}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RetryRunsRequest) GetRuns() *ListRunsRequest {
@@ -2135,7 +2281,7 @@ type RetryRunsResponse struct {
 
 func (x *RetryRunsResponse) Reset() {
 	*x = RetryRunsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[28]
+	mi := &file_singularity_v1_run_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2147,7 +2293,7 @@ func (x *RetryRunsResponse) String() string {
 func (*RetryRunsResponse) ProtoMessage() {}
 
 func (x *RetryRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[28]
+	mi := &file_singularity_v1_run_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2160,7 +2306,7 @@ func (x *RetryRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunsResponse.ProtoReflect.Descriptor instead.
 func (*RetryRunsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{28}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RetryRunsResponse) GetChanges() *RunChanges {
@@ -2187,7 +2333,7 @@ type RunChanges struct {
 
 func (x *RunChanges) Reset() {
 	*x = RunChanges{}
-	mi := &file_singularity_v1_run_proto_msgTypes[29]
+	mi := &file_singularity_v1_run_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +2345,7 @@ func (x *RunChanges) String() string {
 func (*RunChanges) ProtoMessage() {}
 
 func (x *RunChanges) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[29]
+	mi := &file_singularity_v1_run_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +2358,7 @@ func (x *RunChanges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunChanges.ProtoReflect.Descriptor instead.
 func (*RunChanges) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{29}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RunChanges) GetMatched() int32 {
@@ -2256,7 +2402,7 @@ type RunRefusal struct {
 
 func (x *RunRefusal) Reset() {
 	*x = RunRefusal{}
-	mi := &file_singularity_v1_run_proto_msgTypes[30]
+	mi := &file_singularity_v1_run_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2268,7 +2414,7 @@ func (x *RunRefusal) String() string {
 func (*RunRefusal) ProtoMessage() {}
 
 func (x *RunRefusal) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[30]
+	mi := &file_singularity_v1_run_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2281,7 +2427,7 @@ func (x *RunRefusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRefusal.ProtoReflect.Descriptor instead.
 func (*RunRefusal) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{30}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RunRefusal) GetId() string {
@@ -2309,7 +2455,7 @@ type ListStepsRequest struct {
 
 func (x *ListStepsRequest) Reset() {
 	*x = ListStepsRequest{}
-	mi := &file_singularity_v1_run_proto_msgTypes[31]
+	mi := &file_singularity_v1_run_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2321,7 +2467,7 @@ func (x *ListStepsRequest) String() string {
 func (*ListStepsRequest) ProtoMessage() {}
 
 func (x *ListStepsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[31]
+	mi := &file_singularity_v1_run_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2334,7 +2480,7 @@ func (x *ListStepsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStepsRequest.ProtoReflect.Descriptor instead.
 func (*ListStepsRequest) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{31}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListStepsRequest) GetId() string {
@@ -2355,7 +2501,7 @@ type ListStepsResponse struct {
 
 func (x *ListStepsResponse) Reset() {
 	*x = ListStepsResponse{}
-	mi := &file_singularity_v1_run_proto_msgTypes[32]
+	mi := &file_singularity_v1_run_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2367,7 +2513,7 @@ func (x *ListStepsResponse) String() string {
 func (*ListStepsResponse) ProtoMessage() {}
 
 func (x *ListStepsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_singularity_v1_run_proto_msgTypes[32]
+	mi := &file_singularity_v1_run_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2380,7 +2526,7 @@ func (x *ListStepsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStepsResponse.ProtoReflect.Descriptor instead.
 func (*ListStepsResponse) Descriptor() ([]byte, []int) {
-	return file_singularity_v1_run_proto_rawDescGZIP(), []int{32}
+	return file_singularity_v1_run_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListStepsResponse) GetSteps() []*StepRun {
@@ -2445,11 +2591,15 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\n" +
 	"started_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n" +
 	"\vfinished_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"finishedAt\"c\n" +
+	"finishedAt\"\xda\x01\n" +
 	"\x06Record\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x19\n" +
 	"\bdoc_json\x18\x02 \x01(\tR\adocJson\x12*\n" +
-	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\x99\x02\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12:\n" +
+	"\x06scores\x18\x04 \x03(\v2\".singularity.v1.Record.ScoresEntryR\x06scores\x1a9\n" +
+	"\vScoresEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\x99\x02\n" +
 	"\bRunEvent\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\tR\x04step\x12\x18\n" +
@@ -2544,7 +2694,16 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\":\n" +
 	"\x11CancelRunResponse\x12%\n" +
-	"\x03run\x18\x01 \x01(\v2\x13.singularity.v1.RunR\x03run\"!\n" +
+	"\x03run\x18\x01 \x01(\v2\x13.singularity.v1.RunR\x03run\"_\n" +
+	"\x0fScoreRunRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\x01R\x05value\x12\x12\n" +
+	"\x04step\x18\x04 \x01(\tR\x04step\"h\n" +
+	"\x10ScoreRunResponse\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x03R\x03seq\x12\x12\n" +
+	"\x04step\x18\x02 \x01(\tR\x04step\x12.\n" +
+	"\x06record\x18\x03 \x01(\v2\x16.singularity.v1.RecordR\x06record\"!\n" +
 	"\x0fRetryRunRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"9\n" +
 	"\x10RetryRunResponse\x12%\n" +
@@ -2573,7 +2732,7 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\x10ListStepsRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"B\n" +
 	"\x11ListStepsResponse\x12-\n" +
-	"\x05steps\x18\x01 \x03(\v2\x17.singularity.v1.StepRunR\x05steps2\xed\a\n" +
+	"\x05steps\x18\x01 \x03(\v2\x17.singularity.v1.StepRunR\x05steps2\xc1\b\n" +
 	"\n" +
 	"RunService\x12M\n" +
 	"\bStartRun\x12\x1f.singularity.v1.StartRunRequest\x1a .singularity.v1.StartRunResponse\x12P\n" +
@@ -2588,7 +2747,8 @@ const file_singularity_v1_run_proto_rawDesc = "" +
 	"\tRetryRuns\x12 .singularity.v1.RetryRunsRequest\x1a!.singularity.v1.RetryRunsResponse\x12R\n" +
 	"\bGetBatch\x12\x1f.singularity.v1.GetBatchRequest\x1a .singularity.v1.GetBatchResponse\"\x03\x90\x02\x01\x12X\n" +
 	"\n" +
-	"CloseBatch\x12!.singularity.v1.CloseBatchRequest\x1a\".singularity.v1.CloseBatchResponse\"\x03\x90\x02\x02\x12U\n" +
+	"CloseBatch\x12!.singularity.v1.CloseBatchRequest\x1a\".singularity.v1.CloseBatchResponse\"\x03\x90\x02\x02\x12R\n" +
+	"\bScoreRun\x12\x1f.singularity.v1.ScoreRunRequest\x1a .singularity.v1.ScoreRunResponse\"\x03\x90\x02\x02\x12U\n" +
 	"\tListSteps\x12 .singularity.v1.ListStepsRequest\x1a!.singularity.v1.ListStepsResponse\"\x03\x90\x02\x01B\x1fZ\x1dsingularity/messages;messagesb\x06proto3"
 
 var (
@@ -2603,7 +2763,7 @@ func file_singularity_v1_run_proto_rawDescGZIP() []byte {
 	return file_singularity_v1_run_proto_rawDescData
 }
 
-var file_singularity_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_singularity_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_singularity_v1_run_proto_goTypes = []any{
 	(*Run)(nil),                   // 0: singularity.v1.Run
 	(*StepRun)(nil),               // 1: singularity.v1.StepRun
@@ -2628,90 +2788,97 @@ var file_singularity_v1_run_proto_goTypes = []any{
 	(*WatchRunResponse)(nil),      // 20: singularity.v1.WatchRunResponse
 	(*CancelRunRequest)(nil),      // 21: singularity.v1.CancelRunRequest
 	(*CancelRunResponse)(nil),     // 22: singularity.v1.CancelRunResponse
-	(*RetryRunRequest)(nil),       // 23: singularity.v1.RetryRunRequest
-	(*RetryRunResponse)(nil),      // 24: singularity.v1.RetryRunResponse
-	(*CancelRunsRequest)(nil),     // 25: singularity.v1.CancelRunsRequest
-	(*CancelRunsResponse)(nil),    // 26: singularity.v1.CancelRunsResponse
-	(*RetryRunsRequest)(nil),      // 27: singularity.v1.RetryRunsRequest
-	(*RetryRunsResponse)(nil),     // 28: singularity.v1.RetryRunsResponse
-	(*RunChanges)(nil),            // 29: singularity.v1.RunChanges
-	(*RunRefusal)(nil),            // 30: singularity.v1.RunRefusal
-	(*ListStepsRequest)(nil),      // 31: singularity.v1.ListStepsRequest
-	(*ListStepsResponse)(nil),     // 32: singularity.v1.ListStepsResponse
-	nil,                           // 33: singularity.v1.BatchStatus.StatesEntry
-	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
+	(*ScoreRunRequest)(nil),       // 23: singularity.v1.ScoreRunRequest
+	(*ScoreRunResponse)(nil),      // 24: singularity.v1.ScoreRunResponse
+	(*RetryRunRequest)(nil),       // 25: singularity.v1.RetryRunRequest
+	(*RetryRunResponse)(nil),      // 26: singularity.v1.RetryRunResponse
+	(*CancelRunsRequest)(nil),     // 27: singularity.v1.CancelRunsRequest
+	(*CancelRunsResponse)(nil),    // 28: singularity.v1.CancelRunsResponse
+	(*RetryRunsRequest)(nil),      // 29: singularity.v1.RetryRunsRequest
+	(*RetryRunsResponse)(nil),     // 30: singularity.v1.RetryRunsResponse
+	(*RunChanges)(nil),            // 31: singularity.v1.RunChanges
+	(*RunRefusal)(nil),            // 32: singularity.v1.RunRefusal
+	(*ListStepsRequest)(nil),      // 33: singularity.v1.ListStepsRequest
+	(*ListStepsResponse)(nil),     // 34: singularity.v1.ListStepsResponse
+	nil,                           // 35: singularity.v1.Record.ScoresEntry
+	nil,                           // 36: singularity.v1.BatchStatus.StatesEntry
+	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 38: google.protobuf.Duration
 }
 var file_singularity_v1_run_proto_depIdxs = []int32{
-	34, // 0: singularity.v1.Run.created_at:type_name -> google.protobuf.Timestamp
-	34, // 1: singularity.v1.Run.due_at:type_name -> google.protobuf.Timestamp
-	34, // 2: singularity.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	34, // 3: singularity.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
-	34, // 4: singularity.v1.Run.deadline:type_name -> google.protobuf.Timestamp
-	34, // 5: singularity.v1.Run.slot:type_name -> google.protobuf.Timestamp
+	37, // 0: singularity.v1.Run.created_at:type_name -> google.protobuf.Timestamp
+	37, // 1: singularity.v1.Run.due_at:type_name -> google.protobuf.Timestamp
+	37, // 2: singularity.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	37, // 3: singularity.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
+	37, // 4: singularity.v1.Run.deadline:type_name -> google.protobuf.Timestamp
+	37, // 5: singularity.v1.Run.slot:type_name -> google.protobuf.Timestamp
 	2,  // 6: singularity.v1.StepRun.records:type_name -> singularity.v1.Record
-	34, // 7: singularity.v1.StepRun.started_at:type_name -> google.protobuf.Timestamp
-	34, // 8: singularity.v1.StepRun.finished_at:type_name -> google.protobuf.Timestamp
-	34, // 9: singularity.v1.Record.at:type_name -> google.protobuf.Timestamp
-	35, // 10: singularity.v1.RunEvent.retry_in:type_name -> google.protobuf.Duration
-	35, // 11: singularity.v1.RunEvent.elapsed:type_name -> google.protobuf.Duration
-	0,  // 12: singularity.v1.RunEvent.run:type_name -> singularity.v1.Run
-	34, // 13: singularity.v1.StartRunRequest.due_at:type_name -> google.protobuf.Timestamp
-	35, // 14: singularity.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
-	35, // 15: singularity.v1.StartRunRequest.deadline:type_name -> google.protobuf.Duration
-	5,  // 16: singularity.v1.StartRunRequest.unique:type_name -> singularity.v1.Unique
-	35, // 17: singularity.v1.Unique.within:type_name -> google.protobuf.Duration
-	4,  // 18: singularity.v1.StartRunsRequest.runs:type_name -> singularity.v1.StartRunRequest
-	8,  // 19: singularity.v1.StartRunsRequest.batch:type_name -> singularity.v1.Batch
-	6,  // 20: singularity.v1.StartRunsResponse.runs:type_name -> singularity.v1.StartRunResponse
-	14, // 21: singularity.v1.GetBatchResponse.batch:type_name -> singularity.v1.BatchStatus
-	14, // 22: singularity.v1.CloseBatchResponse.batch:type_name -> singularity.v1.BatchStatus
-	34, // 23: singularity.v1.BatchStatus.created_at:type_name -> google.protobuf.Timestamp
-	34, // 24: singularity.v1.BatchStatus.closed_at:type_name -> google.protobuf.Timestamp
-	34, // 25: singularity.v1.BatchStatus.ended_at:type_name -> google.protobuf.Timestamp
-	33, // 26: singularity.v1.BatchStatus.states:type_name -> singularity.v1.BatchStatus.StatesEntry
-	0,  // 27: singularity.v1.GetRunResponse.run:type_name -> singularity.v1.Run
-	34, // 28: singularity.v1.ListRunsRequest.created_after:type_name -> google.protobuf.Timestamp
-	34, // 29: singularity.v1.ListRunsRequest.created_before:type_name -> google.protobuf.Timestamp
-	0,  // 30: singularity.v1.ListRunsResponse.runs:type_name -> singularity.v1.Run
-	3,  // 31: singularity.v1.WatchRunResponse.event:type_name -> singularity.v1.RunEvent
-	0,  // 32: singularity.v1.CancelRunResponse.run:type_name -> singularity.v1.Run
-	0,  // 33: singularity.v1.RetryRunResponse.run:type_name -> singularity.v1.Run
-	17, // 34: singularity.v1.CancelRunsRequest.runs:type_name -> singularity.v1.ListRunsRequest
-	29, // 35: singularity.v1.CancelRunsResponse.changes:type_name -> singularity.v1.RunChanges
-	17, // 36: singularity.v1.RetryRunsRequest.runs:type_name -> singularity.v1.ListRunsRequest
-	29, // 37: singularity.v1.RetryRunsResponse.changes:type_name -> singularity.v1.RunChanges
-	30, // 38: singularity.v1.RunChanges.refused:type_name -> singularity.v1.RunRefusal
-	1,  // 39: singularity.v1.ListStepsResponse.steps:type_name -> singularity.v1.StepRun
-	4,  // 40: singularity.v1.RunService.StartRun:input_type -> singularity.v1.StartRunRequest
-	7,  // 41: singularity.v1.RunService.StartRuns:input_type -> singularity.v1.StartRunsRequest
-	15, // 42: singularity.v1.RunService.GetRun:input_type -> singularity.v1.GetRunRequest
-	17, // 43: singularity.v1.RunService.ListRuns:input_type -> singularity.v1.ListRunsRequest
-	19, // 44: singularity.v1.RunService.WatchRun:input_type -> singularity.v1.WatchRunRequest
-	21, // 45: singularity.v1.RunService.CancelRun:input_type -> singularity.v1.CancelRunRequest
-	23, // 46: singularity.v1.RunService.RetryRun:input_type -> singularity.v1.RetryRunRequest
-	25, // 47: singularity.v1.RunService.CancelRuns:input_type -> singularity.v1.CancelRunsRequest
-	27, // 48: singularity.v1.RunService.RetryRuns:input_type -> singularity.v1.RetryRunsRequest
-	10, // 49: singularity.v1.RunService.GetBatch:input_type -> singularity.v1.GetBatchRequest
-	12, // 50: singularity.v1.RunService.CloseBatch:input_type -> singularity.v1.CloseBatchRequest
-	31, // 51: singularity.v1.RunService.ListSteps:input_type -> singularity.v1.ListStepsRequest
-	6,  // 52: singularity.v1.RunService.StartRun:output_type -> singularity.v1.StartRunResponse
-	9,  // 53: singularity.v1.RunService.StartRuns:output_type -> singularity.v1.StartRunsResponse
-	16, // 54: singularity.v1.RunService.GetRun:output_type -> singularity.v1.GetRunResponse
-	18, // 55: singularity.v1.RunService.ListRuns:output_type -> singularity.v1.ListRunsResponse
-	20, // 56: singularity.v1.RunService.WatchRun:output_type -> singularity.v1.WatchRunResponse
-	22, // 57: singularity.v1.RunService.CancelRun:output_type -> singularity.v1.CancelRunResponse
-	24, // 58: singularity.v1.RunService.RetryRun:output_type -> singularity.v1.RetryRunResponse
-	26, // 59: singularity.v1.RunService.CancelRuns:output_type -> singularity.v1.CancelRunsResponse
-	28, // 60: singularity.v1.RunService.RetryRuns:output_type -> singularity.v1.RetryRunsResponse
-	11, // 61: singularity.v1.RunService.GetBatch:output_type -> singularity.v1.GetBatchResponse
-	13, // 62: singularity.v1.RunService.CloseBatch:output_type -> singularity.v1.CloseBatchResponse
-	32, // 63: singularity.v1.RunService.ListSteps:output_type -> singularity.v1.ListStepsResponse
-	52, // [52:64] is the sub-list for method output_type
-	40, // [40:52] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	37, // 7: singularity.v1.StepRun.started_at:type_name -> google.protobuf.Timestamp
+	37, // 8: singularity.v1.StepRun.finished_at:type_name -> google.protobuf.Timestamp
+	37, // 9: singularity.v1.Record.at:type_name -> google.protobuf.Timestamp
+	35, // 10: singularity.v1.Record.scores:type_name -> singularity.v1.Record.ScoresEntry
+	38, // 11: singularity.v1.RunEvent.retry_in:type_name -> google.protobuf.Duration
+	38, // 12: singularity.v1.RunEvent.elapsed:type_name -> google.protobuf.Duration
+	0,  // 13: singularity.v1.RunEvent.run:type_name -> singularity.v1.Run
+	37, // 14: singularity.v1.StartRunRequest.due_at:type_name -> google.protobuf.Timestamp
+	38, // 15: singularity.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
+	38, // 16: singularity.v1.StartRunRequest.deadline:type_name -> google.protobuf.Duration
+	5,  // 17: singularity.v1.StartRunRequest.unique:type_name -> singularity.v1.Unique
+	38, // 18: singularity.v1.Unique.within:type_name -> google.protobuf.Duration
+	4,  // 19: singularity.v1.StartRunsRequest.runs:type_name -> singularity.v1.StartRunRequest
+	8,  // 20: singularity.v1.StartRunsRequest.batch:type_name -> singularity.v1.Batch
+	6,  // 21: singularity.v1.StartRunsResponse.runs:type_name -> singularity.v1.StartRunResponse
+	14, // 22: singularity.v1.GetBatchResponse.batch:type_name -> singularity.v1.BatchStatus
+	14, // 23: singularity.v1.CloseBatchResponse.batch:type_name -> singularity.v1.BatchStatus
+	37, // 24: singularity.v1.BatchStatus.created_at:type_name -> google.protobuf.Timestamp
+	37, // 25: singularity.v1.BatchStatus.closed_at:type_name -> google.protobuf.Timestamp
+	37, // 26: singularity.v1.BatchStatus.ended_at:type_name -> google.protobuf.Timestamp
+	36, // 27: singularity.v1.BatchStatus.states:type_name -> singularity.v1.BatchStatus.StatesEntry
+	0,  // 28: singularity.v1.GetRunResponse.run:type_name -> singularity.v1.Run
+	37, // 29: singularity.v1.ListRunsRequest.created_after:type_name -> google.protobuf.Timestamp
+	37, // 30: singularity.v1.ListRunsRequest.created_before:type_name -> google.protobuf.Timestamp
+	0,  // 31: singularity.v1.ListRunsResponse.runs:type_name -> singularity.v1.Run
+	3,  // 32: singularity.v1.WatchRunResponse.event:type_name -> singularity.v1.RunEvent
+	0,  // 33: singularity.v1.CancelRunResponse.run:type_name -> singularity.v1.Run
+	2,  // 34: singularity.v1.ScoreRunResponse.record:type_name -> singularity.v1.Record
+	0,  // 35: singularity.v1.RetryRunResponse.run:type_name -> singularity.v1.Run
+	17, // 36: singularity.v1.CancelRunsRequest.runs:type_name -> singularity.v1.ListRunsRequest
+	31, // 37: singularity.v1.CancelRunsResponse.changes:type_name -> singularity.v1.RunChanges
+	17, // 38: singularity.v1.RetryRunsRequest.runs:type_name -> singularity.v1.ListRunsRequest
+	31, // 39: singularity.v1.RetryRunsResponse.changes:type_name -> singularity.v1.RunChanges
+	32, // 40: singularity.v1.RunChanges.refused:type_name -> singularity.v1.RunRefusal
+	1,  // 41: singularity.v1.ListStepsResponse.steps:type_name -> singularity.v1.StepRun
+	4,  // 42: singularity.v1.RunService.StartRun:input_type -> singularity.v1.StartRunRequest
+	7,  // 43: singularity.v1.RunService.StartRuns:input_type -> singularity.v1.StartRunsRequest
+	15, // 44: singularity.v1.RunService.GetRun:input_type -> singularity.v1.GetRunRequest
+	17, // 45: singularity.v1.RunService.ListRuns:input_type -> singularity.v1.ListRunsRequest
+	19, // 46: singularity.v1.RunService.WatchRun:input_type -> singularity.v1.WatchRunRequest
+	21, // 47: singularity.v1.RunService.CancelRun:input_type -> singularity.v1.CancelRunRequest
+	25, // 48: singularity.v1.RunService.RetryRun:input_type -> singularity.v1.RetryRunRequest
+	27, // 49: singularity.v1.RunService.CancelRuns:input_type -> singularity.v1.CancelRunsRequest
+	29, // 50: singularity.v1.RunService.RetryRuns:input_type -> singularity.v1.RetryRunsRequest
+	10, // 51: singularity.v1.RunService.GetBatch:input_type -> singularity.v1.GetBatchRequest
+	12, // 52: singularity.v1.RunService.CloseBatch:input_type -> singularity.v1.CloseBatchRequest
+	23, // 53: singularity.v1.RunService.ScoreRun:input_type -> singularity.v1.ScoreRunRequest
+	33, // 54: singularity.v1.RunService.ListSteps:input_type -> singularity.v1.ListStepsRequest
+	6,  // 55: singularity.v1.RunService.StartRun:output_type -> singularity.v1.StartRunResponse
+	9,  // 56: singularity.v1.RunService.StartRuns:output_type -> singularity.v1.StartRunsResponse
+	16, // 57: singularity.v1.RunService.GetRun:output_type -> singularity.v1.GetRunResponse
+	18, // 58: singularity.v1.RunService.ListRuns:output_type -> singularity.v1.ListRunsResponse
+	20, // 59: singularity.v1.RunService.WatchRun:output_type -> singularity.v1.WatchRunResponse
+	22, // 60: singularity.v1.RunService.CancelRun:output_type -> singularity.v1.CancelRunResponse
+	26, // 61: singularity.v1.RunService.RetryRun:output_type -> singularity.v1.RetryRunResponse
+	28, // 62: singularity.v1.RunService.CancelRuns:output_type -> singularity.v1.CancelRunsResponse
+	30, // 63: singularity.v1.RunService.RetryRuns:output_type -> singularity.v1.RetryRunsResponse
+	11, // 64: singularity.v1.RunService.GetBatch:output_type -> singularity.v1.GetBatchResponse
+	13, // 65: singularity.v1.RunService.CloseBatch:output_type -> singularity.v1.CloseBatchResponse
+	24, // 66: singularity.v1.RunService.ScoreRun:output_type -> singularity.v1.ScoreRunResponse
+	34, // 67: singularity.v1.RunService.ListSteps:output_type -> singularity.v1.ListStepsResponse
+	55, // [55:68] is the sub-list for method output_type
+	42, // [42:55] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_singularity_v1_run_proto_init() }
@@ -2725,7 +2892,7 @@ func file_singularity_v1_run_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_singularity_v1_run_proto_rawDesc), len(file_singularity_v1_run_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -46,11 +46,18 @@ const (
 
 // Record is what one attempt found out.
 type Record struct {
-	Run      workflow.RunID
-	Seq      int64 // of the checkpoint or failed attempt
-	Number   int   // within it
+	RecordID
 	Doc      json.RawMessage
-	StoredAt time.Time
+	StoredAt time.Time // zero when nobody noted it
+	Scores   map[string]float64
+	Rescored int64 // how often its scores changed
+}
+
+// RecordID names a record.
+type RecordID struct {
+	Run    workflow.RunID
+	Seq    int64 // of the checkpoint or failed attempt
+	Number int   // within it
 }
 
 // Stretch is a span of time of which all records were read.

@@ -40,6 +40,7 @@ type Store interface {
 	Queues
 	Schedules
 	Records
+	Scores
 	Learnings
 	Secrets
 	Close() error

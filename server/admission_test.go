@@ -77,6 +77,7 @@ var neededScopes = map[string]persistence.TokenScope{
 	"/singularity.v1.RunService/WatchRun":           "read",
 	"/singularity.v1.RunService/CancelRun":          "run",
 	"/singularity.v1.RunService/RetryRun":           "run",
+	"/singularity.v1.RunService/ScoreRun":           "run",
 	"/singularity.v1.RunService/CancelRuns":         "run",
 	"/singularity.v1.RunService/RetryRuns":          "run",
 	"/singularity.v1.RunService/ListSteps":          "read",

@@ -54,6 +54,7 @@ var sentinels = []struct {
 	{workflow.ErrNoReply, connect.CodeDeadlineExceeded, messages.ErrorDetail_REASON_NO_REPLY},
 	{workflow.ErrStepUnknown, connect.CodeFailedPrecondition, messages.ErrorDetail_REASON_UNKNOWN_STEP},
 	{workflow.ErrWrongState, connect.CodeFailedPrecondition, messages.ErrorDetail_REASON_WRONG_STATE},
+	{workflow.ErrNothingToScore, connect.CodeFailedPrecondition, messages.ErrorDetail_REASON_NOTHING_TO_SCORE},
 	{workflow.ErrNodesNotReady, connect.CodeFailedPrecondition, messages.ErrorDetail_REASON_NODES_NOT_READY},
 	{workflow.ErrQueueFull, connect.CodeResourceExhausted, messages.ErrorDetail_REASON_QUEUE_FULL},
 	{workflow.ErrOutcomeUnknown, connect.CodeUnavailable, messages.ErrorDetail_REASON_OUTCOME_UNKNOWN},

@@ -63,6 +63,8 @@ var errorCases = []errorCase{
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_NO_REPLY}},
 	{"ErrStepUnknown", workflow.ErrStepUnknown, 400, "failed_precondition",
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_UNKNOWN_STEP}},
+	{"ErrNothingToScore", workflow.ErrNothingToScore, 400, "failed_precondition",
+		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_NOTHING_TO_SCORE}},
 	{"ErrWrongState", workflow.ErrWrongState, 400, "failed_precondition",
 		&messages.ErrorDetail{Reason: messages.ErrorDetail_REASON_WRONG_STATE}},
 	{"ErrNodesNotReady", workflow.ErrNodesNotReady, 400, "failed_precondition",

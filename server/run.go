@@ -145,6 +145,20 @@ func (s runService) RetryRun(ctx context.Context, request *messages.RetryRunRequ
 	return &messages.RetryRunResponse{Run: runMessage(run)}, nil
 }
 
+func (s runService) ScoreRun(ctx context.Context, request *messages.ScoreRunRequest) (*messages.ScoreRunResponse, error) {
+	id, err := workflow.ParseRunID(request.GetId())
+	if err != nil {
+		return nil, err
+	}
+	scored, err := s.engine.Score(ctx, id, workflow.Score{Name: request.GetName(), Value: request.GetValue(), Step: request.GetStep()})
+	if err != nil {
+		return nil, err
+	}
+	return &messages.ScoreRunResponse{
+		Seq: scored.Seq, Step: text(scored.Step), Record: recordMessage(scored.Fact),
+	}, nil
+}
+
 func (s runService) ListSteps(ctx context.Context, request *messages.ListStepsRequest) (*messages.ListStepsResponse, error) {
 	id, err := workflow.ParseRunID(request.GetId())
 	if err != nil {
@@ -215,11 +229,13 @@ func stepMessage(step workflow.StepRun) *messages.StepRun {
 		FinishedAt: timestamp(step.FinishedAt),
 	}
 	for _, fact := range step.Facts {
-		message.Records = append(message.Records, &messages.Record{
-			Kind: text(fact.Kind), DocJson: text(fact.Doc), At: timestamp(fact.At),
-		})
+		message.Records = append(message.Records, recordMessage(fact))
 	}
 	return message
+}
+
+func recordMessage(fact workflow.Fact) *messages.Record {
+	return &messages.Record{Kind: text(fact.Kind), DocJson: text(fact.Doc), At: timestamp(fact.At), Scores: fact.Scores}
 }
 
 func eventMessage(event workflow.Event) *messages.RunEvent {

@@ -25,6 +25,7 @@ var scopes = map[string]persistence.TokenScope{
 	messagesconnect.RunServiceListStepsProcedure:  persistence.ScopeRead,
 	messagesconnect.RunServiceCancelRunProcedure:  persistence.ScopeRun,
 	messagesconnect.RunServiceRetryRunProcedure:   persistence.ScopeRun,
+	messagesconnect.RunServiceScoreRunProcedure:   persistence.ScopeRun,
 	messagesconnect.RunServiceCancelRunsProcedure: persistence.ScopeRun,
 	messagesconnect.RunServiceRetryRunsProcedure:  persistence.ScopeRun,
 

@@ -40,6 +40,8 @@ type Engine interface {
 	Cancel(ctx context.Context, id workflow.RunID, reason string) (workflow.Run, error)
 	// Retry takes up a run again that stands still.
 	Retry(ctx context.Context, id workflow.RunID) (workflow.Run, error)
+	// Score says how good an answer was that a run got from a model.
+	Score(ctx context.Context, id workflow.RunID, score workflow.Score) (workflow.Scored, error)
 	// CancelRuns ends the runs of a page of a filter.
 	CancelRuns(ctx context.Context, filter workflow.Filter, reason string) (workflow.Changes, error)
 	// RetryRuns takes up the runs of a page of a filter again.

@@ -27,8 +27,16 @@ type Attempt struct {
 
 	mu       sync.Mutex // the body may report from goroutines of its own
 	reported Report
+	atEnd    []factAtEnd
 	size     int
 	err      error
+}
+
+// factAtEnd is a fact whose document is made when the attempt ends.
+type factAtEnd struct {
+	kind string
+	at   time.Time
+	make func(error) any
 }
 
 // Report is what one attempt leaves beside its state. It commits with the
@@ -45,6 +53,9 @@ type Fact struct {
 	Kind string          `json:"kind"`
 	Doc  json.RawMessage `json:"doc"`
 	At   time.Time       `json:"at"`
+	// Scores say how good what was found out turned out to be: 0 to 1, by name.
+	// They come later, see [Score].
+	Scores map[string]float64 `json:"scores,omitempty"`
 }
 
 // Message goes to an agent's durable inbox in the commit of the step that
@@ -103,10 +114,34 @@ func (a *Attempt) key() string {
 // Record buffers a fact that commits with the attempt's outcome, success or
 // failure. A document that JSON cannot encode fails the run.
 func Record(ctx context.Context, kind string, doc any) {
-	attempt := FromContext(ctx)
-	attempt.add("record of kind "+kind, doc, func(report *Report, encoded json.RawMessage) {
-		report.Facts = append(report.Facts, Fact{Kind: kind, Doc: encoded, At: time.Now()})
+	FromContext(ctx).record(kind, doc, time.Now())
+}
+
+func (a *Attempt) record(kind string, doc any, at time.Time) {
+	a.add("record of kind "+kind, doc, func(report *Report, encoded json.RawMessage) {
+		report.Facts = append(report.Facts, Fact{Kind: kind, Doc: encoded, At: at})
 	})
+}
+
+// RecordAtEnd is [Record] for what depends on how the attempt ends: the document is
+// made once the body has returned, from its error, which is nil for a success.
+func RecordAtEnd(ctx context.Context, kind string, doc func(err error) any) {
+	attempt := FromContext(ctx)
+	attempt.mu.Lock()
+	defer attempt.mu.Unlock()
+	attempt.atEnd = append(attempt.atEnd, factAtEnd{kind, time.Now(), doc})
+}
+
+// End makes the documents of [RecordAtEnd]. Engines call it when the body has
+// returned; tests of step bodies may.
+func (a *Attempt) End(err error) {
+	a.mu.Lock()
+	facts := a.atEnd
+	a.atEnd = nil
+	a.mu.Unlock()
+	for _, fact := range facts {
+		a.record(fact.kind, fact.make(err), fact.at)
+	}
 }
 
 // Summarize sets the run's [Summary]. Later calls, in later steps too, replace

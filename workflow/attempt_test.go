@@ -47,6 +47,33 @@ func TestAttemptCollectsReports(t *testing.T) {
 	})
 }
 
+func TestFactsMayWaitForTheEndOfTheAttempt(t *testing.T) {
+	t.Parallel()
+	for _, ended := range []error{nil, errors.New("no ink")} {
+		ctx, attempt := inStep(t)
+		workflow.RecordAtEnd(ctx, "late", func(err error) any { return map[string]bool{"failed": err != nil} })
+		workflow.Record(ctx, "early", 1)
+		if report, err := attempt.Report(); err != nil || len(report.Facts) != 1 {
+			t.Errorf("before the end: facts %+v, %v; want the early one", report.Facts, err)
+		}
+		attempt.End(ended)
+		attempt.End(errors.New("again"))
+		report, err := attempt.Report()
+		if err != nil || len(report.Facts) != 2 || report.Facts[1].Kind != "late" || string(report.Facts[1].Doc) != fmt.Sprintf(`{"failed":%t}`, ended != nil) {
+			t.Errorf("ended with %v: facts %+v, %v", ended, report.Facts, err)
+		}
+		if early, late := report.Facts[0].At, report.Facts[1].At; late.After(early) {
+			t.Errorf("the late fact is of %s, want when it was reported, before %s", late, early)
+		}
+	}
+	ctx, attempt := inStep(t)
+	workflow.RecordAtEnd(ctx, "late", func(error) any { return make(chan int) })
+	attempt.End(nil)
+	if _, err := attempt.Report(); !workflow.IsPermanent(err) {
+		t.Errorf("a document that cannot be encoded: %v, want a permanent error", err)
+	}
+}
+
 func TestReportsOutsideAStepGoNowhere(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

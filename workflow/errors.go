@@ -47,6 +47,8 @@ var (
 	ErrOverdue = errors.New("the run has not ended by its deadline")
 	// ErrWrongState: the run's state does not allow the operation.
 	ErrWrongState = errors.New("wrong state")
+	// ErrNothingToScore: the run has no answer of a model that a score could be of.
+	ErrNothingToScore = errors.New("no answer to score")
 	// ErrNodesNotReady: something that all nodes are to do at once is refused,
 	// since some are not ready for it, or do not answer. None has done it.
 	ErrNodesNotReady = errors.New("not every node is ready for it")

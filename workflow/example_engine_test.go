@@ -100,6 +100,7 @@ func (e *engine) try(ctx context.Context, program *workflow.Program, id workflow
 			return nil, false, err
 		}
 		done, err := program.Execute(workflow.NewContext(ctx, attempt), step, working)
+		attempt.End(err)
 		report, reportErr := attempt.Report()
 		e.facts = append(e.facts, report.Facts...)
 		if report.Summary != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"singularity/centralcloud"
 	"singularity/llm"
 	"singularity/llm/embedding"
 	"singularity/workflow"
@@ -62,7 +63,7 @@ func TestEmbeddingKeepsItsContract(t *testing.T) {
 	if moment, err := time.Parse(time.RFC3339, text); err != nil || moment.Before(started.Add(-time.Second)) || moment.After(time.Now().Add(time.Second)) {
 		t.Errorf("timestamp %q, %v; expected now", text, err)
 	}
-	if record := decode[llm.ModelCall](t, string(end.Facts[0].Doc)); record.Provider != "other" || record.Model != "short-vectors" || record.TaskType != "embedding" {
+	if record := decode[centralcloud.Call](t, string(end.Facts[0].Doc)); record.Provider != "other" || record.Model != "short-vectors" || record.TaskType != "embedding" {
 		t.Errorf("recorded %s", end.Facts[0].Doc)
 	}
 	if end.Summary.Model != "short-vectors" || strings.Contains(string(end.Summary.Input), "hello") {

@@ -17,6 +17,7 @@ type Request struct {
 	RequestID string        `json:"request_id"`
 	TaskType  string        `json:"task_type"` // such as "classifier" or "coder": what the choice of a model learns by
 	Messages  []llm.Message `json:"messages"`
+	Format    llm.Format    `json:"format,omitempty"` // of the answer: "json" or none
 }
 
 // Response is the output of llm_request.
@@ -52,11 +53,12 @@ func LLMRequest(r *llm.Router) *workflow.Workflow[Request, Response] {
 const maxMessages = workflow.MaxState - 64<<10
 
 func acceptRequest(in Request) (llm.Call, error) {
-	call := llm.Call{RequestID: in.RequestID, TaskType: in.TaskType, Messages: in.Messages}
+	call := llm.Call{RequestID: in.RequestID, TaskType: in.TaskType, Messages: in.Messages, Format: in.Format}
 	return call, errors.Join(
 		checkID("request_id", in.RequestID),
 		checkName("task_type", in.TaskType),
 		checkMessages(in.Messages),
+		oneOf("format", in.Format, llm.Formats),
 	)
 }
 

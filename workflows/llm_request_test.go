@@ -81,6 +81,30 @@ func ExampleLLMRequest() {
 	// Output: {"request_id":"r-1","response":"[simulated] praise","model":"simulated-small","provider":"simulated","tokens_used":14,"cost_cents":0.00029}
 }
 
+func TestLLMRequestHoldsTheAnswerToItsFormat(t *testing.T) {
+	t.Parallel()
+	definition := LLMRequest(newRouter(t, newSimulated(t, simulated.Config{}), io.Discard))
+	end, err := run(t.Context(), definition, strings.Replace(goodRequest, "{", `{"format": "json", `, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := decode[map[string]any](t, end.Output)["response"].(string); !json.Valid([]byte(text)) || !strings.Contains(text, "[simulated]") {
+		t.Errorf("response %s, expected JSON that says that it is simulated", text)
+	}
+
+	unparsable := &llm.Error{Class: llm.Unparsable, Provider: "simulated", Err: errors.New("not JSON")}
+	end, err = run(t.Context(), LLMRequest(newRouter(t, &failing{newSimulated(t, simulated.Config{}), []error{unparsable}}, io.Discard)), goodRequest)
+	if err != nil || len(end.Facts) != 2 {
+		t.Fatalf("%d records, %v; expected an attempt that failed, and one that did not", len(end.Facts), err)
+	}
+	if first := decode[centralcloud.Call](t, string(end.Facts[0].Doc)); first.ErrorClass != centralcloud.Unparsable {
+		t.Errorf("recorded %+v", first)
+	}
+	if _, err := workflow.Compile(definition).Admit([]byte(strings.Replace(goodRequest, "{", `{"format": "yaml", `, 1))); err == nil || !strings.Contains(err.Error(), `field "format" is "yaml"; expected one of ["" "json"]`) {
+		t.Errorf("format yaml: %v", err)
+	}
+}
+
 func TestLLMRequestKeepsItsContract(t *testing.T) {
 	t.Parallel()
 	definition := LLMRequest(newRouter(t, newSimulated(t, simulated.Config{}), io.Discard))
@@ -175,8 +199,8 @@ func TestLLMRequestRetriesWithTheSameChoice(t *testing.T) {
 	}
 	var classes []llm.Class
 	for _, fact := range end.Facts {
-		record := decode[llm.ModelCall](t, string(fact.Doc))
-		classes = append(classes, record.ErrorClass)
+		record := decode[centralcloud.Call](t, string(fact.Doc))
+		classes = append(classes, llm.Class(record.ErrorClass))
 		if record.Model != "simulated-small" || record.PolicyVersion != "static" {
 			t.Errorf("recorded %s", fact.Doc)
 		}

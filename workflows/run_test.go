@@ -74,6 +74,7 @@ func try(ctx context.Context, program *workflow.Program, step int, state any, at
 
 // note keeps what an attempt reported.
 func (f *finished) note(attempt *workflow.Attempt, err error) error {
+	attempt.End(err)
 	report, reportErr := attempt.Report()
 	f.Facts = append(f.Facts, report.Facts...)
 	if report.Summary != nil {

@@ -22,7 +22,7 @@ func stepCalls(id string, epoch int64, steps map[string][2]int64) centralcloud.U
 			}
 			document := fmt.Sprintf(`{"workflow":"w","step":%q,"attempt":1,"provider":"p","model":"cheap","task_type":"math","cost_nanodollars":1000,
 				"latency_us":900000,"error_class":%q,"propensity":1}`, step, class)
-			tally.Add(fmt.Sprintf("%s-%s-%d-%d/1/0", id, step, epoch, i), time.Unix(epoch, 0), []byte(document))
+			tally.Add(centralcloud.Record{ID: fmt.Sprintf("%s-%s-%d-%d/1/0", id, step, epoch, i), At: time.Unix(epoch, 0), Doc: []byte(document)})
 		}
 	}
 	update := centralcloud.Update{Type: centralcloud.TypeResults, Instance: sender(id)}

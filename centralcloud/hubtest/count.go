@@ -19,6 +19,17 @@ var countStories = []story{
 			f.Errorf("rows are %+v, want %+v", rows, want)
 		}
 	}},
+	{"of as many records, those whose scores changed last count", func(f *fixture) {
+		lead := f.leadAs("a")
+		for _, revision := range [][2]int64{{4, 7}, {5, 2}, {5, 4}, {5, 3}, {5, 4}, {4, 9}, {5, 0}} {
+			r := row("a", 30, revision[0], calls(revision[0]))
+			r.Rescored, r.Scored = revision[1], revision[1]
+			f.count(lead, report("a", r))
+		}
+		if rows := f.rows(); len(rows) != 1 || rows[0].Revision != 5 || rows[0].Rescored != 4 || rows[0].Scored != 4 || rows[0].Calls != 5 {
+			f.Errorf("rows are %+v, want the one of 5 records and 4 changes", rows)
+		}
+	}},
 	{"a message that is gone counts for nothing", func(f *fixture) {
 		lead := f.leadAs("a")
 		id := f.send()

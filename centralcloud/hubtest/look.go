@@ -104,7 +104,8 @@ func anHour(instance int, from, until time.Time) hub.Report {
 				document := fmt.Appendf(nil, `{"workflow":"w","step":"s%d","attempt":1,"provider":"p","model":"m%d","task_type":"t%d","tokens_in":100,"tokens_out":200,
 					"cost_nanodollars":1000,"latency_us":%d,"error_class":%q,"input_digest":"%d","answer_digest":"%d","policy_version":"1","propensity":1}`,
 					kind, kind%3, kind, 300_000+number%700*1000, class, number%5000, number%5000)
-				tally.Add(fmt.Sprintf("01900000-0000-7000-8000-%012d/1/0", (number*7919+instance*104_729)%1_000_000_000_000), at, document)
+				id := fmt.Sprintf("01900000-0000-7000-8000-%012d/1/0", (number*7919+instance*104_729)%1_000_000_000_000)
+				tally.Add(centralcloud.Record{ID: id, At: at, Doc: document})
 			}
 		}
 	}

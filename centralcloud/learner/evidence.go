@@ -30,16 +30,18 @@ type evidence struct {
 	calls   float64
 	in, out float64 // tokens
 
-	raw int64 // judged calls, all alike
+	raw    int64   // judged calls, all alike
+	scored float64 // the part of judged that is scores
 }
 
 func (e *evidence) add(s *span, weight float64) {
-	e.judged += float64(float64(s.judged) * weight)
-	e.quality += float64(float64(s.quality) * weight)
+	e.judged += float64(float64(s.judged+s.scored.n) * weight)
+	e.quality += float64(float64(s.quality+s.scored.quality) * weight)
+	e.scored += float64(float64(s.scored.n) * weight)
 	e.calls += float64(float64(s.calls) * weight)
 	e.in += float64(float64(s.tokensIn) * weight)
 	e.out += float64(float64(s.tokensOut) * weight)
-	e.raw += s.judged
+	e.raw += s.judged + s.scored.n
 }
 
 func (e *evidence) merge(other evidence) {
@@ -49,6 +51,7 @@ func (e *evidence) merge(other evidence) {
 	e.in += other.in
 	e.out += other.out
 	e.raw += other.raw
+	e.scored += other.scored
 }
 
 // picture is what a ledger shows at one moment.
@@ -60,6 +63,7 @@ type picture struct {
 	kinds    []*kind                   // by arm and task; nil where there were no calls
 	shifts   [][]shift                 // by arm
 	suspects []centralcloud.Quarantine // instances that are left out
+	onScores []bool                    // by task: verdicts do not count
 
 	byBucket []evidence // by arm, task and bucket
 	byTask   []evidence // by arm and task: the sum of the buckets
@@ -70,6 +74,7 @@ func (l *Ledger) picture(prices Prices, config Config, now int64) *picture {
 	p := &picture{config: config, now: now, arms: prices.arms(now)}
 	p.suspects = l.quarantine(now)
 	p.collect(l)
+	p.preferScores()
 	p.detectShifts()
 	p.weigh()
 	p.examine()
@@ -225,6 +230,7 @@ func keepLasting(parts []evidence, changed bool) {
 func (e *evidence) scale(factor float64) {
 	e.judged = float64(e.judged * factor)
 	e.quality = float64(e.quality * factor)
+	e.scored = float64(e.scored * factor)
 }
 
 // successes is the quality in whole successes.

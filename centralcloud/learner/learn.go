@@ -130,8 +130,9 @@ func (p *picture) referenceCost(c consumptions, reference int, price Price) floa
 	return max(1, sum/calls)
 }
 
-// coverage is how many of the answers at a task were judged.
-type coverage struct{ judged, answered float64 }
+// coverage is how many of the answers at a task were judged, and how many of these
+// by a score.
+type coverage struct{ judged, answered, scored float64 }
 
 // coverages returns the coverage of all tasks together, and of each.
 func (p *picture) coverages() (all coverage, byTask []coverage) {
@@ -141,11 +142,13 @@ func (p *picture) coverages() (all coverage, byTask []coverage) {
 			e := &p.byTask[p.at(a, t)]
 			byTask[t].judged += min(e.calls, e.judged)
 			byTask[t].answered += e.calls
+			byTask[t].scored += p.scoredPart(t, e)
 		}
 	}
 	for _, c := range byTask {
 		all.judged += c.judged
 		all.answered += c.answered
+		all.scored += c.scored
 	}
 	return all, byTask
 }
@@ -155,6 +158,14 @@ func (c coverage) share() float64 {
 		return 0
 	}
 	return c.judged / c.answered
+}
+
+// scoredShare is how many of those that were judged somebody scored.
+func (c coverage) scoredShare() float64 {
+	if c.judged == 0 {
+		return 0
+	}
+	return min(1, c.scored/c.judged)
 }
 
 // blind reports that there are answers, but nobody says how good they are.

@@ -33,6 +33,7 @@ type rowKey struct {
 // entry is the latest revision of a row, so that the next one can replace it.
 type entry struct {
 	revision int64
+	rescored int64
 	span     span
 	cost     int64
 	latency  centralcloud.Sketch
@@ -104,10 +105,13 @@ func (l *Ledger) Add(row centralcloud.Row) bool {
 	k, from := l.kind(kindKey{row.Arm, row.TaskType}), l.instance(row.Instance)
 	key := rowKey{from, row.Boot, row.Epoch, k, row.Bucket}
 	stored := l.rows[key]
-	if row.Revision <= stored.revision {
+	if !row.Newer(centralcloud.Row{Revision: stored.revision, Rescored: stored.rescored}) {
 		return false
 	}
-	counted := entry{revision: row.Revision, span: spanOf(row.Counters), cost: row.Cost, latency: row.Latency, givenUp: row.GivenUp}
+	counted := entry{
+		revision: row.Revision, rescored: row.Rescored, span: spanOf(row.Counters),
+		cost: row.Cost, latency: row.Latency, givenUp: row.GivenUp,
+	}
 	l.rows[key] = counted
 
 	change := counted.span.minus(stored.span)

@@ -21,7 +21,7 @@ func (p *picture) publish(r *row) centralcloud.PolicyRow {
 	weights := c.weights(shares, p.config, r.rules.Critical || unjudged)
 	bests := c.bests()
 
-	result := centralcloud.PolicyRow{TaskType: p.taskName(r.task), Bucket: r.bucket, Judged: rounded(r.judged.share(), 3)}
+	result := centralcloud.PolicyRow{TaskType: p.taskName(r.task), Bucket: r.bucket, Judged: rounded(r.judged.share(), 3), Scored: rounded(r.judged.scoredShare(), 3)}
 	var cost, success float64
 	for i := range c.candidates {
 		candidate := &c.candidates[i]

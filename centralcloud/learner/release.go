@@ -169,6 +169,7 @@ func (c *check) log(row *centralcloud.PolicyRow, earlier map[centralcloud.Arm]ce
 	for _, arm := range row.Arms {
 		from = max(from, c.since[arm.Arm])
 	}
+	onScores := c.onScores(row)
 	for _, arm := range row.Arms {
 		k := c.ledger.kinds[kindKey{arm.Arm, row.TaskType}]
 		if k == nil {
@@ -180,7 +181,7 @@ func (c *check) log(row *centralcloud.PolicyRow, earlier map[centralcloud.Arm]ce
 				continue
 			}
 			for _, s := range k.cells[b].epochs.between(from, c.now+skew) {
-				if judged.of(&s) {
+				if judged.of(&s, onScores) {
 					calls = append(calls, judged)
 				}
 			}
@@ -192,14 +193,26 @@ func (c *check) log(row *centralcloud.PolicyRow, earlier map[centralcloud.Arm]ce
 	return calls, support
 }
 
+// onScores reports whether the quality of the row's arms rests on scores alone.
+func (c *check) onScores(row *centralcloud.PolicyRow) bool {
+	var n int64
+	for _, arm := range row.Arms {
+		if k := c.ledger.kinds[kindKey{arm.Arm, row.TaskType}]; k != nil {
+			n += k.scored(c.now)
+		}
+	}
+	return n >= leastScored
+}
+
 // of reads a span, and reports whether there is something in it. Of the sum of u it
 // takes the share of those calls that were judged.
-func (l *logged) of(s *span) bool {
-	if s.judged <= 0 || s.inverse <= 0 {
+func (l *logged) of(s *span, onScores bool) bool {
+	judged := s.judgements(onScores)
+	if judged.n <= 0 || s.inverse <= 0 {
 		return false
 	}
-	l.judged = float64(s.judged)
+	l.judged = float64(judged.n)
 	l.weight = float64(s.inverse) / 1e6 * min(1, l.judged/float64(max(1, s.calls+s.failed)))
-	l.mean, l.square = float64(s.quality)/1e6/l.judged, float64(s.squares)/1e6/l.judged
+	l.mean, l.square = float64(judged.quality)/1e6/l.judged, float64(judged.squares)/1e6/l.judged
 	return true
 }

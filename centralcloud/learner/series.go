@@ -11,9 +11,10 @@ import (
 type span struct {
 	start     int64
 	calls     int64
-	judged    int64
+	judged    int64 // by the verdict of a step; what people said of it is scored
 	quality   int64
 	squares   int64
+	scored    scored
 	tokensIn  int64
 	tokensOut int64
 	failed    int64 // calls without an answer
@@ -23,7 +24,8 @@ type span struct {
 
 func spanOf(c centralcloud.Counters) span {
 	return span{
-		calls: c.Calls, judged: c.Judged, quality: c.Quality, squares: c.Squares,
+		calls: c.Calls, judged: c.Judged - c.Scored, quality: c.Quality - c.ScoredQuality, squares: c.Squares - c.ScoredSquares,
+		scored:   scored{c.Scored, c.ScoredQuality, c.ScoredSquares},
 		tokensIn: c.TokensIn, tokensOut: c.TokensOut, failed: c.Unavailable(), inverse: c.InversePropensity,
 	}
 }
@@ -33,6 +35,7 @@ func (s span) plus(other span) span {
 	s.judged += other.judged
 	s.quality += other.quality
 	s.squares += other.squares
+	s.scored = s.scored.plus(other.scored, 1)
 	s.tokensIn += other.tokensIn
 	s.tokensOut += other.tokensOut
 	s.failed += other.failed
@@ -44,6 +47,7 @@ func (s span) plus(other span) span {
 func (s span) times(sign int64) span {
 	return span{
 		calls: sign * s.calls, judged: sign * s.judged, quality: sign * s.quality, squares: sign * s.squares,
+		scored:   scored{}.plus(s.scored, sign),
 		tokensIn: sign * s.tokensIn, tokensOut: sign * s.tokensOut, failed: sign * s.failed, inverse: sign * s.inverse, cost: sign * s.cost,
 	}
 }

@@ -111,7 +111,9 @@ func (w *world) call(h habit, at time.Time) {
 		if err != nil {
 			w.Fatal(err)
 		}
-		boot.Add(fmt.Sprintf("run-%d/%d/0", w.runs, attempt), at.Add(time.Duration(attempt-1)*time.Millisecond), document)
+		boot.Add(centralcloud.Record{
+			ID: fmt.Sprintf("run-%d/%d/0", w.runs, attempt), At: at.Add(time.Duration(attempt-1) * time.Millisecond), Doc: document,
+		})
 		if call.ErrorClass == "" {
 			return
 		}

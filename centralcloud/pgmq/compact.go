@@ -19,13 +19,13 @@ WHERE epoch < $1`
 const takeHour = `
 DELETE FROM centralcloud.counters
 WHERE epoch >= $1 AND epoch < $1 + 3600
-RETURNING instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters`
+RETURNING instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, rescored, counters`
 
 // takeSums finds none, unless the clock was ahead when the hour was summed up.
 const takeSums = `
 DELETE FROM centralcloud.hours
 WHERE hour = $1
-RETURNING '' AS instance_id, '' AS boot_id, hour AS epoch, task_type, complexity_bucket, provider, model, 1 AS revision, counters`
+RETURNING '' AS instance_id, '' AS boot_id, hour AS epoch, task_type, complexity_bucket, provider, model, 1 AS revision, 0 AS rescored, counters`
 
 const insertHour = `
 INSERT INTO centralcloud.hours (hour, task_type, complexity_bucket, provider, model, counters)

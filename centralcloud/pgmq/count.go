@@ -42,21 +42,21 @@ func (s *Store) Count(ctx context.Context, lead hub.Lead, message int64, report 
 
 const upsertRows = `
 INSERT INTO centralcloud.counters AS c (
-	instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters)
-SELECT instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters
+	instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, rescored, counters)
+SELECT instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, rescored, counters
 FROM unnest(
-	$1::text[], $2::text[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::bigint[], $9::jsonb[]
-) AS r (instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters)
+	$1::text[], $2::text[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::jsonb[]
+) AS r (instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, rescored, counters)
 ON CONFLICT (instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model) DO UPDATE
-SET revision = excluded.revision, counters = excluded.counters
-WHERE c.revision < excluded.revision`
+SET revision = excluded.revision, rescored = excluded.rescored, counters = excluded.counters
+WHERE (c.revision, c.rescored) < (excluded.revision, excluded.rescored)`
 
 func countRows(ctx context.Context, tx pgx.Tx, rows []centralcloud.Row) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	var instances, boots, tasks, providers, models, documents []string
-	var epochs, revisions []int64
+	var epochs, revisions, rescored []int64
 	var buckets []int16
 	for _, row := range rows {
 		document, err := json.Marshal(row.Counters)
@@ -66,9 +66,9 @@ func countRows(ctx context.Context, tx pgx.Tx, rows []centralcloud.Row) error {
 		instances, boots, epochs = append(instances, row.Instance), append(boots, row.Boot), append(epochs, row.Epoch)
 		tasks, buckets = append(tasks, row.TaskType), append(buckets, int16(row.Bucket))
 		providers, models = append(providers, row.Provider), append(models, row.Model)
-		revisions, documents = append(revisions, row.Revision), append(documents, string(document))
+		revisions, rescored, documents = append(revisions, row.Revision), append(rescored, row.Rescored), append(documents, string(document))
 	}
-	_, err := tx.Exec(ctx, upsertRows, instances, boots, epochs, tasks, buckets, providers, models, revisions, documents)
+	_, err := tx.Exec(ctx, upsertRows, instances, boots, epochs, tasks, buckets, providers, models, revisions, rescored, documents)
 	return err
 }
 
@@ -96,10 +96,10 @@ func keepSamples(ctx context.Context, tx pgx.Tx, instance string, samples []cent
 }
 
 const selectRows = `
-SELECT '' AS instance_id, '' AS boot_id, hour AS epoch, task_type, complexity_bucket, provider, model, 1 AS revision, counters
+SELECT '' AS instance_id, '' AS boot_id, hour AS epoch, task_type, complexity_bucket, provider, model, 1 AS revision, 0 AS rescored, counters
 FROM centralcloud.hours
 UNION ALL
-SELECT instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters
+SELECT instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, rescored, counters
 FROM centralcloud.counters`
 
 // Rows implements [hub.Store].
@@ -115,7 +115,7 @@ func readRows(ctx context.Context, db querier, each func(centralcloud.Row) error
 	var document []byte
 	rows, _ := db.Query(ctx, query, args...)
 	_, err := pgx.ForEachRow(rows, []any{
-		&row.Instance, &row.Boot, &row.Epoch, &row.TaskType, &row.Bucket, &row.Provider, &row.Model, &row.Revision, &document,
+		&row.Instance, &row.Boot, &row.Epoch, &row.TaskType, &row.Bucket, &row.Provider, &row.Model, &row.Revision, &row.Rescored, &document,
 	}, func() error {
 		row.Counters = centralcloud.Counters{}
 		if err := json.Unmarshal(document, &row.Counters); err != nil {

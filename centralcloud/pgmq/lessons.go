@@ -13,7 +13,7 @@ import (
 )
 
 const selectRowsBetween = `
-SELECT instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters
+SELECT instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, rescored, counters
 FROM centralcloud.counters
 WHERE epoch >= $1 AND epoch < $2`
 

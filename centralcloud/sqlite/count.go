@@ -19,11 +19,11 @@ SET boot_id = excluded.boot_id, queue = excluded.queue, heard_at = excluded.hear
 WHERE i.heard_at <= excluded.heard_at`
 
 const upsertRow = `
-INSERT INTO counters AS c (instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO counters AS c (instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, rescored, counters)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model) DO UPDATE
-SET revision = excluded.revision, counters = excluded.counters
-WHERE c.revision < excluded.revision`
+SET revision = excluded.revision, rescored = excluded.rescored, counters = excluded.counters
+WHERE (c.revision, c.rescored) < (excluded.revision, excluded.rescored)`
 
 const insertSample = `
 INSERT INTO samples (id, instance_id, boot_id, at, call)
@@ -46,7 +46,7 @@ func (s *Store) Count(ctx context.Context, lead hub.Lead, message int64, report 
 				return err
 			}
 			_, err = tx.ExecContext(ctx, upsertRow, row.Instance, row.Boot, row.Epoch, row.TaskType, row.Bucket, row.Provider, row.Model,
-				row.Revision, string(document))
+				row.Revision, row.Rescored, string(document))
 			if err != nil {
 				return err
 			}
@@ -66,10 +66,10 @@ func (s *Store) Count(ctx context.Context, lead hub.Lead, message int64, report 
 }
 
 const selectRows = `
-SELECT '' AS instance_id, '' AS boot_id, hour AS epoch, task_type, complexity_bucket, provider, model, 1 AS revision, counters
+SELECT '' AS instance_id, '' AS boot_id, hour AS epoch, task_type, complexity_bucket, provider, model, 1 AS revision, 0 AS rescored, counters
 FROM hours
 UNION ALL
-SELECT instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters
+SELECT instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, rescored, counters
 FROM counters`
 
 // Rows implements [hub.Store].
@@ -87,7 +87,7 @@ func readRows(ctx context.Context, tx *sql.Tx, each func(centralcloud.Row) error
 	return query(ctx, tx, func(rows *sql.Rows) error {
 		var row centralcloud.Row
 		var document string
-		err := rows.Scan(&row.Instance, &row.Boot, &row.Epoch, &row.TaskType, &row.Bucket, &row.Provider, &row.Model, &row.Revision, &document)
+		err := rows.Scan(&row.Instance, &row.Boot, &row.Epoch, &row.TaskType, &row.Bucket, &row.Provider, &row.Model, &row.Revision, &row.Rescored, &document)
 		if err == nil {
 			err = json.Unmarshal([]byte(document), &row.Counters)
 		}
@@ -106,13 +106,13 @@ WHERE epoch < ?1`
 const takeHour = `
 DELETE FROM counters
 WHERE epoch >= ?1 AND epoch < ?1 + 3600
-RETURNING instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters`
+RETURNING instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, rescored, counters`
 
 // takeSums finds none, unless the clock was ahead when the hour was summed up.
 const takeSums = `
 DELETE FROM hours
 WHERE hour = ?
-RETURNING '' AS instance_id, '' AS boot_id, hour AS epoch, task_type, complexity_bucket, provider, model, 1 AS revision, counters`
+RETURNING '' AS instance_id, '' AS boot_id, hour AS epoch, task_type, complexity_bucket, provider, model, 1 AS revision, 0 AS rescored, counters`
 
 const insertHour = `
 INSERT INTO hours (hour, task_type, complexity_bucket, provider, model, counters)

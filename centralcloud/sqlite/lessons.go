@@ -12,7 +12,7 @@ import (
 )
 
 const selectRowsBetween = `
-SELECT instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, counters
+SELECT instance_id, boot_id, epoch, task_type, complexity_bucket, provider, model, revision, rescored, counters
 FROM counters
 WHERE epoch >= ? AND epoch < ?`
 

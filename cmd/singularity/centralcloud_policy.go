@@ -88,17 +88,17 @@ that has no row of its own. "centralcloud explain TASK_TYPE" says why.`,
 }
 
 func writePolicy(t *table, policy *centralcloud.Policy) {
-	t.row("TASK TYPE", "BUCKET", "MODEL", "SHARE", "SUCCESS", "CENTS", "CALLS", "COST VS REFERENCE", "SUCCESS VS REFERENCE")
+	t.row("TASK TYPE", "BUCKET", "MODEL", "SHARE", "SUCCESS", "CENTS", "CALLS", "BY SCORES", "COST VS REFERENCE", "SUCCESS VS REFERENCE")
 	for _, row := range policy.Rows {
 		for i, arm := range row.Arms {
 			if arm.Weight == 0 {
 				continue
 			}
-			costs, success := "", ""
+			scores, costs, success := "", "", ""
 			if i == 0 {
-				costs, success = percentText(row.Expected.CostVsReference), percentText(row.Expected.SuccessVsReference)
+				scores, costs, success = shareText(row.Scored), percentText(row.Expected.CostVsReference), percentText(row.Expected.SuccessVsReference)
 			}
-			t.row(row.TaskType, bucketText(row.Bucket), arm.String(), shareText(arm.Weight), shareText(arm.Success), centsText(arm.CostCents), arm.N, costs, success)
+			t.row(row.TaskType, bucketText(row.Bucket), arm.String(), shareText(arm.Weight), shareText(arm.Success), centsText(arm.CostCents), arm.N, scores, costs, success)
 		}
 	}
 }
@@ -185,6 +185,9 @@ func (e explanation) write(t *table, task string) {
 	}
 	t.row("ROW", row)
 	t.row("JUDGED CALLS", numberText(e.N)+", old ones counting less; "+shareText(e.Judged)+" of the answers were judged")
+	if e.Judged > 0 {
+		t.row("JUDGED BY", shareText(e.Scored)+" by scores, "+shareText(1-e.Scored)+" by the verdict of the step that asked")
+	}
 	t.row("EXPECTED", percentText(e.Expected.CostVsReference)+" cost and "+percentText(e.Expected.SuccessVsReference)+" success, held against the reference")
 	names := make([]string, len(e.Fallback))
 	for i, arm := range e.Fallback {

@@ -81,7 +81,7 @@ Exit codes: 0 done; 1 the run failed, or the request was refused; 2 wrong usage;
 		c.node(),
 		group("workflow", "Look at the workflows that can be run", c.workflowList(), c.workflowShow()),
 		group("run", "Start runs of workflows and look after them",
-			c.runStart(), c.runList(), c.runGet(), c.runWait(), c.runCancel(), c.runRetry(), c.runSteps()),
+			c.runStart(), c.runList(), c.runGet(), c.runWait(), c.runCancel(), c.runRetry(), c.runScore(), c.runSteps()),
 		group("batch", "Look after runs that were started together", c.batchGet(), c.batchClose()),
 		group("queue", "Look after the queues in which runs wait for a slot",
 			c.queueList(), c.queuePause(), c.queueResume(), c.queueSet()),

@@ -48,6 +48,8 @@ func engineWithAll() *servertest.Engine {
 				Facts:     []workflow.Fact{{Kind: "ink", Doc: json.RawMessage(`{"left":0.10}`), At: servertest.Epoch}},
 				StartedAt: servertest.Epoch, FinishedAt: later},
 			{Seq: 2, Step: "polish", Turn: 3, Attempt: 2, Outcome: workflow.StepCompleted, Epoch: 1, Owner: "node-1",
+				Facts: []workflow.Fact{{Kind: "model_call", Doc: json.RawMessage(`{"provider":"simulated","model":"simulated-small"}`),
+					At: servertest.Epoch, Scores: map[string]float64{"tone": 1, "length": 0.25}}},
 				State: json.RawMessage(`{"name":"Ada","text":"Hello, <Ada>"}`), StartedAt: servertest.Epoch, FinishedAt: later},
 		},
 		Reply: json.RawMessage(`{"pong":12345678901234567890}`),

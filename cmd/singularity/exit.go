@@ -157,6 +157,8 @@ func adviceFor(detail *messages.ErrorDetail) string {
 		return "`singularity doctor` looks for the cause"
 	case messages.ErrorDetail_REASON_DRAINING:
 		return "try again when it is back, or set --address to another"
+	case messages.ErrorDetail_REASON_NOTHING_TO_SCORE:
+		return "`singularity run steps ID -o json` shows the calls of its steps, with kind model_call"
 	case messages.ErrorDetail_REASON_WRONG_STATE, messages.ErrorDetail_REASON_UNKNOWN_STEP:
 		return "`singularity run get ID` shows where it stands"
 	default:

@@ -32,6 +32,7 @@ func TestExitCodes(t *testing.T) {
 		{workflow.ErrActorNotFound, exitUnknown, "cluster actors"},
 		{workflow.ErrStepUnknown, exitRefused, "run get"},
 		{workflow.ErrWrongState, exitRefused, "run get"},
+		{workflow.ErrNothingToScore, exitRefused, "run steps"},
 		{workflow.ErrNodesNotReady, exitRefused, "cluster keys list"},
 		{workflow.ErrQueueFull, exitRefused, "try again"},
 		{workflow.ErrUnavailable, exitUnknown, "doctor"},

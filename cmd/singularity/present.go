@@ -77,11 +77,15 @@ func stepRunOf(message *messages.StepRun) workflow.StepRun {
 		FinishedAt: timeOf(message.GetFinishedAt()),
 	}
 	for _, record := range message.GetRecords() {
-		step.Facts = append(step.Facts, workflow.Fact{
-			Kind: record.GetKind(), Doc: json.RawMessage(record.GetDocJson()), At: timeOf(record.GetAt()),
-		})
+		step.Facts = append(step.Facts, factOf(record))
 	}
 	return step
+}
+
+func factOf(record *messages.Record) workflow.Fact {
+	return workflow.Fact{
+		Kind: record.GetKind(), Doc: json.RawMessage(record.GetDocJson()), At: timeOf(record.GetAt()), Scores: record.GetScores(),
+	}
 }
 
 func scheduleOf(message *messages.Schedule) (workflow.Schedule, error) {

@@ -29,7 +29,26 @@ func (c *cli) runSteps() *cobra.Command {
 					t.row(step.Seq, step.Step, step.Turn, step.Attempt, step.Outcome,
 						brief(step.FinishedAt.Sub(step.StartedAt)), step.FinishedAt, step.Owner, excerpt(step.Error))
 				}
+				writeScores(t, steps)
 			})
 		}),
+	}
+}
+
+// writeScores lists the answers that somebody scored.
+func writeScores(t *table, steps []workflow.StepRun) {
+	headed := false
+	for _, step := range steps {
+		for _, fact := range step.Facts {
+			if len(fact.Scores) == 0 {
+				continue
+			}
+			if !headed {
+				t.row()
+				t.row("SEQ", "STEP", "SCORES")
+				headed = true
+			}
+			t.row(step.Seq, step.Step, scoresText(fact.Scores))
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -144,8 +145,18 @@ var labels = map[string][]string{
 	"tagging":        {"billing, account", "bug, login", "feature, export"},
 }
 
-// answer makes up a text that says of itself that it is simulated.
+// answer makes up a text that says of itself that it is simulated, in the format
+// that was asked for.
 func answer(req llm.Request, digest [sha256.Size]byte) string {
+	text := plainAnswer(req, digest)
+	if req.Format == llm.JSONFormat {
+		document, _ := json.Marshal(map[string]string{"answer": text}) // of text
+		return string(document)
+	}
+	return text
+}
+
+func plainAnswer(req llm.Request, digest [sha256.Size]byte) string {
 	if choices := labels[strings.ToLower(req.TaskType)]; len(choices) > 0 {
 		return "[simulated] " + choices[int(digest[0])%len(choices)]
 	}

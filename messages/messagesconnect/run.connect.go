@@ -55,6 +55,8 @@ const (
 	RunServiceGetBatchProcedure = "/singularity.v1.RunService/GetBatch"
 	// RunServiceCloseBatchProcedure is the fully-qualified name of the RunService's CloseBatch RPC.
 	RunServiceCloseBatchProcedure = "/singularity.v1.RunService/CloseBatch"
+	// RunServiceScoreRunProcedure is the fully-qualified name of the RunService's ScoreRun RPC.
+	RunServiceScoreRunProcedure = "/singularity.v1.RunService/ScoreRun"
 	// RunServiceListStepsProcedure is the fully-qualified name of the RunService's ListSteps RPC.
 	RunServiceListStepsProcedure = "/singularity.v1.RunService/ListSteps"
 )
@@ -94,6 +96,9 @@ type RunServiceClient interface {
 	// CloseBatch says that no more runs come to a batch. It ends once all that it
 	// has have ended.
 	CloseBatch(context.Context, *messages.CloseBatchRequest) (*messages.CloseBatchResponse, error)
+	// ScoreRun says how good the last answer was that a run got from a model. It may
+	// be repeated, and takes the place of an earlier score of the same name.
+	ScoreRun(context.Context, *messages.ScoreRunRequest) (*messages.ScoreRunResponse, error)
 	// ListSteps reads a run's history: its checkpoints and failed attempts.
 	ListSteps(context.Context, *messages.ListStepsRequest) (*messages.ListStepsResponse, error)
 }
@@ -179,6 +184,13 @@ func NewRunServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		scoreRun: connect.NewClient[messages.ScoreRunRequest, messages.ScoreRunResponse](
+			httpClient,
+			baseURL+RunServiceScoreRunProcedure,
+			connect.WithSchema(runServiceMethods.ByName("ScoreRun")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 		listSteps: connect.NewClient[messages.ListStepsRequest, messages.ListStepsResponse](
 			httpClient,
 			baseURL+RunServiceListStepsProcedure,
@@ -202,6 +214,7 @@ type runServiceClient struct {
 	retryRuns  *connect.Client[messages.RetryRunsRequest, messages.RetryRunsResponse]
 	getBatch   *connect.Client[messages.GetBatchRequest, messages.GetBatchResponse]
 	closeBatch *connect.Client[messages.CloseBatchRequest, messages.CloseBatchResponse]
+	scoreRun   *connect.Client[messages.ScoreRunRequest, messages.ScoreRunResponse]
 	listSteps  *connect.Client[messages.ListStepsRequest, messages.ListStepsResponse]
 }
 
@@ -300,6 +313,15 @@ func (c *runServiceClient) CloseBatch(ctx context.Context, req *messages.CloseBa
 	return nil, err
 }
 
+// ScoreRun calls singularity.v1.RunService.ScoreRun.
+func (c *runServiceClient) ScoreRun(ctx context.Context, req *messages.ScoreRunRequest) (*messages.ScoreRunResponse, error) {
+	response, err := c.scoreRun.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListSteps calls singularity.v1.RunService.ListSteps.
 func (c *runServiceClient) ListSteps(ctx context.Context, req *messages.ListStepsRequest) (*messages.ListStepsResponse, error) {
 	response, err := c.listSteps.CallUnary(ctx, connect.NewRequest(req))
@@ -344,6 +366,9 @@ type RunServiceHandler interface {
 	// CloseBatch says that no more runs come to a batch. It ends once all that it
 	// has have ended.
 	CloseBatch(context.Context, *messages.CloseBatchRequest) (*messages.CloseBatchResponse, error)
+	// ScoreRun says how good the last answer was that a run got from a model. It may
+	// be repeated, and takes the place of an earlier score of the same name.
+	ScoreRun(context.Context, *messages.ScoreRunRequest) (*messages.ScoreRunResponse, error)
 	// ListSteps reads a run's history: its checkpoints and failed attempts.
 	ListSteps(context.Context, *messages.ListStepsRequest) (*messages.ListStepsResponse, error)
 }
@@ -425,6 +450,13 @@ func NewRunServiceHandler(svc RunServiceHandler, opts ...connect.HandlerOption) 
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	runServiceScoreRunHandler := connect.NewUnaryHandlerSimple(
+		RunServiceScoreRunProcedure,
+		svc.ScoreRun,
+		connect.WithSchema(runServiceMethods.ByName("ScoreRun")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	runServiceListStepsHandler := connect.NewUnaryHandlerSimple(
 		RunServiceListStepsProcedure,
 		svc.ListSteps,
@@ -456,6 +488,8 @@ func NewRunServiceHandler(svc RunServiceHandler, opts ...connect.HandlerOption) 
 			runServiceGetBatchHandler.ServeHTTP(w, r)
 		case RunServiceCloseBatchProcedure:
 			runServiceCloseBatchHandler.ServeHTTP(w, r)
+		case RunServiceScoreRunProcedure:
+			runServiceScoreRunHandler.ServeHTTP(w, r)
 		case RunServiceListStepsProcedure:
 			runServiceListStepsHandler.ServeHTTP(w, r)
 		default:
@@ -509,6 +543,10 @@ func (UnimplementedRunServiceHandler) GetBatch(context.Context, *messages.GetBat
 
 func (UnimplementedRunServiceHandler) CloseBatch(context.Context, *messages.CloseBatchRequest) (*messages.CloseBatchResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.RunService.CloseBatch is not implemented"))
+}
+
+func (UnimplementedRunServiceHandler) ScoreRun(context.Context, *messages.ScoreRunRequest) (*messages.ScoreRunResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("singularity.v1.RunService.ScoreRun is not implemented"))
 }
 
 func (UnimplementedRunServiceHandler) ListSteps(context.Context, *messages.ListStepsRequest) (*messages.ListStepsResponse, error) {

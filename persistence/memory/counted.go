@@ -46,15 +46,8 @@ func (s *Store) counted(boot persistence.BootID) []persistence.Record {
 	var records []persistence.Record
 	for id, r := range s.runs {
 		for _, line := range r.history {
-			if line.boot != boot {
-				continue
-			}
-			for number, fact := range line.Facts {
-				if fact.Kind == persistence.CountedKind {
-					records = append(records, persistence.Record{
-						Run: id, Seq: line.Seq, Number: number, Doc: bytes.Clone(fact.Doc), StoredAt: line.storedAt,
-					})
-				}
+			if line.boot == boot {
+				records = append(records, line.records(id)...)
 			}
 		}
 	}

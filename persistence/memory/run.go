@@ -36,6 +36,7 @@ type line struct {
 	boot     persistence.BootID
 	summary  *workflow.Summary
 	storedAt time.Time
+	rescored map[int]rescored // by the number of the fact
 }
 
 // holding is a key in use.

@@ -23,10 +23,10 @@ SELECT statement_timestamp(), (
 )`
 
 const readRecords = `
-SELECT run_id, seq, number, doc, stored_at
-FROM singularity.step_records
-WHERE kind = '` + persistence.CountedKind + `' AND owner = $1 AND stored_at >= $2 AND stored_at < $3
-ORDER BY stored_at, run_id, seq, number`
+SELECT ` + recordColumns + `
+FROM singularity.step_records AS record
+WHERE record.kind = '` + persistence.CountedKind + `' AND record.owner = $1 AND record.stored_at >= $2 AND record.stored_at < $3
+ORDER BY record.stored_at, record.run_id, record.seq, record.number`
 
 // ReadRecords implements [persistence.Records].
 func (s *Store) ReadRecords(ctx context.Context, boot persistence.BootID, from time.Time, each func(persistence.Record) error) (persistence.Stretch, error) {
@@ -49,15 +49,17 @@ func (s *Store) readRecords(ctx context.Context, boot persistence.BootID, from t
 		return persistence.StretchTo(now.UTC()), err
 	}
 	stretch, begin := persistence.StretchFrom(first.UTC(), now.UTC())
-	return stretch, s.query(ctx, func(row scanner) error {
-		var record persistence.Record
-		err := row.Scan((*[16]byte)(&record.Run), &record.Seq, &record.Number, (*[]byte)(&record.Doc), &record.StoredAt)
+	return stretch, s.readBetween(ctx, boot, begin, until(stretch), each)
+}
+
+func (s *Store) readBetween(ctx context.Context, boot persistence.BootID, from time.Time, until any, each func(persistence.Record) error) error {
+	return s.query(ctx, func(row scanner) error {
+		record, err := scanRecord(row)
 		if err != nil {
 			return err
 		}
-		record.StoredAt = record.StoredAt.UTC()
 		return each(record)
-	}, readRecords, string(boot), begin, until(stretch))
+	}, readRecords, string(boot), from, until)
 }
 
 // until bounds the records of a stretch. The last one goes as far as there are

@@ -120,7 +120,8 @@ func checkPlans(t *testing.T, url string, runs int) {
 		{"whole run", wholeRun}, {"runs", listRuns}, {"steps", listSteps}, {"records", listRecords},
 		{"owned", ownedRuns}, {"ended", selectEnded}, {"backlog", backlogs}, {"expired", oldestOfAll}, {"prune", deleteExpired}, {"prune past", deletePast}, {"prune rest", deleteRest}, {"inbox", readInbox},
 		{"takeovers", listTakeovers}, {"follow", followTakeover}, {"queues", listQueues},
-		{"first record", firstRecord}, {"counted records", readRecords},
+		{"first record", firstRecord}, {"counted records", readRecords}, {"records of a run", recordsOfRun}, {"record", lockedRecord},
+		{"scores", putScores}, {"rescored", listRescored}, {"note rescored", noteRescored},
 		{"ripe batches", ripeBatches}, {"runs of a batch", listRunsOfBatch}, {"batch", statusOfBatch},
 		{"next deadlines", nextDeadlines}, {"expire", expireRuns}, {"count of a batch", countBatch},
 	}, statements...)

@@ -82,7 +82,7 @@ WHERE entry.run_id = $1 AND (SELECT true FROM singularity.workflow_runs AS run W
 ORDER BY entry.seq`
 
 const listRecords = `
-SELECT seq, kind, doc, recorded_at
+SELECT seq, kind, doc, recorded_at, scores
 FROM singularity.step_records
 WHERE run_id = $1
 ORDER BY seq, number`
@@ -131,7 +131,11 @@ func scanStep(row scanner) (workflow.StepRun, error) {
 func scanFact(row scanner) (int64, workflow.Fact, error) {
 	var seq int64
 	var fact workflow.Fact
-	err := row.Scan(&seq, &fact.Kind, (*[]byte)(&fact.Doc), &fact.At)
+	var scores []byte
+	err := row.Scan(&seq, &fact.Kind, (*[]byte)(&fact.Doc), &fact.At, &scores)
+	if err == nil {
+		fact.Scores, err = decodeScores(scores)
+	}
 	fact.At = fact.At.UTC()
 	return seq, fact, err
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"singularity/persistence"
-	"singularity/workflow"
 )
 
 const firstRecord = `
@@ -20,10 +19,10 @@ WHERE kind = '` + persistence.CountedKind + `' AND owner = ?1 AND stored_at >= m
 )`
 
 const readRecords = `
-SELECT run_id, seq, number, doc, stored_at
-FROM step_records
-WHERE kind = '` + persistence.CountedKind + `' AND owner = ? AND stored_at >= ? AND stored_at < ?
-ORDER BY stored_at, run_id, seq, number`
+SELECT ` + recordColumns + `
+FROM step_records AS record
+WHERE record.kind = '` + persistence.CountedKind + `' AND record.owner = ? AND record.stored_at >= ? AND record.stored_at < ?
+ORDER BY record.stored_at, record.run_id, record.seq, record.number`
 
 // ReadRecords implements [persistence.Records].
 func (s *Store) ReadRecords(ctx context.Context, boot persistence.BootID, from time.Time, each func(persistence.Record) error) (persistence.Stretch, error) {
@@ -49,20 +48,17 @@ func (s *Store) readRecords(ctx context.Context, boot persistence.BootID, from t
 		return persistence.StretchTo(moment(at)), err
 	}
 	stretch, begin := persistence.StretchFrom(moment(first.Int64), moment(at))
-	return stretch, s.readers.query(ctx, func(row scanner) (err error) {
-		var record persistence.Record
-		var id string
-		var doc []byte
-		var stored int64
-		if err := row.Scan(&id, &record.Seq, &record.Number, &doc, &stored); err != nil {
+	return stretch, s.readBetween(ctx, boot, begin, until(stretch), each)
+}
+
+func (s *Store) readBetween(ctx context.Context, boot persistence.BootID, from time.Time, until int64, each func(persistence.Record) error) error {
+	return s.readers.query(ctx, func(row scanner) error {
+		record, err := scanRecord(row)
+		if err != nil {
 			return err
 		}
-		if record.Run, err = workflow.ParseRunID(id); err != nil {
-			return err
-		}
-		record.Doc, record.StoredAt = doc, moment(stored)
 		return each(record)
-	}, readRecords, string(boot), begin.UnixMicro(), until(stretch))
+	}, readRecords, string(boot), from.UnixMicro(), until)
 }
 
 // until bounds the records of a stretch. The last one goes as far as there are

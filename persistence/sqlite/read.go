@@ -53,7 +53,7 @@ CROSS JOIN step_checkpoints AS entry USING (entry)
 LEFT JOIN node_leases AS boot ON boot.boot = entry.owner`
 
 const listRecords = `
-SELECT seq, kind, doc, recorded_at
+SELECT seq, kind, doc, recorded_at, scores
 FROM step_records
 WHERE run_id = ?
 ORDER BY seq, number`
@@ -105,8 +105,11 @@ func scanStep(row scanner) (workflow.StepRun, error) {
 func scanFact(row scanner) (int64, workflow.Fact, error) {
 	var seq, at int64
 	var fact workflow.Fact
-	var doc []byte
-	err := row.Scan(&seq, &fact.Kind, &doc, &at)
+	var doc, scores []byte
+	err := row.Scan(&seq, &fact.Kind, &doc, &at, &scores)
+	if err == nil {
+		fact.Scores, err = decodeScores(scores)
+	}
 	fact.Doc, fact.At = doc, moment(at)
 	return seq, fact, err
 }

@@ -87,6 +87,7 @@ var faults = []fault{
 
 	{"bulk inserts are torn", "bulk/a conflict keeps all from being added and is named", func(store *memory.Store) persistence.Store { return piecemeal{store} }},
 	{"bulk inserts come from behind", "bulk/attaches to the runs that have an id or a key", func(store *memory.Store) persistence.Store { return backward{store} }},
+	{"scores that come meanwhile are forgotten", "scores/one that comes while it is counted is counted, too", func(store *memory.Store) persistence.Store { return unheeding{store} }},
 	{"unique keys are ignored", "unique/an unfinished run with the unique key is attached to", edited(func(w *persistence.Insert) { w.Unique = nil })},
 	{"unique runs give way to none", "unique/is free again once the run has ended", uniqueEdited(func(unique *persistence.Unique) { unique.Within = time.Hour })},
 	{"the time of unique runs is ignored", "unique/for a time outlasts the completion of the run", uniqueEdited(func(unique *persistence.Unique) { unique.Within = 0 })},
@@ -499,4 +500,22 @@ func (s scattered) InsertBatch(ctx context.Context, page persistence.BatchPage, 
 		return nil, err
 	}
 	return s.InsertAll(ctx, inserts)
+}
+
+// unheeding notes all scores of a record as counted, whichever were read.
+type unheeding struct{ *memory.Store }
+
+func (u unheeding) NoteRescored(ctx context.Context, records []persistence.Record) error {
+	for i, record := range records {
+		newest, err := u.RecordsOf(ctx, record.Run)
+		if err != nil {
+			return err
+		}
+		for _, stored := range newest {
+			if stored.RecordID == record.RecordID {
+				records[i] = stored
+			}
+		}
+	}
+	return u.Store.NoteRescored(ctx, records)
 }

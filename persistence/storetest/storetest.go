@@ -79,7 +79,7 @@ func stories() []story {
 		limitedStories, turnStories,
 		backlogStories, advanceStories, fenceStories,
 		stateStories, controlStories, membershipStories, takeoverStories, agentStories, resultStories, tokenStories, budgetStories,
-		scheduleStories, recordStories, learningStories, secretStories,
+		scheduleStories, recordStories, scoreStories, learningStories, secretStories,
 		readStories, retentionStories, batchStories, concurrencyStories, restartStories,
 	)
 }

@@ -328,6 +328,25 @@ func (e *Engine) Retry(_ context.Context, id workflow.RunID) (workflow.Run, erro
 	return e.change(id, func(run *workflow.Run) { run.State, run.Error = workflow.Available, "" })
 }
 
+// Score implements [server.Engine]: the answer is that of the last record of the
+// history.
+func (e *Engine) Score(_ context.Context, id workflow.RunID, score workflow.Score) (workflow.Scored, error) {
+	if _, _, err := e.look(id); err != nil {
+		return workflow.Scored{}, err
+	}
+	if err := score.Check(); err != nil {
+		return workflow.Scored{}, err
+	}
+	for _, step := range slices.Backward(e.History) {
+		for _, fact := range slices.Backward(step.Facts) {
+			scores, _, err := score.AddTo(fact.Scores)
+			fact.Scores = scores
+			return workflow.Scored{Run: id, Seq: step.Seq, Step: step.Step, Fact: fact}, err
+		}
+	}
+	return workflow.Scored{}, fmt.Errorf("score run %s: %w", id, workflow.ErrNothingToScore)
+}
+
 func (e *Engine) change(id workflow.RunID, change func(*workflow.Run)) (workflow.Run, error) {
 	run, _, err := e.look(id)
 	if err != nil {

@@ -36,7 +36,8 @@ const (
 // Counters have no pairs of u and r. They have, for each epoch, bucket and arm, the
 // sum of u, and the sum and the squares of r. All calls of one arm in one epoch were
 // chosen by one policy, but for those around a new version, so u is taken to be the
-// same for all of them; that is all that is lost.
+// same for all of them. Answers of an arm that stood in for another are among the r of
+// its epoch, though nobody drew it; they have no u.
 //
 // The variance is that of the difference between two such quotients of sums over the
 // same calls, by the delta method.

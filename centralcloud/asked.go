@@ -43,35 +43,35 @@ const (
 	frequentQuestions = 32
 )
 
-// Merge adds what was asked at other times or by others. Gaps are right when it
-// is done in the order of time.
-func (a *Asked) Merge(other *Asked) {
-	a.Calls += other.Calls
-	a.Cost += other.Cost
-	if other.Frequent > a.Frequent {
-		a.Example, a.Frequent = other.Example, other.Frequent
-	}
-	if a.Bound == 0 || other.Bound != 0 && other.Bound < a.Bound {
-		a.Bound = other.Bound
-	}
-	merged := make(Questions, 0, len(a.Questions)+len(other.Questions))
-	own, others := a.Questions, other.Questions
-	for len(own) > 0 && len(others) > 0 {
-		switch {
-		case own[0].Sealed < others[0].Sealed:
-			merged, own = append(merged, own[0]), own[1:]
-		case own[0].Sealed > others[0].Sealed:
-			merged, others = append(merged, others[0]), others[1:]
-		default:
-			merged = append(merged, own[0].with(&others[0]))
-			own, others = own[1:], others[1:]
+// SumAsked merges what was asked at several times, or by several nodes. Gaps are
+// right when these are in the order of time.
+func SumAsked(all ...*Asked) *Asked {
+	sum, at := &Asked{}, map[Sealed]int{}
+	for _, a := range all {
+		sum.Calls += a.Calls
+		sum.Cost += a.Cost
+		if a.Frequent > sum.Frequent {
+			sum.Example, sum.Frequent = a.Example, a.Frequent
+		}
+		if sum.Bound == 0 || a.Bound != 0 && a.Bound < sum.Bound {
+			sum.Bound = a.Bound
+		}
+		for i := range a.Questions {
+			q := &a.Questions[i]
+			if known, there := at[q.Sealed]; there {
+				sum.Questions[known].add(q)
+			} else {
+				at[q.Sealed] = len(sum.Questions)
+				sum.Questions = append(sum.Questions, *q)
+			}
 		}
 	}
-	a.Questions = append(append(merged, own...), others...)
+	slices.SortFunc(sum.Questions, func(a, b Question) int { return cmp.Compare(a.Sealed, b.Sealed) })
+	return sum
 }
 
-// with is the question with what was asked at other times.
-func (q Question) with(other *Question) Question {
+// add adds what is known of the same question at another time.
+func (q *Question) add(other *Question) {
 	if gap := max(other.First-q.Last, q.First-other.Last); gap >= 0 {
 		q.Gaps = q.Gaps.Plus(SketchOf(gap), 1)
 	}
@@ -79,7 +79,6 @@ func (q Question) with(other *Question) Question {
 	q.Calls += other.Calls
 	q.First, q.Last = min(q.First, other.First), max(q.Last, other.Last)
 	q.Answers = [2]Sealed{min(q.Answers[0], other.Answers[0]), max(q.Answers[1], other.Answers[1])}
-	return q
 }
 
 // Shrink leaves so many of the questions with the lowest seals, and so many of
@@ -101,7 +100,11 @@ func (a *Asked) Shrink(low, frequent int) {
 	a.Questions = append(slices.Clone(a.Questions[:below]), rest...)
 }
 
-// below counts the questions that are a fair sample.
+// Fair returns the questions that are a fair sample: all that is to know of them
+// is known.
+func (a *Asked) Fair() Questions { return a.Questions[:a.below()] }
+
+// below counts the questions of the fair sample.
 func (a *Asked) below() int {
 	if a.Bound == 0 {
 		return len(a.Questions)

@@ -102,7 +102,7 @@ func TestRepeatsDoNotDependOnTheOrderOfCalls(t *testing.T) {
 		tally := centralcloud.NewTally("a", "b")
 		tally.Seal(centralcloud.Seal("key"))
 		for _, c := range calls {
-			tally.Add(c.id, c.at, c.document)
+			tally.Add(centralcloud.Record{ID: c.id, At: c.at, Doc: c.document})
 		}
 		rows, _ := tally.Changed(nil)
 		got := tally.Repeats(rows)
@@ -117,7 +117,7 @@ func TestRepeatsDoNotDependOnTheOrderOfCalls(t *testing.T) {
 func TestMergedSumsTellHowManyQuestionsThereWere(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(3, 4))
-	var sum centralcloud.Asked
+	sum := &centralcloud.Asked{}
 	different := map[int]bool{}
 	for epoch := range int64(40) {
 		var questions []int
@@ -132,13 +132,13 @@ func TestMergedSumsTellHowManyQuestionsThereWere(t *testing.T) {
 		for _, some := range [][]int{questions[:25], questions[25:50]} {
 			_, _, repeats := ask("b", time.Unix(30*epoch, 0), some...)
 			for i := range repeats {
-				sum.Merge(&repeats[i].Asked)
+				sum = centralcloud.SumAsked(sum, &repeats[i].Asked)
 			}
 		}
 		for len(questions) > 50 { // many at once
 			_, _, repeats := ask("c", time.Unix(30*epoch, 0), questions[50:min(len(questions), 75)]...)
 			for i := range repeats {
-				sum.Merge(&repeats[i].Asked)
+				sum = centralcloud.SumAsked(sum, &repeats[i].Asked)
 			}
 			questions = append(questions[:50], questions[min(len(questions), 75):]...)
 		}

@@ -21,6 +21,8 @@ const (
 	// duplicatesDiffer is the share of repeated questions with answers that differ,
 	// above which answers are not to be kept.
 	duplicatesDiffer = 0.01
+	// duplicatesSample is how many repeated questions a fair sample has at least.
+	duplicatesSample = 20
 )
 
 // duplicateCalls finds the steps that ask a model what it answered before, and
@@ -66,17 +68,28 @@ func duplicateCalls(v *view, _ time.Time) []Finding {
 
 // repetitions is what questions tell that were asked more than once.
 type repetitions struct {
+	questions int64
 	first     time.Time
 	length    time.Duration // from the first call to the last
 	gap       time.Duration // to the next call, at nine of ten
 	differing float64       // share of the questions whose answers differ
 }
 
+// repetitionsOf looks at the fair sample, unless hardly any of it was asked again.
+// Of the other questions only such times are known as they were frequent in.
 func repetitionsOf(asked *centralcloud.Asked) repetitions {
+	again := repetitionsAmong(asked.Fair())
+	if again.questions < duplicatesSample {
+		again = repetitionsAmong(asked.Questions)
+	}
+	return again
+}
+
+func repetitionsAmong(questions centralcloud.Questions) repetitions {
 	var gaps durations
 	var differing share
 	first, last, begin := int64(math.MaxInt64), int64(0), int64(math.MaxInt64)
-	for _, q := range asked.Questions {
+	for _, q := range questions {
 		begin, last = min(begin, q.First), max(last, q.Last)
 		if q.Calls < 2 {
 			continue
@@ -88,7 +101,7 @@ func repetitionsOf(asked *centralcloud.Asked) repetitions {
 			gaps.add(at, float64(micros), float64(n))
 		}
 	}
-	again := repetitions{first: time.UnixMicro(min(first, last)), length: time.Duration(last-begin) * time.Microsecond}
+	again := repetitions{questions: differing.samples, first: time.UnixMicro(min(first, last)), length: time.Duration(last-begin) * time.Microsecond}
 	if differing.samples > 0 {
 		again.differing = differing.rate()
 	}

@@ -23,22 +23,29 @@ const (
 // zero value has none.
 type Evidence struct {
 	digests   map[int64]*digest
-	instances map[string]int // the part of each
+	instances map[string]*seat
+}
+
+// seat is where an instance belongs.
+type seat struct {
+	part int
+	last int64 // span that had something of it
 }
 
 // Put puts a span in the place of what was known of that time.
 func (e *Evidence) Put(span *Span) {
 	if e.digests == nil {
-		e.digests, e.instances = map[int64]*digest{}, map[string]int{}
+		e.digests, e.instances = map[int64]*digest{}, map[string]*seat{}
 	}
 	e.assign(span)
-	e.digests[span.start] = span.digest(func(instance string) int { return e.instances[instance] })
+	e.digests[span.start] = span.digest(func(instance string) int { return e.instances[instance].part })
 	e.thin()
 }
 
 // Forget drops what began before a time.
 func (e *Evidence) Forget(before time.Time) {
 	maps.DeleteFunc(e.digests, func(start int64, _ *digest) bool { return start < before.Unix() })
+	maps.DeleteFunc(e.instances, func(_ string, s *seat) bool { return s.last < before.Unix() })
 }
 
 // Spans goes through the Unix seconds in which the spans begin that are known.
@@ -47,8 +54,8 @@ func (e *Evidence) Spans() iter.Seq[int64] { return maps.Keys(e.digests) }
 // assign gives each new instance a part, one that has the fewest.
 func (e *Evidence) assign(span *Span) {
 	var has [partCount]int
-	for _, part := range e.instances {
-		has[part]++
+	for _, s := range e.instances {
+		has[s.part]++
 	}
 	names := map[string]bool{}
 	for _, c := range span.rows {
@@ -58,11 +65,12 @@ func (e *Evidence) assign(span *Span) {
 		names[span.repeats[i].Instance] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if _, known := e.instances[name]; known {
+		if known := e.instances[name]; known != nil {
+			known.last = max(known.last, span.start)
 			continue
 		}
 		fewest := slices.Index(has[:], slices.Min(has[:]))
-		e.instances[name] = fewest
+		e.instances[name] = &seat{fewest, span.start}
 		has[fewest]++
 	}
 }

@@ -81,7 +81,7 @@ func TestNothingIsFoundWhereNothingStandsOut(t *testing.T) {
 	for seed := range uint64(8) {
 		w := newWorld(t, 100+seed)
 		frequent := usual("c", small)
-		frequent.calls = 60
+		frequent.calls, frequent.fails, frequent.questions = 24, 0.06, 400_000
 		for range 3 {
 			w.live(time.Hour, usual("a", small), usual("b", small), usual("a", large), usual("b", large), frequent)
 			if all, _ := w.find(""); len(all) > 0 {

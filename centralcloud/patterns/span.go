@@ -71,6 +71,12 @@ func (c *cell) each(failed bool) float64 {
 	return float64(succeeded(&c.Counters)) / float64(c.successes)
 }
 
+// askedKey is a site, as some instances have it.
+type askedKey struct {
+	part int
+	site siteKey
+}
+
 // digest sums up the span by the parts of its instances. Samples without a row
 // tell nothing: it is not known what they stand for.
 func (s *Span) digest(partOf func(instance string) int) *digest {
@@ -94,12 +100,17 @@ func (s *Span) digest(partOf func(instance string) int) *digest {
 		p := d.part(partOf(c.instance))
 		p.samples = append(p.samples, weighed{sample, c.each(sample.ErrorClass != "")})
 	}
+	asked := map[askedKey][]*centralcloud.Asked{}
 	slices.SortFunc(s.repeats, func(a, b centralcloud.Repeats) int { return a.RepeatsKey.Compare(b.RepeatsKey) })
 	for i := range s.repeats {
 		r := &s.repeats[i]
-		asked := entry(d.part(partOf(r.Instance)).asked, siteKey{stepKey{r.Workflow, r.Step}, r.Arm})
-		asked.Merge(&r.Asked)
-		asked.Shrink(spanQuestions, spanQuestions)
+		of := askedKey{partOf(r.Instance), siteKey{stepKey{r.Workflow, r.Step}, r.Arm}}
+		asked[of] = append(asked[of], &r.Asked)
+	}
+	for of, list := range asked {
+		sum := centralcloud.SumAsked(list...)
+		sum.Shrink(spanQuestions, spanQuestions)
+		d.part(of.part).asked[of.site] = sum
 	}
 	for _, p := range d.all() {
 		slices.SortFunc(p.samples, func(a, b weighed) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.ID, b.ID)) })

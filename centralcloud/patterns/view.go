@@ -134,13 +134,15 @@ func (v *view) totals() iter.Seq2[int64, map[armTask]*total] {
 
 // asked sums up what each site asked, in the order of time.
 func (v *view) asked() map[siteKey]*centralcloud.Asked {
-	sums := map[siteKey]*centralcloud.Asked{}
+	lists, sums := map[siteKey][]*centralcloud.Asked{}, map[siteKey]*centralcloud.Asked{}
 	for _, p := range v.pieces {
 		for site, asked := range p.part.asked {
-			sum := entry(sums, site)
-			sum.Merge(asked)
-			sum.Shrink(viewQuestions, viewQuestions)
+			lists[site] = append(lists[site], asked)
 		}
+	}
+	for site, list := range lists {
+		sums[site] = centralcloud.SumAsked(list...)
+		sums[site].Shrink(viewQuestions, viewQuestions)
 	}
 	return sums
 }

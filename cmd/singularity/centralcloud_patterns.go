@@ -18,8 +18,8 @@ import (
 )
 
 // lessons reads what the hub teaches besides the policy.
-func (r *hubReader) lessons(ctx context.Context, c *cli) ([]centralcloud.Lesson, error) {
-	store, err := r.open(ctx, c)
+func (r *hubReader) lessons(ctx context.Context) ([]centralcloud.Lesson, error) {
+	store, err := r.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ What does not hold any more is not shown. docs/centralcloud.md has the rules.`,
 	}
 	reader.register(command)
 	command.RunE = c.act(func(ctx context.Context, _ []string) error {
-		lessons, err := reader.lessons(ctx, c)
+		lessons, err := reader.lessons(ctx)
 		if err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ took, and which share of them failed how. Task type * is all of them together.`,
 	}
 	reader.register(command)
 	command.RunE = c.act(func(ctx context.Context, args []string) error {
-		lessons, err := reader.lessons(ctx, c)
+		lessons, err := reader.lessons(ctx)
 		if err != nil {
 			return err
 		}

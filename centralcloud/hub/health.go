@@ -28,7 +28,7 @@ func (h *health) check(patience time.Duration) error {
 	last := h.last.Load()
 	switch {
 	case last == nil:
-		return errors.New("the hub has not reached its database yet")
+		return errors.New("the hub has not begun: it does not reach its database yet, or reads what is in there")
 	case last.err != nil:
 		return fmt.Errorf("the hub does not lead, nor wait for its turn: %w", last.err)
 	case time.Since(last.at) > patience:

@@ -27,7 +27,8 @@ func (c *cli) doctor() *cobra.Command {
 		Short: "Look for what would keep a node from working",
 		Long: `Look for what would keep a node from working. Give it the flags that "singularity
 dev" or "singularity node" gets: with a --database-url it looks at that database
-instead of a folder, and at what lies between the node and the others that use it.
+instead of a folder, at what lies between the node and the others that use it, and
+at the hub that it learns from.
 It changes nothing; the exit code is 1 when something is wrong.`,
 		Args: arguments(),
 	}

@@ -52,7 +52,7 @@ func lookAtHub(ctx context.Context, flags sharedFlags, dataDir string, living []
 	if condition.Migration < condition.Newest {
 		return []finding{found}
 	}
-	return append([]finding{found}, lookIntoHub(ctx, store, living)...)
+	return append([]finding{found}, lookIntoHub(ctx, store, living, !flags.hub.here)...)
 }
 
 func checkHubSchema(c pgmq.Condition, migrate bool) (string, error) {
@@ -92,29 +92,30 @@ func lookAtHubFolder(ctx context.Context, dir string) []finding {
 		return []finding{{"hub", false, err.Error()}}
 	}
 	defer func() { _ = store.Close() }()
-	return append([]finding{{"hub", true, fmt.Sprintf("at migration %d, the newest", applied)}}, lookIntoHub(ctx, store, nil)...)
+	return append([]finding{{"hub", true, fmt.Sprintf("at migration %d, the newest", applied)}}, lookIntoHub(ctx, store, nil, false)...)
 }
 
-// lookIntoHub looks at what is in a hub's database.
-func lookIntoHub(ctx context.Context, store hub.Store, living []livingNode) []finding {
+// lookIntoHub looks at what is in a hub's database. With led set, a hub is to lead
+// there already, and not only once the node starts that is looked at.
+func lookIntoHub(ctx context.Context, store hub.Store, living []livingNode, led bool) []finding {
 	return []finding{
-		look("hub leader", func() (string, error) { return checkLeader(ctx, store) }),
+		look("hub leader", func() (string, error) { return checkLeader(ctx, store, led) }),
 		look("hub instances", func() (string, error) { return checkInstances(ctx, store, living) }),
 		look("dead letters", func() (string, error) { return checkLetters(ctx, store) }),
 	}
 }
 
 // checkLeader looks whether a hub learns.
-func checkLeader(ctx context.Context, store hub.Reader) (string, error) {
+func checkLeader(ctx context.Context, store hub.Reader, led bool) (string, error) {
 	leader, err := store.Leader(ctx)
 	switch {
 	case err != nil:
 		return "", err
-	case leader.Epoch == 0:
-		return "", errors.New("no hub has ever led; start one with `singularity centralcloud`, or a node with --centralcloud")
-	case !leader.Leads():
-		return "", fmt.Errorf("none leads, and the last one did so %s; nodes choose by what they learned: start one with `singularity centralcloud`, or a node with --centralcloud",
+	case !leader.Leads() && led:
+		return "", fmt.Errorf("none leads, last tick %s; nodes go on by what they learned: start one with `singularity centralcloud`, or a node with --centralcloud",
 			ago(leader.Now, leader.ProlongedAt))
+	case !leader.Leads():
+		return "none leads, last tick " + ago(leader.Now, leader.ProlongedAt), nil
 	}
 	state := fmt.Sprintf("lead %d, last tick %s", leader.Epoch, ago(leader.Now, leader.ProlongedAt))
 	policy, err := store.Policy(ctx, 0)

@@ -116,8 +116,8 @@ func TestDoctorNamesEachFaultOfAHub(t *testing.T) {
 		{"there is to be one", nodes, []string{"--centralcloud"}, "hub", "singularity centralcloud --migrate"},
 		{"newer schema", newer, nil, "hub", "newer program"},
 		{"older schema", older, nil, "hub", "start it with --migrate"},
-		{"no leader", unled, nil, "hub leader", "no hub has ever led; start one"},
-		{"no leader any more", lapsed, nil, "hub leader", "none leads, and the last one did so "},
+		{"no leader", unled, nil, "hub leader", "none leads, last tick never"},
+		{"no leader any more", lapsed, nil, "hub leader", "start one with `singularity centralcloud`"},
 		{"dead letters", letters, nil, "dead letters", "1 in dead_up, the last one "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -145,6 +145,16 @@ func TestDoctorNamesNodesThatLiveAndDoNotReadWhatTheyAreTaught(t *testing.T) {
 	code, findings, _ := consultOn(t, database)
 	if found := findings["hub instances"]; code != exitRefused || found.OK || !strings.Contains(found.Detail, "a node that lives does not read") {
 		t.Errorf("exit code %d, %+v", code, found)
+	}
+}
+
+func TestNodeThatIsToBeTheHubNeedsNoLeaderBefore(t *testing.T) {
+	t.Parallel()
+	database := testpostgres.URL(t)
+	hubAt(t, database)
+	code, findings, stderr := consultOn(t, database, "--centralcloud")
+	if found := findings["hub leader"]; code != exitDone || !found.OK || !strings.Contains(found.Detail, "none leads, last tick never") {
+		t.Errorf("exit code %d, %+v, %s", code, found, stderr)
 	}
 }
 

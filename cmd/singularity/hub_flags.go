@@ -55,6 +55,9 @@ type channel struct {
 	close  func() error
 }
 
+// connectionsToHub is one for what goes up, and one for what comes down.
+const connectionsToHub = 2
+
 // open makes the way to the hub, and the hub if it is to be here. One that is
 // elsewhere need not be there. A node that was told of none looks for one in its own
 // database.
@@ -68,7 +71,7 @@ func (h hubHome) open(ctx context.Context, models models, log *slog.Logger) (cha
 	}
 	way := channel{config: singularity.CentralCloud{ResultsEvery: h.flags.resultsEvery, LearningsEvery: h.flags.learningsEvery}}
 	if !h.flags.here {
-		queue, err := pgmq.Connect(ctx, pgmq.Config{URL: cmp.Or(h.flags.url, h.databaseURL)})
+		queue, err := pgmq.Connect(ctx, pgmq.Config{URL: cmp.Or(h.flags.url, h.databaseURL), Connections: connectionsToHub})
 		switch {
 		case err != nil && h.flags.url == "":
 			return nothing, h.explain(err)

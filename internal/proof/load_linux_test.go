@@ -99,7 +99,7 @@ func (l *load) must(err error) {
 // measure reports the parts of a processor, after a round in which all begins.
 func (l *load) measure() {
 	hub := spawn(l.B, beLoadedHub, l.task)
-	l.run(resultsEvery)
+	l.run(reportsEvery)
 	l.messages, l.bytes = 0, 0
 	for l.Loop() {
 		began := time.Now()
@@ -120,7 +120,7 @@ func (l *load) measure() {
 
 // run has all nodes report and listen, spread evenly, for a time.
 func (l *load) run(d time.Duration) {
-	const step = resultsEvery / loadNodes
+	const step = reportsEvery / loadNodes
 	ticker := time.NewTicker(step)
 	defer ticker.Stop()
 	for turn := range int(d / step) {
@@ -129,7 +129,7 @@ func (l *load) run(d time.Duration) {
 		l.must(err)
 		l.messages++
 		l.bytes += bytes
-		for i := range int(resultsEvery / readsEvery) {
+		for i := range int(reportsEvery / readsEvery) {
 			l.must(l.nodes[(turn+i*loadNodes/3)%loadNodes].listen(l.Context(), l.queues))
 		}
 		select {

@@ -18,7 +18,7 @@ const (
 	loadCells    = 20
 	callsOfCell  = 5
 	failsOneIn   = 10
-	resultsEvery = 30 * time.Second
+	reportsEvery = 30 * time.Second
 	readsEvery   = 10 * time.Second
 )
 
@@ -63,7 +63,7 @@ func (n *loadNode) call(now time.Time) error {
 			return err
 		}
 		n.records = append(n.records, loadRecord{
-			id: fmt.Sprintf("%s/1/0", workflow.NewRunID()), at: now.Add(-resultsEvery * time.Duration(calls-i) / calls), document: document,
+			id: fmt.Sprintf("%s/1/0", workflow.NewRunID()), at: now.Add(-reportsEvery * time.Duration(calls-i) / calls), document: document,
 		})
 		n.made++
 	}
@@ -75,15 +75,15 @@ func (n *loadNode) tell(now time.Time) ([]centralcloud.Draft, error) {
 	if err := n.call(now); err != nil {
 		return nil, err
 	}
-	n.records = slices.DeleteFunc(n.records, func(r loadRecord) bool { return now.Sub(r.at) > 3*resultsEvery })
+	n.records = slices.DeleteFunc(n.records, func(r loadRecord) bool { return now.Sub(r.at) > 3*reportsEvery })
 	tally := centralcloud.NewTally(n.id, n.id+"-boot")
 	for _, record := range n.records {
 		tally.Add(record.id, record.at, record.document)
 	}
 	rows, samples := tally.Changed(n.sent)
 	n.sent.Sent(rows)
-	n.sent.Forget(now.Add(-5 * resultsEvery))
-	return centralcloud.EncodeUpdates(n.instance(), (&centralcloud.Jobs{}).Summary(resultsEvery), rows, samples)
+	n.sent.Forget(now.Add(-5 * reportsEvery))
+	return centralcloud.EncodeUpdates(n.instance(), (&centralcloud.Jobs{}).Summary(reportsEvery), rows, samples)
 }
 
 // hubQueues calls a function with the queues of a hub.

@@ -19,12 +19,11 @@ import (
 	"singularity/internal/testpostgres"
 )
 
-var loadFor = flag.Duration("proof.load", 3*time.Minute, "for how long a hub is measured that a hundred nodes report to")
+var loadFor = flag.Duration("proof.load", 6*time.Minute, "for how long a hub is measured that a hundred nodes report to: more than the five minutes after which it looks for patterns")
 
 // BenchmarkHubOfAHundredNodes measures which part of a processor a hub takes, and
 // which its sessions of Postgres do, while a hundred nodes report to it every 30 s
-// and read what it teaches every 10 s. All takes as long as it says: run it with
-// -benchtime 1x.
+// and read what it teaches every 10 s. Run it with -benchtime 1x -timeout 20m.
 func BenchmarkHubOfAHundredNodes(b *testing.B) {
 	b.Run("postgres", func(b *testing.B) {
 		server := testpostgres.Start(b, testpostgres.Config{Durable: true})

@@ -91,10 +91,8 @@ func (c collector) Describe(descs chan<- *prometheus.Desc) {
 			descs <- m.desc
 		}
 	}
-	if c.node.Stats().CentralCloud != nil {
-		for _, m := range centralCloudMetrics {
-			descs <- m.desc
-		}
+	for _, m := range centralCloudMetrics { // a node may find its hub later
+		descs <- m.desc
 	}
 }
 

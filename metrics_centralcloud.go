@@ -28,6 +28,8 @@ var centralCloudMetrics = []metric[actors.CentralCloudStats]{
 		func(s actors.CentralCloudStats) float64 { return float64(s.LearningsFailures) }),
 	gauge("centralcloud_policy_version", "Version of the policy by which models are chosen; 0 for none.",
 		func(s actors.CentralCloudStats) float64 { return float64(s.PolicyVersion) }),
+	gauge("centralcloud_policy_made_timestamp_seconds", "When that policy was made, in Unix seconds of the clock of the hub's database; 0 for none.",
+		func(s actors.CentralCloudStats) float64 { return unixSeconds(s.PolicyMadeAt) }),
 }
 
 func unixSeconds(at time.Time) float64 {

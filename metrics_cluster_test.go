@@ -12,6 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"singularity"
+	"singularity/centralcloud"
+	"singularity/centralcloud/hub"
+	"singularity/centralcloud/learner"
+	"singularity/centralcloud/sqlite"
 	"singularity/internal/testpostgres"
 	"singularity/llm"
 	"singularity/llm/simulated"
@@ -105,11 +109,24 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	store, err := sqlite.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	arm := centralcloud.Arm{Provider: "p", Model: "m"}
 	models, err := llm.NewRouter(llm.DefaultTable(), []llm.Provider{provider}, llm.RouterConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	descs := make(chan *prometheus.Desc, 100)
+	learning, err := hub.New(hub.Config{
+		Store: store, Name: "hub", Learner: learner.Config{Reference: arm}, Prices: []learner.Price{{Arm: arm, In: 1, Out: 1}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	descs := make(chan *prometheus.Desc, 200)
+	learning.Metrics().Describe(descs)
 	engine.Metrics().Describe(descs)
 	taught.Metrics().Describe(descs)
 	models.Metrics().Describe(descs)
@@ -121,6 +138,6 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	slices.Sort(documented)
 	slices.Sort(told)
 	if told = slices.Compact(told); !slices.Equal(documented, told) {
-		t.Errorf("docs/metrics.md has\n%v, and the engine and its models\n%v", documented, told)
+		t.Errorf("docs/metrics.md has\n%v, and the engine, its models and its hub\n%v", documented, told)
 	}
 }

@@ -18,6 +18,11 @@ type CentralCloud struct {
 	// Queue is the way to the hub. Without one, the node counts nothing, sends
 	// nothing and learns nothing.
 	Queue centralcloud.Queue
+	// Present reports whether there is a hub at the other end of Queue. It is asked at
+	// the start, and whenever the store has heard that there may be one now; until
+	// there is, it is as if the node had no Queue. Nil means that there is one, even if
+	// it cannot be reached.
+	Present func(context.Context) (bool, error)
 	// ResultsEvery is how often results are sent, when there are any. Defaults to
 	// 30s.
 	ResultsEvery time.Duration
@@ -49,12 +54,36 @@ func (c CentralCloud) keptForCounting() time.Duration { return 5*time.Minute + 2
 // Without a hub it is nothing.
 func (n *Node) Learned() *centralcloud.Learned { return n.learned.Load() }
 
-var errNoHub = fmt.Errorf("%w: this node has no hub; start it with --centralcloud-database-url", workflow.ErrActorNotFound)
+var errNoHub = fmt.Errorf("%w: this node has no hub; set one up in its database, or start it with --centralcloud-database-url", workflow.ErrActorNotFound)
+
+// seekHub looks for a hub, unless there is one, and has the node take part in it.
+func (n *Node) seekHub(ctx context.Context) (found bool, err error) {
+	present := n.cfg.CentralCloud.Present
+	if n.results == nil || n.results.on() || present == nil {
+		return n.results.on(), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, hubPatience)
+	defer cancel()
+	if found, err = present(ctx); err != nil || !found {
+		return false, err
+	}
+	n.results.begin()
+	n.results.record() // what the node did before is to be told, too
+	n.log.Info("there is a hub in this node's database; the node tells it of its calls, and learns from it")
+	return true, nil
+}
+
+// hubAnnounced hears that there may be a hub now.
+func (n *Node) hubAnnounced() {
+	if n.results != nil && !n.results.on() && n.started.Load() {
+		n.system.Root.Send(n.pid(learningsActorName), hubMayBe{})
+	}
+}
 
 // answerHub answers a letter to sync or learnings.
 func (n *Node) answerHub(ctx context.Context, letter *messages.Letter) (any, error) {
 	target := letter.GetTarget()
-	if n.results == nil {
+	if !n.results.on() {
 		return nil, errNoHub
 	}
 	switch letter.GetType() {

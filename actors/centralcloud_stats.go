@@ -16,10 +16,11 @@ type CentralCloudStats struct {
 	LearningsDead     int64     // messages that could not be applied, and are dead letters now
 	LearningsFailures int64     // tries that did not reach the hub
 	PolicyVersion     int64     // of the policy for the choice of models; 0 for none
+	PolicyMadeAt      time.Time // on the clock of the hub's database; zero for none
 }
 
 func (n *Node) centralCloudStats() *CentralCloudStats {
-	if n.results == nil {
+	if !n.results.on() {
 		return nil
 	}
 	stats := &CentralCloudStats{
@@ -37,7 +38,7 @@ func (n *Node) centralCloudStats() *CentralCloudStats {
 		stats.ResultsLag = time.Since(unixNano(since))
 	}
 	if policy := n.Learned().Policy; policy != nil {
-		stats.PolicyVersion = policy.Version
+		stats.PolicyVersion, stats.PolicyMadeAt = policy.Version, policy.MadeAt
 	}
 	return stats
 }

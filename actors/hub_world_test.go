@@ -26,9 +26,43 @@ type hub struct {
 	tries  int
 	down   bool
 	fading bool // answers get lost
+
+	present func(context.Context) (bool, error) // nil for one that is always there
 }
 
 var errHubDown = errors.New("no connection to the hub's database")
+
+// lookedFor is a hub that nodes look for. Until it is there, it bears no call.
+type lookedFor struct {
+	*hub
+	there bool
+	fails bool // to say whether it is there
+	looks int
+}
+
+func newLookedFor() *lookedFor {
+	h := &lookedFor{hub: newHub()}
+	h.down = true
+	h.present = func(context.Context) (found bool, err error) {
+		h.set(func() {
+			h.looks++
+			if found = h.there; h.fails {
+				err = errHubDown
+			}
+		})
+		return found, err
+	}
+	return h
+}
+
+// appear lets the hub be there.
+func (h *lookedFor) appear() { h.set(func() { h.there, h.down = true, false }) }
+
+// looked is how often somebody looked.
+func (h *lookedFor) looked() (times int) {
+	h.set(func() { times = h.looks })
+	return times
+}
 
 func newHub() *hub { return &hub{queues: map[string][]*centralcloud.Message{}} }
 

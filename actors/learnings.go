@@ -13,20 +13,27 @@ import (
 const learningsActorName = "learnings"
 
 // learningsActor reads what the hub teaches: every so often, and at once when it
-// is asked to. Like sync it is no run.
+// is asked to. Like sync it is no run. Until there is a hub, it looks for one
+// whenever it hears that there may be.
 type learningsActor struct {
 	hubWork
 
 	node     *Node
+	mayBe    bool                                // there, a hub, as was heard during the work under way
 	downlink *downlink                           // of the work under way, else of the next
 	waiting  []chan<- flushed[receivedLearnings] // for the next work
 }
 
-// Messages to learnings; the last one is from its own work.
+// Messages to learnings; the last ones are from its own work.
 type (
+	hubMayBe       struct{}
 	learningsDue   struct{}
 	learningsFlush struct {
 		reply chan<- flushed[receivedLearnings]
+	}
+	hubSought struct {
+		found bool
+		err   error
 	}
 	learningsReceived struct {
 		received receivedLearnings
@@ -54,11 +61,19 @@ func (l *learningsActor) Receive(ctx actor.Context) {
 	switch message := ctx.Message().(type) {
 	case *actor.Started:
 		l.start(ctx)
-		l.receive()
+		if l.node.results.on() {
+			l.receive()
+		} else {
+			l.seek()
+		}
 	case *actor.Stopping:
 		l.end()
 	case pingActor:
 		message.reply <- struct{}{}
+	case hubMayBe:
+		l.seek()
+	case hubSought:
+		l.sought(message)
 	case learningsDue:
 		l.receive()
 	case learningsFlush:
@@ -66,6 +81,32 @@ func (l *learningsActor) Receive(ctx actor.Context) {
 		l.receive()
 	case learningsReceived:
 		l.received(message)
+	}
+}
+
+// seek looks for a hub.
+func (l *learningsActor) seek() {
+	if l.mayBe = l.working; l.working || l.node.results.on() {
+		return
+	}
+	node := l.node
+	l.task(func(ctx context.Context) any {
+		found, err := node.seekHub(ctx)
+		return hubSought{found, err}
+	})
+}
+
+func (l *learningsActor) sought(m hubSought) {
+	l.done(m.err, l.node.log, "it is not known whether there is a hub in this node's database; it is asked again", "it is known whether there is a hub")
+	switch {
+	case m.err != nil:
+		l.again(l.node.cfg.CentralCloud.LearningsEvery, hubMayBe{})
+	case m.found:
+		l.downlink.current = false // nothing was asked of the store yet
+		l.node.system.Root.Send(l.node.pid(syncActorName), resultsDue{})
+		l.receive()
+	case l.mayBe:
+		l.seek()
 	}
 }
 

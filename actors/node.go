@@ -185,8 +185,11 @@ func NewNode(store persistence.Store, cfg Config) (*Node, error) {
 	n.agents = newDirectory(n)
 	n.learned.Store(&centralcloud.Learned{})
 	if cfg.CentralCloud.Queue != nil {
-		n.results = newResults()
+		n.results = &results{}
 		n.journal.onLanded = n.results.landed
+		if cfg.CentralCloud.Present == nil {
+			n.results.begin()
+		}
 	}
 	n.stepContext, n.endSteps = context.WithCancel(context.Background())
 	return n, n.catalog.register(n.pruning())
@@ -199,6 +202,7 @@ func (n *Node) Start(ctx context.Context) error {
 	if n.shared != nil {
 		n.shared.Listen(persistence.Listener{
 			Enqueued: n.enqueued, QueuesChanged: n.queuesChanged, ScheduleChanged: n.scheduleChanged, RunCancelled: n.runCancelled,
+			HubAnnounced: n.hubAnnounced,
 		})
 	}
 	err := n.join(ctx, boot)
@@ -210,8 +214,8 @@ func (n *Node) Start(ctx context.Context) error {
 	if err == nil {
 		err = n.refreshQueues(ctx)
 	}
-	if err == nil && n.results != nil {
-		err = n.loadLearned(ctx)
+	if err == nil {
+		err = n.loadFromHub(ctx)
 	}
 	if err == nil {
 		err = n.startActors(ctx)
@@ -221,6 +225,18 @@ func (n *Node) Start(ctx context.Context) error {
 		n.peers.Close()
 	}
 	return err
+}
+
+// loadFromHub makes a node that has a hub know what it was taught before. Where it
+// cannot be known whether there is one, it is asked again.
+func (n *Node) loadFromHub(ctx context.Context) error {
+	if _, err := n.seekHub(ctx); err != nil {
+		n.log.Warn("it is not known whether there is a hub in this node's database; it is asked again", "error", err)
+	}
+	if !n.results.on() {
+		return nil
+	}
+	return n.loadLearned(ctx)
 }
 
 // join makes a boot known: to the other nodes, and then to the store, which says
@@ -301,6 +317,7 @@ func (n *Node) startActors(ctx context.Context) error {
 	}
 	n.tree = tree
 	n.started.Store(true)
+	n.hubAnnounced() // as it may have been while the actors started
 	n.system.Root.Send(n.pid("retention"), lookForExpired{})
 	go n.guard()
 	return nil

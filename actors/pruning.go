@@ -60,7 +60,7 @@ func (n *Node) retentionPolicy() persistence.RetentionPolicy {
 		}
 		policy.Queues[name] = ages
 	}
-	if n.results != nil {
+	if n.results.on() {
 		policy = policy.AtLeast(n.cfg.CentralCloud.keptForCounting())
 	}
 	return policy

@@ -14,6 +14,7 @@ import (
 // nothing as long as there is nothing. It is safe for concurrent use; a nil one
 // notes nothing.
 type results struct {
+	begun    atomic.Bool  // there is a hub to be told
 	recorded atomic.Bool  // records were stored since they were read last
 	orphaned atomic.Bool  // boots may have ended whose records, or the scores that they took, nobody counted
 	rescored atomic.Bool  // scores were stored since they were counted last
@@ -28,14 +29,23 @@ type results struct {
 	period time.Time
 }
 
-func newResults() *results {
-	r := &results{period: time.Now()}
+// begin has results noted from now on.
+func (r *results) begin() {
+	r.mu.Lock()
+	r.period = time.Now()
+	r.mu.Unlock()
 	r.orphaned.Store(true) // of processes before this one
-	return r
+	r.begun.Store(true)
 }
+
+// on reports whether there is a hub to be told.
+func (r *results) on() bool { return r != nil && r.begun.Load() }
 
 // landed hears of each write that the journal has stored.
 func (r *results) landed(write persistence.Write) {
+	if !r.on() {
+		return
+	}
 	advance, ok := write.(persistence.Advance)
 	if !ok || advance.Entry == nil {
 		return
@@ -50,7 +60,7 @@ func (r *results) landed(write persistence.Write) {
 
 // record notes that the boot may have stored records.
 func (r *results) record() {
-	if r == nil {
+	if !r.on() {
 		return
 	}
 	r.note()
@@ -59,7 +69,7 @@ func (r *results) record() {
 
 // orphan notes that a boot has ended, and that its runs were released.
 func (r *results) orphan() {
-	if r == nil {
+	if !r.on() {
 		return
 	}
 	r.orphaned.Store(true)
@@ -76,7 +86,7 @@ func (r *results) rescore() {
 
 // ended notes a run that ended here, after it was here for a time.
 func (r *results) ended(state workflow.State, elapsed time.Duration, summary *workflow.Summary) {
-	if summary == nil {
+	if summary == nil || !r.on() {
 		return
 	}
 	r.mu.Lock()

@@ -90,7 +90,7 @@ func (r *runActor) Receive(ctx actor.Context) {
 	switch message := ctx.Message().(type) {
 	case *actor.Started:
 		r.self = ctx.Self()
-		if r.node.results != nil {
+		if r.node.results.on() {
 			r.begun = time.Now()
 		}
 		switch {
@@ -468,7 +468,7 @@ func (r *runActor) leave(e leave) {
 	if e.state.Terminal() {
 		r.node.stirBatch(run)
 	}
-	if r.node.results != nil && (e.state == workflow.Completed || e.state == workflow.Failed) {
+	if r.node.results.on() && !r.begun.IsZero() && (e.state == workflow.Completed || e.state == workflow.Failed) {
 		r.node.results.ended(e.state, time.Since(r.begun), r.summary)
 	}
 	switch {

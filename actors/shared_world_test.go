@@ -518,7 +518,7 @@ func (c *cluster) add(peers Peers, definitions ...workflow.Definition) *Node {
 	l := c.link()
 	cfg := Config{Instance: string(rune('a' + len(c.nodes))), Queues: map[string]int{"default": 2}, Peers: peers}
 	if c.hub != nil {
-		cfg.CentralCloud.Queue = c.hub
+		cfg.CentralCloud = CentralCloud{Queue: c.hub, Present: c.hub.present}
 	}
 	node := startNode(c, l, cfg, definitions...)
 	c.links, c.nodes = append(c.links, l), append(c.nodes, node)

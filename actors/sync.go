@@ -21,7 +21,8 @@ type syncActor struct {
 	waiting []flushNow // for the next work
 }
 
-// Messages to sync; the last one is from its own work.
+// Messages to sync; the last one is from its own work. Until there is a hub, it gets
+// none.
 type (
 	resultsDue struct{}
 	flushNow   struct {
@@ -48,7 +49,9 @@ func (s *syncActor) Receive(ctx actor.Context) {
 	switch message := ctx.Message().(type) {
 	case *actor.Started:
 		s.start(ctx)
-		s.arm()
+		if s.node.results.on() {
+			s.arm()
+		}
 	case *actor.Stopping:
 		s.end()
 	case pingActor:
@@ -113,7 +116,7 @@ func (n *Node) flushResults(ctx context.Context, last bool) (sentResults, error)
 // lastResults sends what a node that stops did. What the hub does not get, another
 // node sends, or the next process.
 func (n *Node) lastResults(ctx context.Context, drained bool) {
-	if n.results == nil {
+	if !n.results.on() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, lastResultsPatience)

@@ -49,6 +49,9 @@ type Listener struct {
 	RunCancelled func(run workflow.RunID)
 	// ScheduleChanged: a schedule was made, changed or deleted.
 	ScheduleChanged func(name string)
+	// HubAnnounced: the database may have become that of a hub, as somebody has said,
+	// or as nobody would have heard, since the session was made anew.
+	HubAnnounced func()
 }
 
 // Times of leases, as the nodes keep them.

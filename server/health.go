@@ -6,15 +6,28 @@ import (
 	"net/http"
 )
 
+// healthRoutes are the handlers by which others see how something fares, under the
+// names that Kubernetes and other balancers ask for.
+func healthRoutes(observed Observed) map[string]http.Handler {
+	routes := map[string]http.Handler{"GET /metrics": metrics(observed)}
+	for _, path := range []string{"/livez", "/health"} {
+		routes["GET "+path] = http.HandlerFunc(live)
+	}
+	for _, path := range []string{"/readyz", "/ready"} {
+		routes["GET "+path] = ready(observed)
+	}
+	return routes
+}
+
 // live answers as long as the process does.
 func live(w http.ResponseWriter, _ *http.Request) {
 	plain(w, http.StatusOK, "ok")
 }
 
-// ready answers 200 when the engine takes work, 503 and why when it does not.
-func ready(engine Engine) http.HandlerFunc {
+// ready answers 200 when work is taken, 503 and why when it is not.
+func ready(observed Observed) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := engine.Ready(r.Context()); err != nil {
+		if err := observed.Ready(r.Context()); err != nil {
 			plain(w, http.StatusServiceUnavailable, fmt.Sprintf("not ready: %v", err))
 			return
 		}

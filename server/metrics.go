@@ -8,12 +8,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics answers Prometheus with what the engine counts, and with what Go and
-// the operating system know of the process.
-func metrics(engine Engine) http.Handler {
+// metrics answers Prometheus with what is counted, and with what Go and the
+// operating system know of the process.
+func metrics(observed Observed) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
-		engine.Metrics(),
+		observed.Metrics(),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -103,9 +103,14 @@ type Engine interface {
 	PauseQueue(ctx context.Context, name string) (queue workflow.Queue, changed bool, err error)
 	// ResumeQueue lets them begin again.
 	ResumeQueue(ctx context.Context, name string) (queue workflow.Queue, changed bool, err error)
-	// Metrics returns what the engine counts.
+	Observed
+}
+
+// Observed is what says how it fares.
+type Observed interface {
+	// Metrics returns what it counts.
 	Metrics() prometheus.Collector
-	// Ready returns nil when the engine takes work, or else why it does not.
+	// Ready returns nil when it takes work, or else why it does not.
 	Ready(ctx context.Context) error
 }
 
@@ -133,28 +138,37 @@ func (c Config) withDefaults() Config {
 // Handler returns the API of engine.
 func Handler(engine Engine, cfg Config) http.Handler {
 	cfg = cfg.withDefaults()
-	options := connect.WithHandlerOptions(
+	return cfg.serving(routes(engine, cfg.options()))
+}
+
+// HealthHandler returns what tells how something fares that has no API.
+func HealthHandler(observed Observed, cfg Config) http.Handler {
+	return cfg.withDefaults().serving(healthRoutes(observed))
+}
+
+// serving puts handlers, by pattern, behind what keeps strangers out.
+func (c Config) serving(routes map[string]http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	for pattern, handler := range routes {
+		mux.Handle(pattern, handler)
+	}
+	return newGuard(c, mux)
+}
+
+func (c Config) options() connect.HandlerOption {
+	return connect.WithHandlerOptions(
 		connect.WithInterceptors(translator{}),
-		connect.WithRecover(cfg.recovered),
+		connect.WithRecover(c.recovered),
 		connect.WithConditionalHandlerOptions(func(spec connect.Spec) []connect.HandlerOption {
 			return []connect.HandlerOption{connect.WithReadMaxBytes(bodyLimit(spec.Procedure))}
 		}),
 	)
-	mux := http.NewServeMux()
-	for pattern, handler := range routes(engine, options) {
-		mux.Handle(pattern, handler)
-	}
-	return newGuard(cfg, mux)
 }
 
 // routes are the handlers of all that is served, by pattern.
 func routes(engine Engine, options connect.HandlerOption) map[string]http.Handler {
-	routes := map[string]http.Handler{
-		"GET /livez":   http.HandlerFunc(live),
-		"GET /readyz":  ready(engine),
-		"GET /metrics": metrics(engine),
-		"GET /{$}":     http.HandlerFunc(welcome),
-	}
+	routes := healthRoutes(engine)
+	routes["GET /{$}"] = http.HandlerFunc(welcome)
 	serve := func(pattern string, handler http.Handler) { routes[pattern] = handler }
 	serve(messagesconnect.NewRunServiceHandler(runService{engine}, options))
 	serve(messagesconnect.NewWorkflowServiceHandler(workflowService{engine}, options))

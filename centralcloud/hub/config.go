@@ -47,9 +47,13 @@ const (
 	repeatsForgotten = 24 * time.Hour
 )
 
-// look is how often a leader looks for messages, and everybody else for a leader
-// that is gone.
+// look is how often a hub looks where the store does not tell of news: a leader for
+// messages, everybody else for a leader that is gone.
 func (c Config) look() time.Duration { return min(time.Second, c.Every) }
+
+// turn is how often a hub that waits for the lead looks for a leader that died. One
+// that resigns is heard of.
+func (c Config) turn() time.Duration { return min(5*time.Second, c.Every) }
 
 // term is how long a lead lasts unless it is prolonged. For as long, nobody leads
 // after a leader died.

@@ -10,25 +10,35 @@ import (
 )
 
 // Hub leads, or waits until it may. See the package comment.
-type Hub struct{ config Config }
+type Hub struct {
+	config  Config
+	metrics *instruments
+	health  health
+}
 
 // New returns a hub that does nothing until it runs.
 func New(config Config) (*Hub, error) {
 	if err := config.validate(); err != nil {
 		return nil, fmt.Errorf("configure the hub: %w", err)
 	}
-	return &Hub{config.withDefaults()}, nil
+	return &Hub{config: config.withDefaults(), metrics: newInstruments()}, nil
 }
 
 // Run works until ctx ends, whatever the database does meanwhile.
 func (h *Hub) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := h.lead(ctx); ctx.Err() == nil && !errors.Is(err, ErrNotLeading) {
+		err := h.lead(ctx)
+		h.metrics.leaves()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, ErrNotLeading):
+			h.health.note(nil)
+			h.config.await(ctx, h.config.turn())
+		default:
+			h.health.note(err)
 			h.config.Logger.ErrorContext(ctx, "the hub begins again", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(h.config.look()):
+			pause(ctx, h.config.look())
 		}
 	}
 }
@@ -49,6 +59,8 @@ func (h *Hub) lead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t.metrics, t.health = h.metrics, &h.health
+	t.metrics.leads.Set(1)
 	h.config.Logger.InfoContext(ctx, "this hub leads", "lead", lead.Epoch, "instances", len(t.instances))
 	return t.run(ctx)
 }

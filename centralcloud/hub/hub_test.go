@@ -52,8 +52,8 @@ func (w *world) must(err error) {
 	}
 }
 
-// start runs a hub until the function that it returns was called.
-func (w *world) start(name string, change ...func(*hub.Config)) (stop func()) {
+// config is that of a hub which does everything often.
+func (w *world) config(name string, change ...func(*hub.Config)) hub.Config {
 	w.Helper()
 	config := hub.Config{
 		Store: w.open(), Name: name, Every: 10 * time.Millisecond, PatternsEvery: 100 * time.Millisecond,
@@ -67,7 +67,13 @@ func (w *world) start(name string, change ...func(*hub.Config)) (stop func()) {
 	for _, f := range change {
 		f(&config)
 	}
-	h, err := hub.New(config)
+	return config
+}
+
+// start runs a hub until the function that it returns was called.
+func (w *world) start(name string, change ...func(*hub.Config)) (stop func()) {
+	w.Helper()
+	h, err := hub.New(w.config(name, change...))
 	w.must(err)
 	ctx, cancel := context.WithCancel(w.Context())
 	var running sync.WaitGroup

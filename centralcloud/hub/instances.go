@@ -28,6 +28,10 @@ func (t *tenure) lookAfter(ctx context.Context) error {
 		return nil
 	}
 	t.lookedFor = t.lead.At
+	if err := t.measure(ctx); err != nil {
+		return err
+	}
+	lessons := queueLength{}
 	for _, id := range slices.Sorted(maps.Keys(t.instances)) {
 		instance := t.instances[id]
 		metrics, err := t.Store.QueueMetrics(ctx, instance.Queue)
@@ -44,6 +48,7 @@ func (t *tenure) lookAfter(ctx context.Context) error {
 			t.Logger.InfoContext(ctx, "an instance is gone", "instance", id, "heard_at", instance.HeardAt)
 			continue
 		}
+		lessons.add(metrics)
 		away := metrics.Oldest > t.Away
 		if away != t.away[id] {
 			t.Logger.InfoContext(ctx, "an instance reads its queue, or does not", "instance", id, "reads", !away)
@@ -55,5 +60,7 @@ func (t *tenure) lookAfter(ctx context.Context) error {
 		}
 		t.away[id] = away
 	}
+	t.metrics.queue(lessonQueues, lessons)
+	t.metrics.instances(len(t.instances), len(t.listening()))
 	return nil
 }

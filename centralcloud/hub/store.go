@@ -22,6 +22,12 @@ type Store interface {
 	Lead(ctx context.Context, holder string, term time.Duration) (Lead, error)
 	// Resign ends a lead before its term.
 	Resign(ctx context.Context, lead Lead) error
+	// Await returns nil once there may be something to do for a hub: a message has
+	// come to [centralcloud.UpQueue], or a leader has resigned. It may return too
+	// early. News of the last second before a call may be lost, and all from before
+	// the first one. An error says that the store cannot tell, or that ctx has ended.
+	// One goroutine at a time may call it.
+	Await(ctx context.Context) error
 
 	// Count deletes a message of [centralcloud.UpQueue] and keeps what it said:
 	// each row and all repeats, unless as high a revision of them is there, and each
@@ -44,13 +50,11 @@ type Store interface {
 	// Compact sums up the rows of a whole hour that begins before a time, and
 	// returns how many there were; 0 when there is none to do.
 	Compact(ctx context.Context, lead Lead, before time.Time) (rows int, err error)
-	// Forget deletes sums of hours, samples, policies and withdrawn lessons from
-	// before a time, and policies that only repeated another one from before a later
-	// time, which repeats are deleted by, too. The newest policy stays.
+	// Forget deletes sums of hours, samples, policies, withdrawn lessons and dead
+	// letters from before a time, and policies that only repeated another one from
+	// before a later time, which repeats are deleted by, too. The newest policy stays.
 	Forget(ctx context.Context, lead Lead, before, repeatedBefore time.Time) error
 
-	// Instances lists those that reported.
-	Instances(ctx context.Context) ([]Instance, error)
 	// DropInstance forgets an instance and drops its queue.
 	DropInstance(ctx context.Context, lead Lead, instance Instance) error
 
@@ -76,6 +80,10 @@ type Reader interface {
 	// Lessons returns what was taught besides policies, the newest of each type and
 	// name, in their order: also what was withdrawn.
 	Lessons(ctx context.Context) ([]centralcloud.Lesson, error)
+	// Instances lists those that reported.
+	Instances(ctx context.Context) ([]Instance, error)
+	// Leader says who leads, or led last.
+	Leader(ctx context.Context) (Leader, error)
 }
 
 var (
@@ -90,6 +98,18 @@ type Lead struct {
 	Epoch int64     // rises with each leader
 	At    time.Time // when it was given or prolonged
 }
+
+// Leader is who leads, or led last.
+type Leader struct {
+	Epoch       int64 // 0 when nobody ever did
+	Holder      string
+	ProlongedAt time.Time // when the lead was prolonged last, which each tick does
+	Until       time.Time
+	Now         time.Time
+}
+
+// Leads reports whether the lead holds.
+func (l Leader) Leads() bool { return l.Epoch > 0 && !l.Until.Before(l.Now) }
 
 // Publication is a policy for nodes.
 type Publication struct {
@@ -113,4 +133,7 @@ type Instance struct {
 	Boot    string
 	Queue   string    // that it reads
 	HeardAt time.Time // when it sent its last message
+	// TaughtAt is when a lesson was sent to its queue last. The store knows it; zero
+	// for never.
+	TaughtAt time.Time
 }

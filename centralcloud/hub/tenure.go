@@ -21,6 +21,8 @@ type tenure struct {
 	lessons   []centralcloud.Lesson // what else was taught, the newest of each type and name
 	instances map[string]Instance
 	away      map[string]bool // the ids of those that do not read their queues, or may not
+	metrics   *instruments
+	health    *health
 
 	news      bool      // the policy may not know all of the ledger
 	search    search    // for patterns
@@ -80,12 +82,11 @@ func (t *tenure) reprice(ctx context.Context) error {
 }
 
 // run works until ctx ends or something fails. However many messages wait, it
-// prolongs the lead between them.
+// prolongs the lead between them. Where there were some, others may follow that the
+// store does not tell of.
 func (t *tenure) run(ctx context.Context) error {
-	looks := time.NewTicker(t.look())
-	defer looks.Stop()
-	for next := time.Now(); ; {
-		more, err := t.readUpdates(ctx)
+	for next := time.Now(); ctx.Err() == nil; {
+		read, err := t.readUpdates(ctx)
 		if err != nil {
 			return err
 		}
@@ -95,25 +96,28 @@ func (t *tenure) run(ctx context.Context) error {
 				return err
 			}
 		}
-		if more {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-looks.C:
+		switch read {
+		case updatesAtOnce:
+		case 0:
+			t.await(ctx, time.Until(next))
+		default:
+			pause(ctx, t.look())
 		}
 	}
+	return nil
 }
 
 // tick prolongs the lead, makes a policy, puts old things away and looks for
 // patterns.
 func (t *tenure) tick(ctx context.Context) error {
+	began := time.Now()
 	for _, do := range []func(context.Context) error{t.prolong, t.learn, t.lookAfter, t.tidy, t.find} {
 		if err := do(ctx); err != nil {
 			return err
 		}
 	}
+	t.metrics.ticked(time.Since(began), t.policy)
+	t.health.note(nil)
 	return nil
 }
 

@@ -11,13 +11,16 @@ import (
 	"singularity/centralcloud"
 )
 
-// readUpdates counts some of what nodes have sent, and reports whether there may
-// be more. Once the lead is lost it leaves the rest as it is, for the next leader.
-func (t *tenure) readUpdates(ctx context.Context) (more bool, err error) {
+// updatesAtOnce is how many messages one look takes.
+const updatesAtOnce = 100
+
+// readUpdates counts some of what nodes have sent, and returns how many messages it
+// read. Once the lead is lost it leaves the rest as it is, for the next leader.
+func (t *tenure) readUpdates(ctx context.Context) (read int, err error) {
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
 	consumer := centralcloud.Consumer{
-		Receiver: t.Store, Queue: centralcloud.UpQueue, Dead: centralcloud.DeadUp, Lease: t.term(), Batch: 100,
+		Receiver: t.Store, Queue: centralcloud.UpQueue, Dead: centralcloud.DeadUp, Lease: t.term(), Batch: updatesAtOnce,
 	}
 	round, err := consumer.Round(ctx, func(ctx context.Context, message centralcloud.Message) error {
 		err := t.work(ctx, message)
@@ -30,9 +33,10 @@ func (t *tenure) readUpdates(ctx context.Context) (more bool, err error) {
 		err = cause
 	}
 	if round.Buried > 0 {
+		t.metrics.dead.Add(float64(round.Buried))
 		t.Logger.WarnContext(ctx, "put messages aside that make no sense", "count", round.Buried, "queue", centralcloud.DeadUp)
 	}
-	return round.Read() == consumer.Batch, err
+	return round.Read(), err
 }
 
 // work works on one message.
@@ -67,10 +71,15 @@ func (t *tenure) count(ctx context.Context, message centralcloud.Message) error 
 	if err != nil || !counted {
 		return err
 	}
+	t.metrics.results.Inc()
+	t.metrics.late.Add(float64(len(update.Counters) - len(report.Rows)))
 	for _, row := range report.Rows {
 		if t.ledger.Add(row) {
+			t.metrics.counted.Inc()
 			t.news = true
 			t.search.note(row.Epoch, t.lead.At)
+		} else {
+			t.metrics.duplicates.Inc()
 		}
 	}
 	for _, sample := range report.Samples {
@@ -115,6 +124,7 @@ func (t *tenure) greet(ctx context.Context, message centralcloud.Message) error 
 	if counted, err := t.Store.Count(ctx, t.lead, message.ID, Report{From: from}); err != nil || !counted {
 		return err
 	}
+	t.metrics.hellos.Inc()
 	t.Logger.InfoContext(ctx, "an instance listens", "instance", from.ID, "queue", from.Queue)
 	t.instances[from.ID] = from
 	delete(t.away, from.ID)

@@ -18,7 +18,9 @@ func Run(t *testing.T, open func(t testing.TB) hub.Store) {
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()
 			f := &fixture{T: t, Store: open(t)}
-			f.must(f.CreateQueue(t.Context(), centralcloud.UpQueue))
+			for _, queue := range []string{centralcloud.UpQueue, centralcloud.DeadUp, centralcloud.DeadDown} {
+				f.must(f.CreateQueue(t.Context(), queue))
+			}
 			story.tell(f)
 		})
 	}

@@ -78,6 +78,40 @@ var keepStories = []story{
 		}
 		f.wantTaught(there, centralcloud.TypeModelRouting, "")
 	}},
+	{"it is noted when an instance was taught", func(f *fixture) {
+		lead := f.leadAs("a")
+		f.count(lead, report("there"))
+		f.count(lead, report("other"))
+		f.must(f.CreateQueue(f.Context(), centralcloud.DownQueue("there")))
+		f.must(publish(f, lead, 1, centralcloud.DownQueue("there")))
+		instances, err := f.Instances(f.Context())
+		f.must(err)
+		if len(instances) != 2 || !instances[0].TaughtAt.IsZero() || instances[1].TaughtAt.Sub(lead.At).Abs() > time.Minute {
+			f.Errorf("instances %+v; want the second one taught just now", instances)
+		}
+	}},
+	{"dead letters are forgotten", func(f *fixture) {
+		lead := f.leadAs("a")
+		for _, queue := range []string{centralcloud.DeadUp, centralcloud.DeadDown} {
+			_, err := f.Send(f.Context(), queue, centralcloud.Draft{Body: []byte(`1`)})
+			f.must(err)
+		}
+		length := func() int64 {
+			up, err := f.QueueMetrics(f.Context(), centralcloud.DeadUp)
+			f.must(err)
+			down, err := f.QueueMetrics(f.Context(), centralcloud.DeadDown)
+			f.must(err)
+			return up.Length + down.Length
+		}
+		f.must(f.Forget(f.Context(), lead, lead.At.Add(-time.Hour), lead.At))
+		if n := length(); n != 2 {
+			f.Errorf("%d letters are left of those that came later, want 2", n)
+		}
+		f.must(f.Forget(f.Context(), lead, lead.At.Add(time.Hour), lead.At))
+		if n := length(); n != 0 {
+			f.Errorf("%d letters are left, want none", n)
+		}
+	}},
 	{"prices keep their history", func(f *fixture) {
 		lead := f.leadAs("a")
 		arm := centralcloud.Arm{Provider: "p", Model: "m"}

@@ -24,6 +24,23 @@ var leadStories = []story{
 			f.Errorf("the next lead has epoch %d after %d", next.Epoch, first.Epoch)
 		}
 	}},
+	{"it is known who leads, and since when the lead is not prolonged", func(f *fixture) {
+		if nobody, err := f.Leader(f.Context()); err != nil || nobody.Epoch != 0 || nobody.Leads() {
+			f.Errorf("before all leaders there is %+v, %v", nobody, err)
+		}
+		f.leadAs("a")
+		lead := f.leadAs("a")
+		leader, err := f.Leader(f.Context())
+		f.must(err)
+		if !leader.Leads() || leader.Epoch != lead.Epoch || leader.Holder != "a" || leader.Until.Sub(leader.ProlongedAt).Round(time.Second) != term ||
+			leader.ProlongedAt.Sub(lead.At).Abs() > time.Second || leader.Now.Before(leader.ProlongedAt) {
+			f.Errorf("the leader is %+v, after the lead %+v", leader, lead)
+		}
+		f.must(f.Resign(f.Context(), lead))
+		if former, err := f.Leader(f.Context()); err != nil || former.Leads() || !former.ProlongedAt.Equal(leader.ProlongedAt) {
+			f.Errorf("after it resigned there is %+v, %v", former, err)
+		}
+	}},
 	{"a term that is over is anybody's", func(f *fixture) {
 		first, err := f.Lead(f.Context(), "a", -time.Second)
 		f.must(err)

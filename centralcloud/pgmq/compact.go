@@ -69,6 +69,8 @@ const (
 	forgetSamples  = `DELETE FROM centralcloud.samples WHERE at < $1`
 	forgetRepeats  = `DELETE FROM centralcloud.repeats WHERE epoch < $1`
 	forgetLessons  = `DELETE FROM centralcloud.lessons WHERE changed_at < $1 AND json_typeof(document) = 'null'`
+	forgetDeadUp   = `DELETE FROM pgmq.q_dead_up WHERE enqueued_at < $1`
+	forgetDeadDown = `DELETE FROM pgmq.q_dead_down WHERE enqueued_at < $1`
 	forgetPolicies = `
 DELETE FROM centralcloud.policies
 WHERE made_at < CASE WHEN repeats THEN $2::timestamptz ELSE $1 END AND version < (SELECT max(version) FROM centralcloud.policies)`
@@ -80,14 +82,13 @@ func (s *Store) Forget(ctx context.Context, lead hub.Lead, before, repeatedBefor
 		if _, err := tx.Exec(ctx, forgetHours, before.Unix()); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, forgetSamples, before); err != nil {
-			return err
-		}
 		if _, err := tx.Exec(ctx, forgetRepeats, repeatedBefore.Unix()); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, forgetLessons, before); err != nil {
-			return err
+		for _, forget := range []string{forgetSamples, forgetLessons, forgetDeadUp, forgetDeadDown} {
+			if _, err := tx.Exec(ctx, forget, before); err != nil {
+				return err
+			}
 		}
 		_, err := tx.Exec(ctx, forgetPolicies, before, repeatedBefore)
 		return err

@@ -38,6 +38,20 @@ func (f found) ours() bool {
 	return f.extension == "" && f.complete && strings.HasPrefix(f.comment, marker)
 }
 
+// String names whose functions they are, for people.
+func (f found) String() string {
+	switch {
+	case f.extension != "":
+		return "the extension, " + f.extension
+	case f.ours():
+		return "functions of our own, as in pgmq " + strings.TrimPrefix(f.comment, marker)
+	case f.complete:
+		return "functions that somebody has installed"
+	default:
+		return "none"
+	}
+}
+
 // way is how a database comes to have pgmq.
 type way int
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"singularity/centralcloud"
 	"singularity/centralcloud/hub"
@@ -14,7 +15,7 @@ import (
 )
 
 const selectInstances = `
-SELECT instance_id, boot_id, queue, heard_at
+SELECT instance_id, boot_id, queue, heard_at, coalesce(taught_at, '-infinity')
 FROM centralcloud.instances
 ORDER BY instance_id COLLATE "C"`
 
@@ -23,8 +24,9 @@ func (s *Store) Instances(ctx context.Context) ([]hub.Instance, error) {
 	rows, _ := s.pool.Query(ctx, selectInstances)
 	instances, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (hub.Instance, error) {
 		var i hub.Instance
-		err := row.Scan(&i.ID, &i.Boot, &i.Queue, &i.HeardAt)
-		i.HeardAt = i.HeardAt.UTC()
+		var taught pgtype.Timestamptz
+		err := row.Scan(&i.ID, &i.Boot, &i.Queue, &i.HeardAt, &taught)
+		i.HeardAt, i.TaughtAt = i.HeardAt.UTC(), taught.Time.UTC() // zero for infinity
 		return i, err
 	})
 	if err != nil {
@@ -107,10 +109,13 @@ func (s *Store) Publish(ctx context.Context, lead hub.Lead, p hub.Publication) e
 	})
 }
 
-const sendToQueues = `
+const (
+	sendToQueues = `
 SELECT pgmq.send(m.queue_name, $2::jsonb)
 FROM pgmq.list_queues() AS m
 WHERE m.queue_name = ANY ($1)`
+	noteTaught = `UPDATE centralcloud.instances SET taught_at = clock_timestamp() WHERE queue = ANY ($1)`
+)
 
 // sendToAll leaves out queues that are gone.
 func sendToAll(ctx context.Context, tx pgx.Tx, queues []string, messages ...centralcloud.Draft) error {
@@ -122,7 +127,8 @@ func sendToAll(ctx context.Context, tx pgx.Tx, queues []string, messages ...cent
 			return err
 		}
 	}
-	return nil
+	_, err := tx.Exec(ctx, noteTaught, queues)
+	return err
 }
 
 const selectPolicy = `

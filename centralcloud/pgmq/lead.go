@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"singularity/centralcloud/hub"
 )
@@ -16,11 +17,12 @@ var _ hub.Store = (*Store)(nil)
 // Those who wait for the lead ask all the time, and write nothing: a conflict alone
 // would lock the row.
 const takeLead = `
-INSERT INTO centralcloud.leader AS l (epoch, holder, until)
-SELECT 1, $1::text, clock_timestamp() + $2::interval
+INSERT INTO centralcloud.leader AS l (epoch, holder, until, prolonged_at)
+SELECT 1, $1::text, clock_timestamp() + $2::interval, clock_timestamp()
 WHERE NOT EXISTS (SELECT FROM centralcloud.leader AS other WHERE other.holder <> $1 AND other.until >= clock_timestamp())
 ON CONFLICT (sole) DO UPDATE
-SET epoch = l.epoch + CASE WHEN l.holder = excluded.holder THEN 0 ELSE 1 END, holder = excluded.holder, until = excluded.until
+SET epoch = l.epoch + CASE WHEN l.holder = excluded.holder THEN 0 ELSE 1 END, holder = excluded.holder, until = excluded.until,
+    prolonged_at = excluded.prolonged_at
 WHERE l.holder = excluded.holder OR l.until < clock_timestamp()
 RETURNING epoch, clock_timestamp()`
 
@@ -43,9 +45,29 @@ const resign = `UPDATE centralcloud.leader SET until = '-infinity' WHERE epoch =
 // Resign implements [hub.Store].
 func (s *Store) Resign(ctx context.Context, lead hub.Lead) error {
 	return s.leading(ctx, "resign", lead, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, resign, lead.Epoch)
+		if _, err := tx.Exec(ctx, resign, lead.Epoch); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, announce)
 		return err
 	})
+}
+
+const selectLeader = `
+SELECT coalesce(epoch, 0), coalesce(holder, ''), coalesce(prolonged_at, '-infinity'), coalesce(until, '-infinity'), clock_timestamp()
+FROM (SELECT) AS nobody
+LEFT JOIN centralcloud.leader ON true`
+
+// Leader implements [hub.Reader].
+func (s *Store) Leader(ctx context.Context) (hub.Leader, error) {
+	var l hub.Leader
+	var prolonged, until pgtype.Timestamptz
+	err := s.pool.QueryRow(ctx, selectLeader).Scan(&l.Epoch, &l.Holder, &prolonged, &until, &l.Now)
+	if err != nil {
+		return hub.Leader{}, fmt.Errorf("read who leads: %w", translate(err))
+	}
+	l.ProlongedAt, l.Until, l.Now = prolonged.Time.UTC(), until.Time.UTC(), l.Now.UTC() // zero for infinity
+	return l, nil
 }
 
 const fence = `SELECT epoch = $1 FROM centralcloud.leader FOR SHARE`

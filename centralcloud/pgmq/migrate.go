@@ -27,7 +27,7 @@ const migrationsTable = "centralcloud.schema_migrations"
 
 // MigrateUp brings the hub's database up to date, pgmq included, and returns
 // what it applied. Any number of processes may call it at once: one does the
-// work, the others wait.
+// work, the others wait. Nodes that use the database hear of it.
 func MigrateUp(ctx context.Context, url string) ([]Migration, error) {
 	var applied []Migration
 	err := migrate(ctx, url, func(guard pgx.Tx, set *set) error {
@@ -37,6 +37,9 @@ func MigrateUp(ctx context.Context, url string) ([]Migration, error) {
 		results, err := set.Up(ctx)
 		for _, result := range results {
 			applied = append(applied, set.migration(result))
+		}
+		if err == nil {
+			_, err = guard.Exec(ctx, announce)
 		}
 		return err
 	})

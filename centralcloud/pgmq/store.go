@@ -46,6 +46,7 @@ func (c Config) validate() error {
 type Store struct {
 	Queue
 	pool *pgxpool.Pool
+	ear  ear
 }
 
 var _ centralcloud.Queue = (*Store)(nil)
@@ -95,16 +96,20 @@ func connect(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	configure(config.ConnConfig)
-	config.MaxConns, config.MinConns = int32(cfg.Connections), 0
+	config.MaxConns, config.MinConns, config.MaxConnIdleTime = int32(cfg.Connections), 0, idleConnection
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{Queue: Queue{pool}, pool: pool}, nil
+	return &Store{Queue: Queue{pool}, pool: pool, ear: ear{config: config.ConnConfig.Copy()}}, nil
 }
+
+// idleConnection is for how long a connection is kept that nobody uses.
+const idleConnection = time.Minute
 
 // Close waits for the calls under way and closes the connections.
 func (s *Store) Close() error {
+	s.ear.close()
 	s.pool.Close()
 	return nil
 }

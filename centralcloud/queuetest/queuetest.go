@@ -30,7 +30,7 @@ type Config struct {
 
 // Run runs the suite.
 func Run(t *testing.T, config Config) {
-	for _, story := range slices.Concat(queueStories, sendStories, readStories, takeStories, transactionStories, deadLetterStories) {
+	for _, story := range slices.Concat(queueStories, sendStories, readStories, takeStories, transactionStories, deadLetterStories, letterStories) {
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()
 			f := &fixture{T: t, Queue: config.Open(t), config: config}

@@ -156,6 +156,7 @@ const (
 	forgetSamples  = `DELETE FROM samples WHERE at < ?`
 	forgetRepeats  = `DELETE FROM repeats WHERE epoch < ?`
 	forgetLessons  = `DELETE FROM lessons WHERE changed_at < ? AND json_type(document) = 'null'`
+	forgetLetters  = `DELETE FROM queue_messages WHERE queue IN (?2, ?3) AND enqueued_at < ?1`
 	forgetPolicies = `
 DELETE FROM policies
 WHERE made_at < CASE WHEN repeats THEN ?2 ELSE ?1 END AND version < (SELECT max(version) FROM policies)`
@@ -174,6 +175,9 @@ func (s *Store) Forget(ctx context.Context, lead hub.Lead, before, repeatedBefor
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, forgetLessons, before.UnixMicro()); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, forgetLetters, before.UnixMicro(), centralcloud.DeadUp, centralcloud.DeadDown); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, forgetPolicies, before.UnixMicro(), repeatedBefore.UnixMicro())

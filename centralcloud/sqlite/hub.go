@@ -13,7 +13,7 @@ import (
 )
 
 const selectInstances = `
-SELECT instance_id, boot_id, queue, heard_at
+SELECT instance_id, boot_id, queue, heard_at, coalesce(taught_at, 0)
 FROM instances
 ORDER BY instance_id`
 
@@ -22,9 +22,9 @@ func (s *Store) Instances(ctx context.Context) (instances []hub.Instance, err er
 	err = s.transact(ctx, func(tx *sql.Tx) error {
 		return query(ctx, tx, func(rows *sql.Rows) error {
 			var i hub.Instance
-			var heard int64
-			err := rows.Scan(&i.ID, &i.Boot, &i.Queue, &heard)
-			i.HeardAt = time.UnixMicro(heard).UTC()
+			var heard, taught int64
+			err := rows.Scan(&i.ID, &i.Boot, &i.Queue, &heard, &taught)
+			i.HeardAt, i.TaughtAt = time.UnixMicro(heard).UTC(), noted(taught)
 			instances = append(instances, i)
 			return err
 		}, selectInstances)
@@ -111,6 +111,8 @@ func (s *Store) Publish(ctx context.Context, lead hub.Lead, p hub.Publication) e
 	})
 }
 
+const noteTaught = `UPDATE instances SET taught_at = ? WHERE queue = ?`
+
 // sendToAll leaves out queues that are gone.
 func sendToAll(ctx context.Context, tx *sql.Tx, queues []string, messages ...centralcloud.Draft) error {
 	for _, queue := range queues {
@@ -118,6 +120,9 @@ func sendToAll(ctx context.Context, tx *sql.Tx, queues []string, messages ...cen
 			if _, err := In(tx).Send(ctx, queue, message); err != nil && !errors.Is(err, centralcloud.ErrNoQueue) {
 				return err
 			}
+		}
+		if _, err := tx.ExecContext(ctx, noteTaught, now(), queue); err != nil {
+			return err
 		}
 	}
 	return nil

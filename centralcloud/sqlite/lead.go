@@ -13,10 +13,11 @@ import (
 var _ hub.Store = (*Store)(nil)
 
 const takeLead = `
-INSERT INTO leader AS l (sole, epoch, holder, until)
-VALUES (1, 1, ?1, ?2)
+INSERT INTO leader AS l (sole, epoch, holder, until, prolonged_at)
+VALUES (1, 1, ?1, ?2, ?3)
 ON CONFLICT (sole) DO UPDATE
-SET epoch = l.epoch + (l.holder <> excluded.holder), holder = excluded.holder, until = excluded.until
+SET epoch = l.epoch + (l.holder <> excluded.holder), holder = excluded.holder, until = excluded.until,
+    prolonged_at = excluded.prolonged_at
 WHERE l.holder = excluded.holder OR l.until < ?3
 RETURNING epoch`
 
@@ -46,6 +47,35 @@ func (s *Store) Resign(ctx context.Context, lead hub.Lead) error {
 		return err
 	})
 }
+
+const selectLeader = `
+SELECT coalesce(max(epoch), 0), coalesce(max(holder), ''), coalesce(max(prolonged_at), 0), coalesce(max(until), 0)
+FROM leader`
+
+// Leader implements [hub.Reader].
+func (s *Store) Leader(ctx context.Context) (hub.Leader, error) {
+	l := hub.Leader{Now: time.Now().UTC()}
+	var prolonged, until int64
+	err := s.transact(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, selectLeader).Scan(&l.Epoch, &l.Holder, &prolonged, &until)
+	})
+	if err != nil {
+		return hub.Leader{}, fmt.Errorf("read who leads: %w", err)
+	}
+	l.ProlongedAt, l.Until = noted(prolonged), noted(until)
+	return l, nil
+}
+
+// noted is a time that was stored; zero for none.
+func noted(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}
+
+// Await implements [hub.Store]. Nobody tells of what other processes write.
+func (s *Store) Await(context.Context) error { return errors.ErrUnsupported }
 
 const fence = `SELECT epoch = ? FROM leader`
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -16,7 +17,8 @@ import (
 
 // soloFlags are those of a hub without a node.
 type soloFlags struct {
-	url       string
+	database  hubDatabase
+	http      httpFlags
 	migrate   bool
 	learner   learnerFlags
 	providers []string
@@ -34,27 +36,33 @@ which task, until Ctrl-C or SIGTERM. "singularity node --centralcloud" and "dev
 --centralcloud" are a node and a hub in one. Of several hubs of a database one
 leads, and the others wait until it is gone.
 
-Nodes reach it by its database, --centralcloud-database-url, and by nothing else.
-docs/centralcloud.md has what they say to each other.`,
+Nodes reach it by its database and by nothing else: those that use the same one
+find it by themselves, others are told of it by --centralcloud-database-url. What it
+listens to is /health, /ready and /metrics. docs/centralcloud.md has what they say to
+each other.`,
 		Args: arguments(),
 	}
 	set := command.Flags()
-	registerHubURL(set, &flags.url, "DATABASE_URL")
+	flags.database.register(set, "that of --database-url")
+	flags.http.register(set, hubAddress)
 	set.BoolVar(&flags.migrate, "migrate", false, "bring the hub's schema up to date first, and install pgmq where it is missing")
 	set.StringSliceVar(&flags.providers, "provider", nil, "whose models there are to choose from (default: all of the table of models but the simulated ones)")
 	set.StringVar(&flags.table, "models", "", "a file with models and their prices (default: a table that is built in)")
 	flags.learner.register(set)
 	set.TextVar(&flags.logLevel, "log-level", logrus.InfoLevel, "`level` of what is logged on stderr: error, warning, info, debug or trace")
-	command.RunE = c.act(func(ctx context.Context, _ []string) error { return c.runHub(ctx, flags) })
-	command.AddCommand(c.centralcloudPolicy(), c.centralcloudExplain(), c.centralcloudPatterns(), c.centralcloudBenchmarks(), c.centralcloudSavings(), c.centralcloudLearn())
+	command.RunE = c.act(func(ctx context.Context, _ []string) error {
+		flags.http.asked = set.Changed("http")
+		return c.runHub(ctx, flags)
+	})
+	command.AddCommand(c.centralcloudPolicy(), c.centralcloudExplain(), c.centralcloudPatterns(), c.centralcloudBenchmarks(),
+		c.centralcloudSavings(), c.centralcloudDeadLetters(), c.centralcloudLearn())
 	return command
 }
 
 // runHub runs a hub alone until ctx ends.
 func (c *cli) runHub(ctx context.Context, flags soloFlags) error {
-	url, err := c.hubURL(flags.url)
-	if err != nil {
-		return err
+	if flags.database.url() == "" {
+		return errNoHubDatabase
 	}
 	table, err := loadTable(flags.table)
 	if err != nil {
@@ -64,28 +72,20 @@ func (c *cli) runHub(ctx context.Context, flags soloFlags) error {
 	if providers == nil {
 		providers = realProviders(table)
 	}
-	store, err := openHubDatabase(ctx, url, flags.migrate)
+	endpoint, err := flags.http.listen(ctx)
 	if err != nil {
-		return fmt.Errorf("--centralcloud-database-url: %w", err)
+		return err
+	}
+	store, err := openHubDatabase(ctx, flags.database.url(), flags.migrate)
+	if err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", flags.database.flag(), err), endpoint.Close())
 	}
 	log := slog.New(logging.Handler(logging.New(c.stderr, flags.logLevel)))
 	h, err := flags.learner.hub(store, table, providers, log)
 	if err != nil {
-		return closing(store, err)
+		return errors.Join(closing(store, err), endpoint.Close())
 	}
-	h.Run(ctx)
-	return store.Close()
-}
-
-// hubURL is the database of the hub, which without a flag is that of nodes.
-func (c *cli) hubURL(flag string) (string, error) {
-	if flag != "" {
-		return flag, nil
-	}
-	if url, found := c.env("DATABASE_URL"); found && url != "" {
-		return url, nil
-	}
-	return "", usagef("which database? Set --centralcloud-database-url or DATABASE_URL to one such as postgres://user@host/name")
+	return closing(store, c.serveHub(ctx, h, endpoint, flags.database, log))
 }
 
 func realProviders(table *llm.Table) []string {

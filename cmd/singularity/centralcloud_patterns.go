@@ -18,8 +18,8 @@ import (
 )
 
 // lessons reads what the hub teaches besides the policy.
-func (r *hubReader) lessons(ctx context.Context, c *cli) ([]centralcloud.Lesson, error) {
-	store, err := r.open(ctx, c)
+func (r *hubReader) lessons(ctx context.Context) ([]centralcloud.Lesson, error) {
+	store, err := r.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ these are so in two halves of the nodes. What does not hold any more is not show
 	}
 	reader.register(command)
 	command.RunE = c.act(func(ctx context.Context, _ []string) error {
-		lessons, err := reader.lessons(ctx, c)
+		lessons, err := reader.lessons(ctx)
 		if err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ its tasks were: the logarithm of its odds above those of the average model.`,
 	}
 	reader.register(command)
 	command.RunE = c.act(func(ctx context.Context, args []string) error {
-		lessons, err := reader.lessons(ctx, c)
+		lessons, err := reader.lessons(ctx)
 		if err != nil {
 			return err
 		}

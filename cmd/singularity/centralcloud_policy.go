@@ -21,18 +21,18 @@ import (
 
 // hubReader says where to read what a hub has learned.
 type hubReader struct {
-	url     string
+	hubDatabase
 	dataDir string
 }
 
 func (r *hubReader) register(command *cobra.Command) {
-	registerHubURL(command.Flags(), &r.url, "DATABASE_URL, or else the one in --data-dir")
+	r.hubDatabase.register(command.Flags(), "that of --database-url, or else the one in --data-dir")
 	registerDataDir(command.Flags(), &r.dataDir)
 }
 
 // policy reads a version of the policy, the newest for 0.
-func (r *hubReader) policy(ctx context.Context, c *cli, version int64) (*centralcloud.Policy, error) {
-	store, err := r.open(ctx, c)
+func (r *hubReader) policy(ctx context.Context, version int64) (*centralcloud.Policy, error) {
+	store, err := r.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -43,12 +43,16 @@ func (r *hubReader) policy(ctx context.Context, c *cli, version int64) (*central
 	return policy, errors.Join(err, store.Close())
 }
 
-func (r *hubReader) open(ctx context.Context, c *cli) (hubStore, error) {
-	if url, err := c.hubURL(r.url); err == nil {
-		return openHubDatabase(ctx, url, false)
+func (r *hubReader) open(ctx context.Context) (hubStore, error) {
+	if url := r.url(); url != "" {
+		store, err := openHubDatabase(ctx, url, false)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r.flag(), err)
+		}
+		return store, nil
 	}
 	if _, err := os.Stat(filepath.Join(r.dataDir, sqlite.File)); err != nil {
-		return nil, usagef("there is no hub in %s; start one with singularity dev --centralcloud, or name its database with --centralcloud-database-url", r.dataDir)
+		return nil, usagef("there is no hub in %s; start one with singularity dev --centralcloud, or name its database with --database-url", r.dataDir)
 	}
 	return sqlite.Open(ctx, r.dataDir)
 }
@@ -72,7 +76,7 @@ that has no row of its own. "centralcloud explain TASK_TYPE" says why.`,
 				return usagef("%q is no version of a policy; expected a number above 0", args[0])
 			}
 		}
-		policy, err := reader.policy(ctx, c, version)
+		policy, err := reader.policy(ctx, version)
 		if err != nil {
 			return err
 		}
@@ -143,7 +147,7 @@ BUCKET is how complex a request is, 0 to 2.`,
 				return usagef("%q is no bucket; expected 0 (simple), 1 or 2 (complex)", args[1])
 			}
 		}
-		policy, err := reader.policy(ctx, c, version)
+		policy, err := reader.policy(ctx, version)
 		if err != nil {
 			return err
 		}

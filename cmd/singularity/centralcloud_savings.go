@@ -24,7 +24,7 @@ The last column is what the hub advises.`,
 	}
 	reader.register(command)
 	command.RunE = c.act(func(ctx context.Context, args []string) error {
-		lessons, err := reader.lessons(ctx, c)
+		lessons, err := reader.lessons(ctx)
 		if err != nil {
 			return err
 		}

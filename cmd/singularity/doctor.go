@@ -27,7 +27,8 @@ func (c *cli) doctor() *cobra.Command {
 		Short: "Look for what would keep a node from working",
 		Long: `Look for what would keep a node from working. Give it the flags that "singularity
 dev" or "singularity node" gets: with a --database-url it looks at that database
-instead of a folder, and at what lies between the node and the others that use it.
+instead of a folder, at what lies between the node and the others that use it, and
+at the hub that it learns from.
 It changes nothing; the exit code is 1 when something is wrong.`,
 		Args: arguments(),
 	}
@@ -36,15 +37,16 @@ It changes nothing; the exit code is 1 when something is wrong.`,
 	flags.register(set)
 	command.RunE = c.act(func(ctx context.Context, _ []string) error {
 		var findings []finding
+		var living []livingNode
 		if flags.database.url == "" {
 			findings = lookAtFolder(ctx, dataDir)
 		} else {
-			var living []livingNode
 			var name string
 			findings, living, name = lookAtPostgres(ctx, flags.database, flags.migrate)
 			flags.cluster.name = cmp.Or(flags.cluster.name, name)
 			findings = append(findings, lookAtCluster(ctx, flags.cluster, flags.http.tlsDir, living)...)
 		}
+		findings = append(findings, lookAtHub(ctx, flags, dataDir, living)...)
 		findings = append(findings,
 			look("address", func() (string, error) { return checkAddress(ctx, flags.http) }),
 			look("provider", func() (string, error) { return c.checkProvider(flags.models) }),

@@ -156,8 +156,9 @@ func isPooled(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	return pid != conn.PgConn().PID(), err
 }
 
-// connectionsOfNode is how many connections one node makes at most.
-const connectionsOfNode = 8
+// connectionsOfNode is how many connections one node makes at most, those to a hub in
+// the same database included.
+const connectionsOfNode = 8 + connectionsToHub
 
 const selectConnections = `
 SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int

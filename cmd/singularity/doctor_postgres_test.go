@@ -30,14 +30,14 @@ func TestDoctorFindsNothingWrongWithADatabase(t *testing.T) {
 		"database": "user singularity", "schema": "the newest", "session": "no pooler", "connections": "of 197 are in use", "retention": "nothing",
 		"checkpoints": "one table",
 		"clock":       "from it", "gossip": "127.0.0.1:7946 is", "actors": "127.0.0.1:7947 is", "members": "no node lives",
-		"address": "free", "provider": "simulated",
+		"hub": "none in the nodes' database", "address": "free", "provider": "simulated",
 	} {
 		if found := findings[check]; !found.OK || !strings.Contains(found.Detail, want) {
 			t.Errorf("%s: got %+v, want it good, with %q", check, found, want)
 		}
 	}
-	if len(findings) != 12 {
-		t.Errorf("got %d findings, want 12: the folder of dev is no matter here", len(findings))
+	if len(findings) != 13 {
+		t.Errorf("got %d findings, want 13: the folder of dev is no matter here", len(findings))
 	}
 }
 

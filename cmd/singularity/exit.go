@@ -76,7 +76,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &unreachable), errors.Is(err, persistence.ErrTokenNotFound), errors.Is(err, hub.ErrNoPolicy):
+	case errors.As(err, &unreachable), errors.Is(err, persistence.ErrTokenNotFound), errors.Is(err, hub.ErrNoPolicy), errors.Is(err, errNoLetter):
 		return exitUnknown
 	case errors.As(err, &call):
 		switch call.Code() {

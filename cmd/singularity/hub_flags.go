@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
 	"singularity"
@@ -44,6 +45,7 @@ type hubHome struct {
 	databaseURL string // of the node, whose database the hub has if it has no other
 	dataDir     string // of a node that has no Postgres
 	migrate     bool
+	explain     func(error) error // says which flag an error of the node's database is about
 }
 
 // channel is a node's way to its hub, which may be in the same process.
@@ -53,11 +55,15 @@ type channel struct {
 	close  func() error
 }
 
+// connectionsToHub is one for what goes up, and one for what comes down.
+const connectionsToHub = 2
+
 // open makes the way to the hub, and the hub if it is to be here. One that is
-// elsewhere need not be there.
+// elsewhere need not be there. A node that was told of none looks for one in its own
+// database.
 func (h hubHome) open(ctx context.Context, models models, log *slog.Logger) (channel, error) {
 	nothing := channel{close: func() error { return nil }}
-	if !h.flags.here && h.flags.url == "" {
+	if !h.flags.here && h.flags.url == "" && h.databaseURL == "" {
 		return nothing, nil
 	}
 	if err := checkTimes(map[string]time.Duration{"results-every": h.flags.resultsEvery, "learnings-every": h.flags.learningsEvery}); err != nil {
@@ -65,9 +71,14 @@ func (h hubHome) open(ctx context.Context, models models, log *slog.Logger) (cha
 	}
 	way := channel{config: singularity.CentralCloud{ResultsEvery: h.flags.resultsEvery, LearningsEvery: h.flags.learningsEvery}}
 	if !h.flags.here {
-		queue, err := pgmq.Connect(ctx, pgmq.Config{URL: h.flags.url})
-		if err != nil {
+		queue, err := pgmq.Connect(ctx, pgmq.Config{URL: cmp.Or(h.flags.url, h.databaseURL), Connections: connectionsToHub})
+		switch {
+		case err != nil && h.flags.url == "":
+			return nothing, h.explain(err)
+		case err != nil:
 			return nothing, fmt.Errorf("--centralcloud-database-url: %w", err)
+		case h.flags.url == "":
+			way.config.Present = queue.Present
 		}
 		way.config.Queue, way.close = queue, queue.Close
 		return way, nil
@@ -124,4 +135,12 @@ func (w channel) run(ctx context.Context) (stop func()) {
 		w.hub.Run(ctx)
 	}()
 	return func() { cancel(); <-done }
+}
+
+// metrics adds those of the hub, if it is here, to others.
+func (w channel) metrics(others ...prometheus.Collector) []prometheus.Collector {
+	if w.hub == nil {
+		return others
+	}
+	return append(others, w.hub.Metrics())
 }

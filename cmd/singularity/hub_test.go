@@ -60,8 +60,8 @@ func TestNodeTellsItsHubAndLearnsFromIt(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), lesson); err != nil {
 		t.Fatal(err)
 	}
-	learnt := at(node.URL, "send", "learnings", "flush").run(t.Context())
-	if learnt.code != exitDone || !strings.Contains(learnt.stdout, `"applied":1`) {
+	// The look with which the node began may have found it already.
+	if learnt := at(node.URL, "send", "learnings", "flush").run(t.Context()); learnt.code != exitDone {
 		t.Errorf("flush: %+v", learnt)
 	}
 	if version := node.metric(t, "singularity_centralcloud_policy_version"); version != "3" {

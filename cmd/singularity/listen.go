@@ -21,8 +21,8 @@ type httpFlags struct {
 	tlsDir  string
 }
 
-func (f *httpFlags) register(set *pflag.FlagSet) {
-	set.StringVar(&f.address, "http", "127.0.0.1:4000", "where to listen; port 0 is any free one; beyond loopback it takes --tls-dir, and clients need tokens")
+func (f *httpFlags) register(set *pflag.FlagSet, address string) {
+	set.StringVar(&f.address, "http", address, "where to listen; port 0 is any free one; beyond loopback it takes --tls-dir, and clients need tokens")
 	set.StringVar(&f.tlsDir, "tls-dir", "", "the folder of node.crt and node.key, to serve HTTPS, and ca.crt, for the messages between nodes")
 }
 

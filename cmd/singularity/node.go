@@ -54,7 +54,7 @@ func (f *sharedFlags) register(set *pflag.FlagSet) {
 	set.BoolVar(&f.migrate, "migrate", false, "bring the schema up to date first, as singularity migrate up does")
 	set.BoolVar(&f.examples, "example-agents", false, "have the agents echo and scribe, which log their messages")
 	f.cluster.register(set)
-	registerHubURL(set, &f.hub.url, "with --centralcloud the node's own; else the node has no hub")
+	registerHubURL(set, &f.hub.url, "the node's own, if there is a hub in it, or as soon as there is one")
 	f.hub.register(set, "in --centralcloud-database-url or the node's own database; --migrate brings that up to date as well")
 	f.nodeFlags.register(set)
 }
@@ -70,7 +70,7 @@ func (f *sharedFlags) home() home {
 		about:   f.database.about(),
 		explain: f.explain,
 		cluster: &f.cluster,
-		hub:     hubHome{flags: &f.hub, databaseURL: f.database.direct(), migrate: f.migrate},
+		hub:     hubHome{flags: &f.hub, databaseURL: f.database.direct(), migrate: f.migrate, explain: f.explain},
 	}
 	if f.examples {
 		at.agents = func(log *slog.Logger) agents { return exampleAgents("", log) }

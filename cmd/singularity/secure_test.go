@@ -41,15 +41,21 @@ func startSecured(t *testing.T, http, database string, args ...string) secured {
 		s.tokens = map[string]string{"DATABASE_URL": database}
 		s.process = startNode(t, database, "a", args...)
 	}
-	at, err := url.Parse(s.URL)
+	s.env = clientOf(t, s.process, certificates)
+	return s
+}
+
+// clientOf is the environment of clients of a process with TLS.
+func clientOf(t *testing.T, p process, certificates string) map[string]string {
+	t.Helper()
+	at, err := url.Parse(p.URL)
 	if err != nil || at.Scheme != "https" {
-		t.Fatalf("got URL %q (%v), want https", s.URL, err)
+		t.Fatalf("got URL %q (%v), want https", p.URL, err)
 	}
-	s.env = map[string]string{
+	return map[string]string{
 		"SINGULARITY_ADDRESS": "https://127.0.0.1:" + at.Port(), // which the certificate is for
 		"SINGULARITY_CA_FILE": filepath.Join(certificates, "ca.crt"),
 	}
-	return s
 }
 
 // run calls the node with a token, unless that is empty.

@@ -25,6 +25,9 @@ import (
 // drainGrace is how long steps under way may go on after a signal.
 const drainGrace = 30 * time.Second
 
+// nodeAddress is where a node listens unless it is told otherwise.
+const nodeAddress = "127.0.0.1:4000"
+
 // nodeFlags are those of a node, wherever it keeps its runs.
 type nodeFlags struct {
 	http     httpFlags
@@ -35,7 +38,7 @@ type nodeFlags struct {
 }
 
 func (f *nodeFlags) register(set *pflag.FlagSet) {
-	f.http.register(set)
+	f.http.register(set, nodeAddress)
 	set.Var(&f.queues, "queues", "the queues to work, and how many runs of each at once (default default=10,metrics=5,training=2,pattern_mining=3)")
 	set.Var(&f.retained, "retain", "for how long runs are kept once they have ended (default completed=24h,failed=7d; cancelled as completed, quarantined as failed)")
 	set.TextVar(&f.logLevel, "log-level", logrus.InfoLevel, "`level` of what is logged on stderr: error, warning, info, debug or trace")
@@ -86,7 +89,7 @@ func (c *cli) runNode(ctx context.Context, flags nodeFlags, home home) error {
 	if endpoint.public {
 		config.Tokens = tokens.NewVerifier(engine.Tokens(), log)
 	}
-	err = serveUntilDone(ctx, metered{engine, models.router.Metrics()}, endpoint, config, func() error {
+	err = serveUntilDone(ctx, metered{engine, hub.metrics(models.router.Metrics())}, endpoint, config, func() error {
 		return c.printReady(readiness{
 			URL:      endpoint.url,
 			PID:      os.Getpid(),
@@ -125,16 +128,16 @@ func openNode(ctx context.Context, flags nodeFlags, home home, models models, lo
 	return engine, nil
 }
 
-// metered is an engine that also tells what it asks of models.
+// metered is an engine that also tells of what is beside it.
 type metered struct {
 	*singularity.Engine
-	models prometheus.Collector
+	beside []prometheus.Collector // what it asks of models, and its hub
 }
 
 // Metrics implements [server.Engine].
 func (m metered) Metrics() prometheus.Collector {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.Engine.Metrics(), m.models)
+	registry.MustRegister(append(m.beside, m.Engine.Metrics())...)
 	return registry
 }
 

@@ -21,14 +21,16 @@ func seeds() []uint64 {
 	return []uint64{1, 2}
 }
 
-// beHub and beNode make the test binary a process that can be killed.
+// beHub and beNode make the test binary a process that can be killed, beLoadedHub
+// one whose use of the processor is its own.
 const (
-	beHub  = "SINGULARITY_PROOF_BE_HUB"
-	beNode = "SINGULARITY_PROOF_BE_NODE"
+	beHub       = "SINGULARITY_PROOF_BE_HUB"
+	beNode      = "SINGULARITY_PROOF_BE_NODE"
+	beLoadedHub = "SINGULARITY_PROOF_BE_LOADED_HUB"
 )
 
 func TestMain(m *testing.M) {
-	for role, run := range map[string]func(told string) error{beHub: runHub, beNode: runVictim} {
+	for role, run := range map[string]func(told string) error{beHub: runHub, beNode: runVictim, beLoadedHub: runLoadedHub} {
 		if told, found := os.LookupEnv(role); found {
 			go endWithParent()
 			fmt.Fprintln(os.Stderr, run(told))

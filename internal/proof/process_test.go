@@ -17,7 +17,7 @@ type process struct {
 }
 
 // spawn starts a process in a role, with what it has to know.
-func spawn(t *testing.T, role string, knows any) *process {
+func spawn(t testing.TB, role string, knows any) *process {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {

@@ -82,6 +82,25 @@ func TestClockOfAServerCanBeAhead(t *testing.T) {
 	}
 }
 
+func TestServerMayHaveExtensionsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	server := Start(t, Config{Extensions: map[string]string{
+		"mine.control":  "default_version = '1.0'\nsuperuser = false\n",
+		"mine--1.0.sql": "CREATE FUNCTION seven() RETURNS int LANGUAGE sql AS 'SELECT 7';",
+	}})
+	conn := connect(t, server.URL(Database))
+	run(t, conn, "CREATE EXTENSION mine")
+	if n := number(t, conn, "SELECT seven()"); n != 7 {
+		t.Errorf("its function returns %d, want 7", n)
+	}
+	if n := number(t, connect(t, server.AdminURL(Database)), "SELECT count(*) FROM pg_available_extensions WHERE name IN ('plpgsql', 'mine')"); n != 2 {
+		t.Errorf("%d of both extensions are there", n)
+	}
+	if n := number(t, connect(t, URL(t)), "SELECT count(*) FROM pg_available_extensions WHERE name = 'mine'"); n != 0 {
+		t.Error("another server has the extension, too")
+	}
+}
+
 func TestSettingsReachTheServer(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, Start(t, Config{Durable: true, Settings: map[string]string{"cluster_name": "it's mine"}}).URL(Database))

@@ -36,6 +36,9 @@ type Config struct {
 	Ahead time.Duration
 	// Settings are the server's own, such as max_connections.
 	Settings map[string]string
+	// Extensions are files, by name, that the server finds among those of its
+	// extensions, and no other server does.
+	Extensions map[string]string
 }
 
 // Database is a database that every server has from the start.
@@ -126,6 +129,11 @@ func makeServer(ctx context.Context, cfg Config, fill func(*Server) error) (*Ser
 		return nil, err
 	}
 	s := &Server{scratch: files, programs: programs, config: cfg, port: port, password: rand.Text()}
+	if len(cfg.Extensions) > 0 {
+		if s.programs, err = files.install(programs, cfg.Extensions); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
 	if err := fill(s); err != nil {
 		return nil, errors.Join(err, s.close())
 	}

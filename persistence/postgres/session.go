@@ -136,9 +136,17 @@ func (s *session) hear(ctx context.Context) error {
 			}
 		case notification.Channel == schedulesChannel && s.news.ScheduleChanged != nil:
 			s.news.ScheduleChanged(notification.Payload)
+		case notification.Channel == hubChannel:
+			s.hubAnnounced()
 		case notification.Channel == wakeChannel && s.news.Enqueued != nil:
 			s.news.Enqueued(notification.Payload)
 		}
+	}
+}
+
+func (s *session) hubAnnounced() {
+	if s.news.HubAnnounced != nil {
+		s.news.HubAnnounced()
 	}
 }
 

@@ -27,6 +27,7 @@ func (s *session) connect(ctx context.Context) error {
 		return translate(err)
 	}
 	s.conn, s.renewedFirst = conn, time.Time{}
+	s.hubAnnounced()
 	return nil
 }
 
@@ -75,12 +76,14 @@ const takeLock = `SELECT pg_advisory_lock(` + lockKey + `)`
 // The channels of notifications: wakeChannel is where a caller's transaction
 // names the queues of its runs, queuesChannel where queues are named whose
 // settings have changed, schedulesChannel where schedules are, cancelledChannel where
-// runs are that ran when they were cancelled.
+// runs are that ran when they were cancelled, hubChannel where hubs of the database
+// announce themselves.
 const (
 	wakeChannel      = "singularity_wake"
 	queuesChannel    = "singularity_queues"
 	schedulesChannel = "singularity_schedules"
 	cancelledChannel = "singularity_cancelled"
+	hubChannel       = "singularity_centralcloud"
 )
 
 // occupy checks a new connection and makes it the boot's.
@@ -102,7 +105,7 @@ func (s *session) occupy(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, takeLock, string(s.boot)); err != nil {
 		return err
 	}
-	for _, channel := range []string{wakeChannel, queuesChannel, schedulesChannel, cancelledChannel} {
+	for _, channel := range []string{wakeChannel, queuesChannel, schedulesChannel, cancelledChannel, hubChannel} {
 		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 			return err
 		}

@@ -17,8 +17,8 @@ type health struct{ last atomic.Pointer[outcome] }
 
 // outcome is that of a tick, or of asking for the lead.
 type outcome struct {
-	at  time.Time
-	err error
+	ended time.Time
+	err   error
 }
 
 func (h *health) note(err error) { h.last.Store(&outcome{time.Now(), err}) }
@@ -31,8 +31,8 @@ func (h *health) check(patience time.Duration) error {
 		return errors.New("the hub has not begun: it does not reach its database yet, or reads what is in there")
 	case last.err != nil:
 		return fmt.Errorf("the hub does not lead, nor wait for its turn: %w", last.err)
-	case time.Since(last.at) > patience:
-		return fmt.Errorf("the hub has come to nothing for %s; its database may not answer", time.Since(last.at).Round(time.Second))
+	case time.Since(last.ended) > patience:
+		return fmt.Errorf("the hub has come to nothing for %s; its database may not answer", time.Since(last.ended).Round(time.Second))
 	default:
 		return nil
 	}

@@ -173,6 +173,21 @@ func TestEngineTellsItsHubAndLearnsFromIt(t *testing.T) {
 			if policy := engine.Policy(); policy == nil || policy.Version != 7 || len(engine.Learned().Versions()) != 1 {
 				t.Errorf("after a restart the policy is %+v, want version 7", policy)
 			}
+
+			for _, value := range []float64{0.25, 0.75, 0.75} {
+				scored, err := engine.Score(t.Context(), run.ID(), workflow.Score{Name: "quality", Value: value})
+				if err != nil || scored.Scores["quality"] != value || len(scored.Scores) != 1 {
+					t.Fatalf("scored %+v, %v", scored, err)
+				}
+				flush(t, engine, "sync")
+			}
+			if records, sum := counted(t, queue); records != 12 || sum.Judged != 8 || sum.Scored != 1 || sum.ScoredQuality != 750_000 {
+				t.Errorf("%d records are counted, %+v; want 12, and a score of 0.75 for a call of the former process", records, sum)
+			}
+			steps, err := engine.Steps(t.Context(), run.ID())
+			if err != nil || steps[2].Facts[0].Scores["quality"] != 0.75 {
+				t.Errorf("steps %+v, %v; want the score with the last call", steps, err)
+			}
 		})
 	}
 }

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -274,25 +275,25 @@ func TestScoresThatMakeNoSenseAreRefused(t *testing.T) {
 		finish(t, run)
 		failed := start(t, node, fails)
 		time.Sleep(5 * time.Second)
-		refuse := func(id workflow.RunID, score workflow.Score, want string) error {
-			t.Helper()
-			_, err := node.Score(t.Context(), id, score)
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("score %+v: %v, want an error saying %q", score, err, want)
+		for _, test := range []struct {
+			run   workflow.RunID
+			score workflow.Score
+			want  string
+			is    error
+		}{
+			{run.ID(), workflow.Score{Value: 1}, `"name" is ""`, nil},
+			{run.ID(), workflow.Score{Name: "two words", Value: 1}, "expected a short name such as quality", nil},
+			{run.ID(), workflow.Score{Name: "quality", Value: -0.1}, "expected a number from 0 (useless) to 1 (perfect)", nil},
+			{run.ID(), workflow.Score{Name: "quality", Value: 1.01}, "expected a number from 0 (useless) to 1 (perfect)", nil},
+			{run.ID(), workflow.Score{Name: "quality", Value: math.NaN()}, "expected a number from 0 (useless) to 1 (perfect)", nil},
+			{run.ID(), workflow.Score{Name: "quality", Step: "tell"}, `of step "tell"; there are some of ask`, workflow.ErrNothingToScore},
+			{workflow.NewRunID(), workflow.Score{Name: "quality"}, "run not found", workflow.ErrRunNotFound},
+			{failed.ID(), workflow.Score{Name: "quality"}, "no answer to score: the run has called no model", workflow.ErrNothingToScore},
+		} {
+			_, err := node.Score(t.Context(), test.run, test.score)
+			if err == nil || !strings.Contains(err.Error(), test.want) || test.is != nil && !errors.Is(err, test.is) {
+				t.Errorf("score %+v: %v, want an error saying %q", test.score, err, test.want)
 			}
-			return err
 		}
-		refuse(run.ID(), workflow.Score{Name: "", Value: 1}, `"name" is ""`)
-		refuse(run.ID(), workflow.Score{Name: "two words", Value: 1}, "expected a short name such as quality")
-		for _, value := range []float64{-0.1, 1.01} {
-			refuse(run.ID(), workflow.Score{Name: "quality", Value: value}, "expected a number from 0 (useless) to 1 (perfect)")
-		}
-		if err := refuse(workflow.NewRunID(), workflow.Score{Name: "quality"}, "run not found"); !errors.Is(err, workflow.ErrRunNotFound) {
-			t.Errorf("error %v", err)
-		}
-		if err := refuse(failed.ID(), workflow.Score{Name: "quality"}, "no answer to score: the run has called no model"); !errors.Is(err, workflow.ErrNothingToScore) {
-			t.Errorf("error %v", err)
-		}
-		refuse(run.ID(), workflow.Score{Name: "quality", Step: "tell"}, `of step "tell"; there are some of ask`)
 	})
 }

@@ -169,7 +169,7 @@ func (t *Tally) Repeats(rows []Row) []Repeats {
 func (t *Tally) Rescored() []Row {
 	var rows []Row
 	for _, key := range slices.SortedFunc(maps.Keys(t.cells), Key.Compare) {
-		if c := t.cells[key]; c.Row.Rescored > 0 {
+		if c := t.cells[key]; c.Rescored > 0 {
 			rows = append(rows, c.Row)
 		}
 	}

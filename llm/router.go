@@ -143,10 +143,10 @@ func (c *Call) AnsweredBy() centralcloud.Arm {
 // Call is a step: it has the chosen model answer the messages, which then
 // leave the state. Its attempts share the choice and the idempotency key; each
 // of them is recorded as a [centralcloud.Call]. The answer is reported as progress
-// while it arrives; the step may [Call.Reject] it. Each attempt after a failed one goes on to the next of the
-// choice's fallback order, and so does one that finds a breaker open; the choice
-// stays what it was. A model that the spending limits leave no room for gives way
-// to a cheaper one, or the call is refused with a [LimitError].
+// while it arrives; the step may [Call.Reject] it. Each attempt after a failed one
+// goes on to the next of the choice's fallback order, and so does one that finds a
+// breaker open; the choice stays what it was. A model that the spending limits leave
+// no room for gives way to a cheaper one, or the call is refused with a [LimitError].
 //
 // An error that no further attempt would mend is permanent; where the provider
 // said how long to wait, the next attempt waits that long, unless it may go to

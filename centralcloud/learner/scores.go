@@ -62,9 +62,9 @@ func (k *kind) byScores() *kind {
 	return &seen
 }
 
-func (s series) byScores() series {
-	seen := make(series, len(s))
-	for i, one := range s {
+func (s *series) byScores() series {
+	seen := make(series, len(*s))
+	for i, one := range *s {
 		one.judged, one.quality, one.squares, one.scored = one.scored.n, one.scored.quality, one.scored.squares, scored{}
 		seen[i] = one
 	}

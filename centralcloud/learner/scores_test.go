@@ -2,6 +2,7 @@ package learner_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"singularity/centralcloud"
@@ -75,7 +76,7 @@ func TestRowsCountByTheirLatestScores(t *testing.T) {
 	want := w.learn().StateHash
 	for range 20 {
 		again := newWorld(t, 13, always(1))
-		order := append(rows[:len(rows):len(rows)], rows...)
+		order := slices.Concat(rows, rows)
 		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, row := range order {
 			again.ledger.Add(row)

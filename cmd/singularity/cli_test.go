@@ -134,6 +134,7 @@ func TestCommands(t *testing.T) {
 		"run_score_bad_name":       "run score " + failedRun + " how/good 1",
 		"run_score_bad_value":      "run score " + failedRun + " quality good",
 		"run_score_too_good":       "run score " + failedRun + " quality 80",
+		"run_score_too_bad":        "run score " + failedRun + " quality -1",
 		"run_score_what":           "run score " + failedRun,
 		"run_score_missing":        "run score " + missingRun + " quality 1",
 		"run_steps":                "run steps " + failedRun,

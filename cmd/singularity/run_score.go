@@ -47,6 +47,9 @@ has a hub and the answer is not older than a day.`,
 			return c.printScored(id, response)
 		}),
 	}
+	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return fmt.Errorf("%w; a VALUE is a number from 0 to 1, and none below", err) // -1 looks like a flag
+	})
 	command.Flags().StringVar(&step, "step", "", "the last answer of this step (default: the last one of the run)")
 	return command
 }

@@ -61,7 +61,7 @@ func TestSentMessagesSurviveKill9(t *testing.T) {
 			}
 		}
 	}
-	_ = child.Wait() // it was killed
+	_ = child.Wait()                                                         // it was killed
 	messages, err := store.Read(t.Context(), "jobs", 0, int(acknowledged)+1) // it may have sent many before it was heard of
 	if err != nil || int64(len(messages)) < acknowledged || acknowledged < 30 {
 		t.Errorf("%d messages, %v; want the %d that were acknowledged", len(messages), err, acknowledged)

@@ -61,8 +61,8 @@ func TestSentMessagesSurviveKill9(t *testing.T) {
 			}
 		}
 	}
-	_ = child.Wait()                                                         // it was killed
-	messages, err := store.Read(t.Context(), "jobs", 0, int(acknowledged)+1) // it may have sent many before it was heard of
+	_ = child.Wait() // it was killed, and may have sent many more before it was heard of
+	messages, err := store.Read(t.Context(), "jobs", 0, int(acknowledged)+1)
 	if err != nil || int64(len(messages)) < acknowledged || acknowledged < 30 {
 		t.Errorf("%d messages, %v; want the %d that were acknowledged", len(messages), err, acknowledged)
 	}

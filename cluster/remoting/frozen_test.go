@@ -93,6 +93,21 @@ func TestIdlePeerThatFreezesRingsTheBell(t *testing.T) {
 	t.Logf("the bell rang %s after the freeze", time.Since(frozen).Round(time.Millisecond))
 }
 
+func TestNodeThatClosesDoesNotWaitLongForAFrozenPeer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.node(t, remoting.Config{Limits: remoting.Limits{Goodbye: time.Millisecond}})
+	b := w.process(t, "127.0.0.1:0")
+	mustCall(t, a, b.self, "hello") // which b has answered over a stream of its own
+	b.signal(t, syscall.SIGSTOP)
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		a.Close()
+	}()
+	await(t, closed, "the end of the node")
+}
+
 // mustCallPatiently overrides the short timeout of the node.
 func mustCallPatiently(t *testing.T, from *remoting.Node, to remoting.Peer) {
 	t.Helper()

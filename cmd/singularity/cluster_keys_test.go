@@ -175,13 +175,18 @@ func ping(t *testing.T, ring map[string]process) (stop func() int) {
 	}
 }
 
-// keys carries out `cluster keys` on a node, which is to succeed.
+// keys carries out `cluster keys` on a node, which is to succeed once all nodes
+// answer in time.
 func (p process) keys(t *testing.T, args ...string) (rows []nodeKeys) {
 	t.Helper()
-	got := at(p.URL, append([]string{"cluster", "keys", "-o", "json"}, args...)...).run(withTimeout(t))
-	if err := json.Unmarshal([]byte(got.stdout), &rows); err != nil || got.code != exitDone {
-		t.Fatalf("cluster keys %s: got %+v, %v", args, got, err)
-	}
+	eventually(t, func() bool {
+		got := at(p.URL, append([]string{"cluster", "keys", "-o", "json"}, args...)...).run(withTimeout(t))
+		if err := json.Unmarshal([]byte(got.stdout), &rows); err != nil || got.code != exitDone {
+			t.Logf("cluster keys %s: got %+v, %v", args, got, err)
+			return false
+		}
+		return true
+	})
 	return rows
 }
 
@@ -220,7 +225,10 @@ func TestKeysOfRunningNodesAreReplaced(t *testing.T) {
 	stop := ping(t, map[string]process{"b": a, "c": b, "a": c})
 
 	added := filepath.Join(t.TempDir(), "new.key")
-	a.keys(t, "add", "--generate", added)
+	if got := at(a.URL, "cluster", "keys", "add", "--generate", added).run(withTimeout(t)); got.code == exitUsage {
+		t.Fatalf("got %+v", got)
+	}
+	a.keys(t, "add", added) // for those that did not answer in time
 	keys, err := gossip.ReadKeyFile(added)
 	if err != nil {
 		t.Fatal(err)

@@ -84,7 +84,7 @@ var spanStories = []story{
 				got = append(got, r)
 				return nil
 			}))
-			slices.SortFunc(got, func(a, b centralcloud.Repeats) int { return a.RepeatsKey.Compare(b.RepeatsKey) })
+			slices.SortFunc(got, func(a, b centralcloud.Repeats) int { return a.Compare(b.RepeatsKey) })
 			return got
 		}
 		if got, want := read(), []centralcloud.Repeats{repeats("a", 60, 5), repeats("b", 60, 3), repeats("a", 90, 5)}; !reflect.DeepEqual(got, want) {

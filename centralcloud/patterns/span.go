@@ -101,7 +101,7 @@ func (s *Span) digest(partOf func(instance string) int) *digest {
 		p.samples = append(p.samples, weighed{sample, c.each(sample.ErrorClass != "")})
 	}
 	asked := map[askedKey][]*centralcloud.Asked{}
-	slices.SortFunc(s.repeats, func(a, b centralcloud.Repeats) int { return a.RepeatsKey.Compare(b.RepeatsKey) })
+	slices.SortFunc(s.repeats, func(a, b centralcloud.Repeats) int { return a.Compare(b.RepeatsKey) })
 	for i := range s.repeats {
 		r := &s.repeats[i]
 		of := askedKey{partOf(r.Instance), siteKey{stepKey{r.Workflow, r.Step}, r.Arm}}

@@ -105,7 +105,7 @@ func (v *view) calls() iter.Seq2[*centralcloud.Sample, float64] {
 
 func (v *view) tried() (sum int64) {
 	for _, p := range v.pieces {
-		sum += p.part.calls
+		sum += p.calls
 	}
 	return sum
 }
@@ -114,7 +114,7 @@ func (v *view) tried() (sum int64) {
 func (v *view) sums() map[armTask]*total {
 	sums := map[armTask]*total{}
 	for _, p := range v.pieces {
-		for kind, sum := range p.part.totals {
+		for kind, sum := range p.totals {
 			entry(sums, kind).merge(sum)
 		}
 	}
@@ -125,7 +125,7 @@ func (v *view) sums() map[armTask]*total {
 func (v *view) totals() iter.Seq2[int64, map[armTask]*total] {
 	return func(yield func(int64, map[armTask]*total) bool) {
 		for _, p := range v.pieces {
-			if !yield(p.start, p.part.totals) {
+			if !yield(p.start, p.totals) {
 				return
 			}
 		}
@@ -136,7 +136,7 @@ func (v *view) totals() iter.Seq2[int64, map[armTask]*total] {
 func (v *view) asked() map[siteKey]*centralcloud.Asked {
 	lists, sums := map[siteKey][]*centralcloud.Asked{}, map[siteKey]*centralcloud.Asked{}
 	for _, p := range v.pieces {
-		for site, asked := range p.part.asked {
+		for site, asked := range p.asked {
 			lists[site] = append(lists[site], asked)
 		}
 	}

@@ -53,6 +53,7 @@ MODE          budget
 REFERENCE     p/m
 ROW           math, bucket *
 JUDGED CALLS  812, old ones counting less; 100.0 % of the answers were judged
+JUDGED BY     0.0 % by scores, 100.0 % by the verdict of the step that asked
 EXPECTED      +0.0 % cost and +0.0 % success, held against the reference
 FALLBACK      p/m
 HELD BACK     the shares are those of an earlier policy: it would be worse

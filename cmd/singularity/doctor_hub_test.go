@@ -85,7 +85,9 @@ func TestDoctorSaysHowTheHubStands(t *testing.T) {
 	}
 }
 
-const makeOlder = `DELETE FROM centralcloud.schema_migrations WHERE version_id = 5`
+const makeOlder = `
+DELETE FROM centralcloud.schema_migrations
+WHERE version_id = (SELECT max(version_id) FROM centralcloud.schema_migrations)`
 
 // living is a node that lives, as far as the database knows.
 const living = `

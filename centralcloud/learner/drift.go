@@ -11,14 +11,18 @@ import (
 const (
 	// staleShare is what calls from before a change still count.
 	staleShare = 0.05
-	// Alarms need this many standard deviations in windows of so many epochs,
-	// with at least so many judged calls.
-	alarm      = 4.2
+	// Alarms need this many standard deviations in a window, with at least so
+	// many judged calls.
+	alarm      = 4.5
 	fewest     = 25
-	short      = 4
-	long       = 10
 	watchedFor = 6 * hour // changes are remembered for as long
+	// onsetFor is how many epochs before its alarm a change may have begun.
+	onsetFor = 20
 )
+
+// windows are how many epochs are held against all that is older: a large change
+// shows in few, where older calls do not water it down, a small one in many.
+var windows = [...]int{1, 3, 10}
 
 // shift is a change in how well an arm does.
 type shift struct {
@@ -35,6 +39,14 @@ func (m *moments) add(s *span, weight float64) {
 	m.n += float64(float64(s.judged) * weight)
 	m.sum += float64(float64(s.quality) * weight / 1e6)
 	m.squares += float64(float64(s.squares) * weight / 1e6)
+}
+
+func (m *moments) usual() usual {
+	if m.n < 2 {
+		return usual{}
+	}
+	mean := m.sum / m.n
+	return usual{mean, max(0, m.squares/m.n-square(mean)) / (m.n - 1)}
 }
 
 // fade makes all but the newest of the calls count as stale ones.
@@ -80,44 +92,72 @@ func (p *picture) observe(arm int, from int64, byEpoch [][]observation) {
 
 func (p *picture) watch(byEpoch [][]observation, from int64) []shift {
 	var shifts []shift
-	all := make([]moments, len(p.tasks))
-	windows := [...]*window{newWindow(short, len(p.tasks)), newWindow(long, len(p.tasks))}
+	past := newPast(len(p.tasks))
+	var last [len(windows)]*window
+	for i, epochs := range windows {
+		last[i] = newWindow(epochs, len(p.tasks))
+	}
 	for e, observations := range byEpoch {
-		for _, o := range observations {
-			all[o.task].add(o.span, 1)
-		}
+		past.add(observations)
 		alarmed := false
-		for _, w := range windows {
+		for _, w := range last {
 			w.slide(byEpoch, e)
-			alarmed = alarmed || w.n >= fewest && len(observations) > 0 && math.Abs(w.evidence(all)) > alarm
+			alarmed = alarmed || w.n >= fewest && len(observations) > 0 && math.Abs(w.evidence(past)) > alarm
 		}
 		if !alarmed {
 			continue
 		}
-		since, found := p.onset(byEpoch, e, all)
+		since, found := p.onset(byEpoch, e, past)
 		found.at = from + int64(max(0, e-since.epochs+1))*centralcloud.EpochSeconds
 		shifts = append(shifts, found)
-		for t := range all {
-			all[t].fade(since.tasks[t])
-		}
+		past.fade(since)
 	}
 	return shifts
 }
 
 // onset finds when a change began that was noticed in an epoch: the window in
 // which it shows best.
-func (p *picture) onset(byEpoch [][]observation, noticed int, all []moments) (best *window, found shift) {
+func (p *picture) onset(byEpoch [][]observation, noticed int, past *past) (best *window, found shift) {
 	w := newWindow(0, len(p.tasks))
-	for e := noticed; e >= max(0, noticed-2*long); e-- {
+	for e := noticed; e >= max(0, noticed-onsetFor); e-- {
 		w.epochs++
 		for _, o := range byEpoch[e] {
 			w.add(o, 1)
 		}
-		if s := w.describe(all); math.Abs(s.evidence) > math.Abs(found.evidence) {
+		if s := w.describe(past); math.Abs(s.evidence) > math.Abs(found.evidence) {
 			best, found = &window{w.epochs, w.n, slices.Clone(w.tasks)}, s
 		}
 	}
 	return best, found
+}
+
+// past is all judged calls of an arm until an epoch, by task.
+type past struct {
+	tasks []moments
+	usual []usual
+}
+
+// usual is what calls at a task are like: their mean, and the variance of it for
+// each call that is held against it, once for each other one.
+type usual struct{ mean, variance float64 }
+
+func newPast(tasks int) *past {
+	return &past{tasks: make([]moments, tasks), usual: make([]usual, tasks)}
+}
+
+func (p *past) add(observations []observation) {
+	for _, o := range observations {
+		p.tasks[o.task].add(o.span, 1)
+		p.usual[o.task] = p.tasks[o.task].usual()
+	}
+}
+
+// fade makes what is older than a window count as stale.
+func (p *past) fade(since *window) {
+	for t := range p.tasks {
+		p.tasks[t].fade(since.tasks[t])
+		p.usual[t] = p.tasks[t].usual()
+	}
 }
 
 // window is the last epochs of an arm, by task.
@@ -150,19 +190,16 @@ func (w *window) add(o observation, sign int64) {
 // evidence holds the window against all that is older, task by task, so that
 // another mix of tasks is no change: the statistic of Cochran, Mantel and
 // Haenszel, in standard deviations.
-func (w *window) evidence(all []moments) float64 {
+func (w *window) evidence(past *past) float64 {
 	var surprise, variance, n float64
 	for t := range w.tasks {
-		now, total := &w.tasks[t], &all[t]
-		if now.n <= 0 || total.n-now.n < 1 {
+		now, usual := &w.tasks[t], &past.usual[t]
+		older := past.tasks[t].n - now.n
+		if now.n <= 0 || older < 1 {
 			continue
 		}
-		inverse := 1 / float64(total.n*(total.n-1)) // one division: this is done very often
-		share := float64((total.n - 1) * inverse)
-		mean := float64(total.sum * share)
-		spread := max(0, float64(total.squares*share)-square(mean))
-		surprise += now.sum - float64(now.n*mean)
-		variance += float64(float64(now.n*(total.n-now.n)) * float64(spread*float64(total.n*inverse)))
+		surprise += now.sum - float64(now.n*usual.mean)
+		variance += float64(float64(now.n*older) * usual.variance)
 		n += now.n
 	}
 	if n < fewest || variance < 1 {
@@ -173,16 +210,16 @@ func (w *window) evidence(all []moments) float64 {
 
 // describe says what changed between all that is older and the window: before
 // and after are at the window's mix of tasks.
-func (w *window) describe(all []moments) shift {
-	s := shift{evidence: w.evidence(all), n: w.n}
+func (w *window) describe(past *past) shift {
+	s := shift{evidence: w.evidence(past), n: w.n}
 	var n float64
 	for t := range w.tasks {
 		now := &w.tasks[t]
-		old := all[t].n - now.n
+		old := past.tasks[t].n - now.n
 		if now.n <= 0 || old < 1 {
 			continue
 		}
-		s.from += float64(now.n * (all[t].sum - now.sum) / old)
+		s.from += float64(now.n * (past.tasks[t].sum - now.sum) / old)
 		s.to += now.sum
 		n += now.n
 	}

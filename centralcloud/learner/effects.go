@@ -6,6 +6,7 @@ type effects struct {
 	variance   []float64 // of the abilities
 	difficulty []float64 // by task; higher is easier
 	typical    float64   // the mean difficulty of the calls
+	leverage   []float64 // by arm and task: how far the fit follows what is seen there
 }
 
 // fitEffects maximises the posterior of all effects by eight steps of Newton's
@@ -20,6 +21,7 @@ func (p *picture) fitEffects() effects {
 	slopeOfArm, slopeOfTask := make([]float64, arms), make([]float64, tasks)
 	ofTask, cross := make([]float64, tasks), make([]float64, arms*tasks)
 	system := newMatrix(arms)
+	var inverse matrix
 	for range 8 {
 		p.curve(fit, prior, slopeOfArm, slopeOfTask, ofTask, cross, system)
 		// Eliminate the tasks.
@@ -35,7 +37,7 @@ func (p *picture) fitEffects() effects {
 				}
 			}
 		}
-		inverse := system.inverse()
+		inverse = system.inverse()
 		step := inverse.times(slopeOfArm)
 		for t := range tasks {
 			slope := slopeOfTask[t]
@@ -49,6 +51,7 @@ func (p *picture) fitEffects() effects {
 			fit.variance[a] = inverse.cells[a*arms+a]
 		}
 	}
+	fit.leverage = leverages(inverse, ofTask, cross)
 
 	var calls float64
 	for t := range tasks {
@@ -62,6 +65,29 @@ func (p *picture) fitEffects() effects {
 		fit.typical /= calls
 	}
 	return fit
+}
+
+// leverages are the diagonal of the hat matrix: information times the variance
+// of what is fitted, an ability and a difficulty.
+func leverages(inverse matrix, ofTask, cross []float64) []float64 {
+	tasks, arms := len(ofTask), len(cross)/max(1, len(ofTask))
+	leverage := make([]float64, len(cross))
+	share := make([]float64, arms)
+	for t := range tasks {
+		for a := range arms {
+			share[a] = cross[a*tasks+t] / ofTask[t]
+		}
+		common := inverse.times(share)
+		difficulty := 1 / ofTask[t]
+		for a := range arms {
+			difficulty += float64(share[a] * common[a])
+		}
+		for a := range arms {
+			variance := inverse.cells[a*arms+a] - float64(2*common[a]) + difficulty
+			leverage[a*tasks+t] = float64(cross[a*tasks+t] * variance)
+		}
+	}
+	return leverage
 }
 
 // curve computes slope and curvature of the posterior at the present fit.

@@ -98,7 +98,8 @@ func update(prior belief, extraVariance, judged, successes float64) belief {
 
 // spread estimates how much arms differ by task beyond what the effects say,
 // by the method of moments: where models differ wildly from task to task, they
-// lend each other less.
+// lend each other less. The fit follows what is seen as far as its leverage, and
+// only the rest of the information tells how much it is off.
 func (p *picture) spread(fit effects) float64 {
 	variance := heterogeneity
 	for range 2 {
@@ -107,7 +108,7 @@ func (p *picture) spread(fit effects) float64 {
 			for t := range p.tasks {
 				own := &p.byTask[p.at(a, t)]
 				chance := logistic(fit.ability[a] + fit.difficulty[t])
-				information := float64(own.judged * chance * (1 - chance))
+				information := float64(own.judged * chance * (1 - chance) * (1 - fit.leverage[p.at(a, t)]))
 				if information < 1 {
 					continue
 				}

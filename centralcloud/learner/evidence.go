@@ -17,7 +17,7 @@ const (
 	// with age: where little is called, old calls are better than none.
 	lastingEvidence = 50
 	// staleEvidence is how many calls from before a change count at most.
-	staleEvidence = 10
+	staleEvidence = 3
 	// skew is how far ahead of the hub a node's clock may be.
 	skew = 600
 )

@@ -71,8 +71,8 @@ func TestExplorationKeepsAFloorAndACeiling(t *testing.T) {
 	})
 	w.config.Tasks = map[string]learner.Rules{"critical": {Critical: true}}
 	policy := w.live(40, 40, "math", "critical")
-	if floor := armOf(t, policy, "math", middle).Weight; floor < 0.003 || floor > 0.004 {
-		t.Errorf("an arm that is never right gets %v, want a third of 1 %%", floor)
+	if floor := armOf(t, policy, "math", middle).Weight; floor < 0.0016 || floor > 0.002 {
+		t.Errorf("an arm that is never right gets %v, want a third of half of 1 %%", floor)
 	}
 	for _, c := range []struct {
 		task string
@@ -82,5 +82,36 @@ func TestExplorationKeepsAFloorAndACeiling(t *testing.T) {
 		if others := 1 - row.Arms[0].Weight; others > c.most {
 			t.Errorf("%s: arms other than the favourite get %v, want at most %v", c.task, others, c.most)
 		}
+	}
+}
+
+func TestWhatIsExploredIsMostlyWhatMayBeAsGood(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 34, func(_, model string) float64 {
+		return map[string]float64{"strong": 0.9, "middle": 0.85, "cheap": 0.2}[model]
+	})
+	w.config.Mode, w.config.CostWeight = centralcloud.Utility, 0.01
+	w.call("math", strong, 2000)
+	w.call("math", middle, 2000)
+	w.call("math", cheap, 2000)
+	policy := w.learn()
+	near, far := armOf(t, policy, "math", middle).Weight, armOf(t, policy, "math", cheap).Weight
+	if near < 2*far || far < 0.0016 {
+		t.Errorf("the arm that is a little behind gets %v, the one far behind %v; want much more for the first, and something for both", near, far)
+	}
+}
+
+func TestTheReferenceIsAskedTheMoreTheLessItIsKnown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 35, always(0.9))
+	w.call("math", cheap, 1000)
+	w.call("math", strong, 10)
+	unknown := armOf(t, w.learn(), "math", strong).Weight
+	if unknown < 0.09 {
+		t.Errorf("the reference was asked ten times, and gets %v; want about a tenth", unknown)
+	}
+	w.call("math", strong, 2000)
+	if known := armOf(t, w.learn(), "math", strong).Weight; known > 0.03 {
+		t.Errorf("the reference was asked 2,010 times, and gets %v; want little more than what is explored", known)
 	}
 }

@@ -52,3 +52,15 @@ func TestInverseTimesMatrixIsTheIdentity(t *testing.T) {
 		}
 	}
 }
+
+func TestLeverageIsHowFarTheFitFollowsWhatIsSeen(t *testing.T) {
+	t.Parallel()
+	// Beforehand the sum of an ability (variance 1 and 2) and a difficulty (1) has a
+	// variance of 4; at a chance of one half each call brings a quarter.
+	for calls, want := range map[float64]float64{0: 0, 4: 0.8, 96: 96.0 / 97} {
+		p := &picture{arms: make([]Price, 1), tasks: []string{"math"}, byTask: []evidence{{judged: calls, quality: calls / 2 * 1e6}}}
+		if got := p.fitEffects().leverage[0]; math.Abs(got-want) > 1e-9 {
+			t.Errorf("%v calls have a leverage of %v, want %v", calls, got, want)
+		}
+	}
+}

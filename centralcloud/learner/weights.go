@@ -11,8 +11,12 @@ const (
 	leastShare = 0.01
 	// settledAt is how many judged calls make a kind of task well known.
 	settledAt = 100
-	// anchorShare is the most that the reference gets for being held against.
+	// anchorShare is what the reference gets for being held against when its
+	// success is known to within delta.
 	anchorShare = 0.05
+	// leastBehind is the success by which arms differ at least, as far as trying
+	// them out goes.
+	leastBehind = 0.01
 )
 
 // weights turns shares of draws into probabilities: they settle on a favourite
@@ -41,21 +45,21 @@ func (c *contest) weights(shares []float64, config Config, critical bool) []floa
 		}
 		weights[favourite] = 1 - config.MaxExploration
 	}
-	c.anchor(weights)
+	c.anchor(weights, config.MaxExploration)
 	c.explore(weights, config.Exploration)
 	return weights
 }
 
-// anchor keeps calls coming to the reference while its success is not known
-// better than to delta: all others are held against it, so an unlucky start must
+// anchor keeps calls coming to the reference, the more the less its success is
+// known beside delta: all others are held against it, so an unlucky start must
 // not be the last that is heard of it.
-func (c *contest) anchor(weights []float64) {
+func (c *contest) anchor(weights []float64, most float64) {
 	reference := &c.candidates[c.reference]
 	if c.mode != centralcloud.Reference || !reference.usable() {
 		return
 	}
 	_, sd := onShares(reference.belief)
-	least := float64(anchorShare * min(1, square(sd/c.delta)))
+	least := min(most, float64(anchorShare*square(sd/c.delta)))
 	if weights[c.reference] >= least {
 		return
 	}
@@ -65,17 +69,21 @@ func (c *contest) anchor(weights []float64) {
 	weights[c.reference] = least
 }
 
-// explore spreads a share over all candidates that no guardrail bars. Those
-// that are down get a probe.
+// explore spreads a share over all candidates that no guardrail bars: half of it
+// to each alike, so that whoever recovers is noticed, and half of it by how much
+// there is to find out. Those that are down get a probe.
 func (c *contest) explore(weights []float64, exploration float64) {
-	var allowed float64
+	allowed, doubts := make([]float64, len(weights)), c.doubts(maxIndex(weights))
 	for i := range c.candidates {
 		if c.candidates[i].barred == "" {
-			allowed++
+			allowed[i] = 1
 		}
 	}
-	if exploration == 0 || allowed < 2 {
+	if exploration == 0 || !normalise(allowed) {
 		return
+	}
+	if !normalise(doubts) {
+		doubts = allowed
 	}
 	for i := range c.candidates {
 		weights[i] = float64(weights[i] * (1 - exploration))
@@ -84,10 +92,26 @@ func (c *contest) explore(weights []float64, exploration float64) {
 		case c.candidates[i].health.down:
 			weights[i] = max(weights[i], probe)
 		default:
-			weights[i] += exploration / allowed
+			weights[i] += float64(exploration * (allowed[i] + doubts[i]) / 2)
 		}
 	}
 	normalise(weights)
+}
+
+// doubts is how many calls it takes to tell each candidate from the favourite, in
+// proportion: one by the square of how far it is behind, if it is as good as it
+// may be (Lai and Robbins, 1985). So little is lost on those that are far behind.
+func (c *contest) doubts(favourite int) []float64 {
+	doubts := make([]float64, len(c.candidates))
+	best := c.value(favourite, c.candidates[favourite].belief.success())
+	for i := range c.candidates {
+		if i == favourite || !c.candidates[i].usable() {
+			continue
+		}
+		success, sd := onShares(c.candidates[i].belief)
+		doubts[i] = 1 / square(max(leastBehind, best-c.value(i, success+sd)))
+	}
+	return doubts
 }
 
 // lastResort is whom to ask when no candidate is usable: the reference, or if

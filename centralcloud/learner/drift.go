@@ -43,10 +43,10 @@ func (m *moments) add(s *span, weight float64) {
 
 func (m *moments) usual() usual {
 	if m.n < 2 {
-		return usual{}
+		return usual{n: m.n}
 	}
 	mean := m.sum / m.n
-	return usual{mean, max(0, m.squares/m.n-square(mean)) / (m.n - 1)}
+	return usual{m.n, mean, max(0, m.squares/m.n-square(mean)) / (m.n - 1)}
 }
 
 // fade makes all but the newest of the calls count as stale ones.
@@ -137,9 +137,9 @@ type past struct {
 	usual []usual
 }
 
-// usual is what calls at a task are like: their mean, and the variance of it for
-// each call that is held against it, once for each other one.
-type usual struct{ mean, variance float64 }
+// usual is what calls at a task are like: how many there were, their mean, and the
+// variance of it for each call that is held against it, once for each other one.
+type usual struct{ n, mean, variance float64 }
 
 func newPast(tasks int) *past {
 	return &past{tasks: make([]moments, tasks), usual: make([]usual, tasks)}
@@ -192,10 +192,10 @@ func (w *window) add(o observation, sign int64) {
 // Haenszel, in standard deviations.
 func (w *window) evidence(past *past) float64 {
 	var surprise, variance, n float64
-	for t := range w.tasks {
+	for t := range w.tasks { // very often, so without asking which tasks the window has
 		now, usual := &w.tasks[t], &past.usual[t]
-		older := past.tasks[t].n - now.n
-		if now.n <= 0 || older < 1 {
+		older := usual.n - now.n
+		if older < 1 {
 			continue
 		}
 		surprise += now.sum - float64(now.n*usual.mean)

@@ -144,15 +144,16 @@ func TestCheckEstimatesWhatARowIsWorthAndHowSureThatIs(t *testing.T) {
 	}
 }
 
-// Where the poor arm was asked when all went well, it looks like the better one. How
-// likely it was to be asked tells that it is not.
+// Where the poor arm was asked what is easy, it looks like the better one. How likely
+// it was to be asked tells that it is not.
 func TestNextPolicyKeepsTheChoiceThatTheLoggedCallsSpeakFor(t *testing.T) {
 	t.Parallel()
 	j := newJournal()
 	j.made(poor, 0, 900, 900, 0.9)
+	j.epoch -= centralcloud.EpochSeconds // at the same time, since a change is another matter
+	j.made(poor, 1, 100, 10, 0.01)
 	j.made(good, 0, 100, 80, 0.1)
-	j.made(poor, 0, 100, 10, 0.01)
-	j.made(good, 0, 9900, 7920, 0.99)
+	j.made(good, 1, 9900, 7920, 0.99)
 	prices := Prices{}.With(time.Unix(0, 0), Price{Arm: good, In: 10_000_000, Out: 10_000_000}, Price{Arm: poor, In: 1_000_000, Out: 1_000_000})
 	config := Config{Reference: good}
 	weightOf := func(policy *centralcloud.Policy, change float64) (weight float64, held string) {

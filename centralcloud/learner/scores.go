@@ -36,7 +36,7 @@ func (p *picture) preferScores() {
 
 // judgements are what is said of the quality of a span's calls: by scores alone, or
 // by verdicts too where there are no scores.
-func (s *span) judgements(onScores bool) scored {
+func (s span) judgements(onScores bool) scored {
 	if onScores {
 		return s.scored
 	}

@@ -69,20 +69,22 @@ func (s *series) search(start int64) (int, bool) {
 	return slices.BinarySearchFunc(*s, start, func(e span, start int64) int { return cmp.Compare(e.start, start) })
 }
 
-// between returns the spans that start from one time until before another.
+// between returns the spans that start from one time until before another. Mostly
+// that is the newest ones, which whoever asks goes through anyway: so does this.
 func (s *series) between(from, until int64) []span {
 	spans := *s
-	first, last := 0, len(spans)
-	if last == 0 {
-		return nil
+	last := len(spans)
+	for last > 0 && spans[last-1].start >= until {
+		last--
 	}
-	if spans[0].start < from { // mostly all of them are asked for
-		first, _ = s.search(from)
+	first := last
+	if last > 0 && spans[0].start >= from {
+		first = 0
 	}
-	if spans[last-1].start >= until {
-		last, _ = s.search(until)
+	for first > 0 && spans[first-1].start >= from {
+		first--
 	}
-	return spans[first:max(first, last)]
+	return spans[first:last]
 }
 
 func (s *series) forget(before int64) {

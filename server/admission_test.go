@@ -67,9 +67,7 @@ func (g guarded) ask(t *testing.T, method, path, contentType string, authorizati
 // neededScopes are what the routes ask for, said a second time on purpose.
 var neededScopes = map[string]persistence.TokenScope{
 	"/livez":                                        "",
-	"/health":                                       "",
 	"/readyz":                                       "",
-	"/ready":                                        "",
 	"/metrics":                                      "read",
 	"/":                                             "read",
 	"/singularity.v1.RunService/StartRun":           "run",

@@ -6,17 +6,13 @@ import (
 	"net/http"
 )
 
-// healthRoutes are the handlers by which others see how something fares, under the
-// names that Kubernetes and other balancers ask for.
+// healthRoutes are the handlers by which others see how something fares.
 func healthRoutes(observed Observed) map[string]http.Handler {
-	routes := map[string]http.Handler{"GET /metrics": metrics(observed)}
-	for _, path := range []string{"/livez", "/health"} {
-		routes["GET "+path] = http.HandlerFunc(live)
+	return map[string]http.Handler{
+		"GET /livez":   http.HandlerFunc(live),
+		"GET /readyz":  ready(observed),
+		"GET /metrics": metrics(observed),
 	}
-	for _, path := range []string{"/readyz", "/ready"} {
-		routes["GET "+path] = ready(observed)
-	}
-	return routes
 }
 
 // live answers as long as the process does.

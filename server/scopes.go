@@ -13,9 +13,7 @@ const anybody persistence.TokenScope = "anybody"
 // out of reach until somebody has decided who may call it.
 var scopes = map[string]persistence.TokenScope{
 	"/livez":   anybody,
-	"/health":  anybody,
 	"/readyz":  anybody,
-	"/ready":   anybody,
 	"/metrics": persistence.ScopeRead,
 	"/":        persistence.ScopeRead,
 

@@ -299,9 +299,6 @@ func TestHealth(t *testing.T) {
 		{"live while draining", "/livez", workflow.ErrDraining, 200, "ok\n"},
 		{"ready", "/readyz", nil, 200, "ready\n"},
 		{"not ready", "/readyz", workflow.ErrDraining, 503, "not ready: engine is draining\n"},
-		{"live, for other balancers", "/health", nil, 200, "ok\n"},
-		{"ready, for other balancers", "/ready", nil, 200, "ready\n"},
-		{"not ready, for other balancers", "/ready", workflow.ErrDraining, 503, "not ready: engine is draining\n"},
 		{"nothing there", "/nowhere", nil, 404, `{"code":"unimplemented","message":"nothing is served at /nowhere"}`},
 	}
 	for _, test := range tests {
@@ -320,7 +317,7 @@ func TestWhatHasNoAPITellsOnlyHowItFares(t *testing.T) {
 	t.Parallel()
 	handler := server.HealthHandler(&servertest.Engine{NotReady: workflow.ErrDraining}, server.Config{})
 	for path, want := range map[string]int{
-		"/health": 200, "/livez": 200, "/ready": 503, "/readyz": 503, "/metrics": 200, "/": 404, "/singularity.v1.RunService/ListRuns": 404,
+		"/livez": 200, "/readyz": 503, "/metrics": 200, "/": 404, "/singularity.v1.RunService/ListRuns": 404,
 	} {
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost"+path, http.NoBody))

@@ -38,7 +38,7 @@ leads, and the others wait until it is gone.
 
 Nodes reach it by its database and by nothing else: those that use the same one
 find it by themselves, others are told of it by --centralcloud-database-url. What it
-listens to is /health, /ready and /metrics. docs/centralcloud.md has what they say to
+listens to is /livez, /readyz and /metrics. docs/centralcloud.md has what they say to
 each other.`,
 		Args: arguments(),
 	}

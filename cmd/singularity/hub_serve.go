@@ -76,7 +76,7 @@ func (c *cli) printHubReady(ready hubReadiness) error {
 		t.row("URL", ready.URL)
 		t.row("PID", ready.PID)
 		t.row("DATABASE", ready.Database)
-		t.row("SERVES", "/health, /ready and /metrics")
+		t.row("SERVES", "/livez, /readyz and /metrics")
 		if ready.Tokens {
 			t.row("ACCESS", "to /metrics with a token; `singularity token create --scope read` makes one")
 		}

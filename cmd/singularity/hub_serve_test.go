@@ -34,8 +34,8 @@ func (p process) get(t *testing.T, path string) (status int, body string) {
 func TestHubTellsHowItFares(t *testing.T) {
 	t.Parallel()
 	hub := startHub(t, testpostgres.Empty(t), "--migrate")
-	eventually(t, func() bool { status, _ := hub.get(t, "/ready"); return status == http.StatusOK })
-	for path, want := range map[string]string{"/health": "ok\n", "/livez": "ok\n", "/readyz": "ready\n"} {
+	eventually(t, func() bool { status, _ := hub.get(t, "/readyz"); return status == http.StatusOK })
+	for path, want := range map[string]string{"/livez": "ok\n", "/readyz": "ready\n"} {
 		if status, body := hub.get(t, path); status != http.StatusOK || body != want {
 			t.Errorf("%s: %d %q, want %q", path, status, body, want)
 		}
@@ -79,7 +79,7 @@ func TestHubWantsTLSAndTokensBeyondLoopback(t *testing.T) {
 		path, token string
 		want        int
 	}{
-		{"/health", "", http.StatusOK},
+		{"/livez", "", http.StatusOK},
 		{"/metrics", "", http.StatusUnauthorized},
 		{"/metrics", token, http.StatusOK},
 	} {
@@ -100,7 +100,7 @@ func TestNodeTakesPartInTheHubOfItsDatabaseOnceThereIsOne(t *testing.T) {
 	startHub(t, database, "--migrate", "--learn-every", "50ms")
 	late := startNode(t, database, "late", often...)
 	for _, p := range []process{node, late} {
-		eventually(t, func() bool { return p.log.has("learned from the hub", "model_routing") })
+		p.awaitPolicy(t)
 	}
 	hub := []string{"--database-url", database}
 	eventually(t, func() bool { return calls(t, "math", hub...) == 3 }) // made before there was a hub

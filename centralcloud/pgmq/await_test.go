@@ -87,7 +87,7 @@ func TestListeningGoesOnAfterItsConnectionBroke(t *testing.T) {
 	heard := awaiting(t, listening)
 	listens(t, url)
 	d := &database{t, connect(t, url), url}
-	d.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
+	d.exec(`SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
 	if err := <-heard; err == nil {
 		t.Error("a broken connection was news")
 	}

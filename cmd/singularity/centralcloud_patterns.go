@@ -27,6 +27,18 @@ func (r *hubReader) lessons(ctx context.Context) ([]centralcloud.Lesson, error) 
 	return lessons, errors.Join(err, store.Close())
 }
 
+// lesson reads what the hub teaches of a type of which there is one, nil when it
+// teaches none.
+func (r *hubReader) lesson(ctx context.Context, kind string) (document []byte, err error) {
+	lessons, err := r.lessons(ctx)
+	for _, lesson := range lessons {
+		if lesson.Type == kind {
+			document = lesson.Document
+		}
+	}
+	return document, err
+}
+
 func (c *cli) centralcloudPatterns() *cobra.Command {
 	var reader hubReader
 	command := &cobra.Command{
@@ -74,15 +86,10 @@ its tasks were: the logarithm of its odds above those of the average model.`,
 	}
 	reader.register(command)
 	command.RunE = c.act(func(ctx context.Context, args []string) error {
-		lessons, err := reader.lessons(ctx)
-		if err != nil {
-			return err
-		}
 		benchmarks := patterns.Benchmarks{Models: []patterns.Benchmark{}}
-		for _, lesson := range lessons {
-			if lesson.Type == centralcloud.TypePerformanceBenchmark {
-				benchmarks, err = patterns.DecodeBenchmarks(lesson.Document)
-			}
+		document, err := reader.lesson(ctx, centralcloud.TypePerformanceBenchmark)
+		if document != nil && err == nil {
+			benchmarks, err = patterns.DecodeBenchmarks(document)
 		}
 		if err != nil {
 			return err

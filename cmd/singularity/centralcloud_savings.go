@@ -24,15 +24,10 @@ The last column is what the hub advises.`,
 	}
 	reader.register(command)
 	command.RunE = c.act(func(ctx context.Context, args []string) error {
-		lessons, err := reader.lessons(ctx)
-		if err != nil {
-			return err
-		}
 		saved := patterns.Savings{Tasks: []patterns.TaskSavings{}}
-		for _, lesson := range lessons {
-			if lesson.Type == centralcloud.TypeCostOptimization {
-				saved, err = patterns.DecodeSavings(lesson.Document)
-			}
+		document, err := reader.lesson(ctx, centralcloud.TypeCostOptimization)
+		if document != nil && err == nil {
+			saved, err = patterns.DecodeSavings(document)
 		}
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package persistence
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"singularity/workflow"
@@ -32,4 +33,13 @@ type Scores interface {
 type RescoredEpoch struct {
 	UncountedBoot
 	Epoch time.Time // when it begins
+}
+
+// DecodeScores reads scores as stores write them, as a JSON object by name; nil is
+// none.
+func DecodeScores(document []byte) (scores map[string]float64, err error) {
+	if document != nil {
+		err = json.Unmarshal(document, &scores)
+	}
+	return scores, err
 }

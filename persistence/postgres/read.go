@@ -134,7 +134,7 @@ func scanFact(row scanner) (int64, workflow.Fact, error) {
 	var scores []byte
 	err := row.Scan(&seq, &fact.Kind, (*[]byte)(&fact.Doc), &fact.At, &scores)
 	if err == nil {
-		fact.Scores, err = decodeScores(scores)
+		fact.Scores, err = persistence.DecodeScores(scores)
 	}
 	fact.At = fact.At.UTC()
 	return seq, fact, err

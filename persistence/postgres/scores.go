@@ -27,15 +27,8 @@ func scanRecord(row scanner) (persistence.Record, error) {
 	if stored != nil {
 		record.StoredAt = stored.UTC()
 	}
-	record.Scores, err = decodeScores(scores)
+	record.Scores, err = persistence.DecodeScores(scores)
 	return record, err
-}
-
-func decodeScores(document []byte) (scores map[string]float64, err error) {
-	if document != nil {
-		err = json.Unmarshal(document, &scores)
-	}
-	return scores, err
 }
 
 const recordsOfRun = `

@@ -108,7 +108,7 @@ func scanFact(row scanner) (int64, workflow.Fact, error) {
 	var doc, scores []byte
 	err := row.Scan(&seq, &fact.Kind, &doc, &at, &scores)
 	if err == nil {
-		fact.Scores, err = decodeScores(scores)
+		fact.Scores, err = persistence.DecodeScores(scores)
 	}
 	fact.Doc, fact.At = doc, moment(at)
 	return seq, fact, err

@@ -27,15 +27,8 @@ func scanRecord(row scanner) (record persistence.Record, err error) {
 	if stored.Valid {
 		record.StoredAt = moment(stored.Int64)
 	}
-	record.Scores, err = decodeScores(scores)
+	record.Scores, err = persistence.DecodeScores(scores)
 	return record, err
-}
-
-func decodeScores(document []byte) (scores map[string]float64, err error) {
-	if document != nil {
-		err = json.Unmarshal(document, &scores)
-	}
-	return scores, err
 }
 
 const recordsOfRun = `
